@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every bound of the system, each with its reason.  Sizes in bytes unless the name says otherwise. */
+#ifndef QMN_BASE_LIMITS_H
+#define QMN_BASE_LIMITS_H
+
+enum {
+    /* HTTP: what a strict proxy would allow; a 4096-d float64 array as JSON is about 90 KB. */
+    LIMIT_BODY_BYTES = 1048576,
+    LIMIT_IMPORT_BODY_BYTES = 8388608,
+    LIMIT_HEADER_BYTES = 16384,
+    LIMIT_HEADER_COUNT = 100,
+    LIMIT_URI_BYTES = 8192,
+    LIMIT_CONNECTIONS = 10000,
+    LIMIT_PIPELINE_BYTES = 65536, /* read ahead behind a request in progress */
+    LIMIT_STREAM_BYTES = 1048576, /* unsent bytes of one streamed answer before its reader counts as too slow */
+
+    /* Time, in milliseconds. */
+    LIMIT_HEADER_MS = 10000, /* first byte to end of headers */
+    LIMIT_BODY_MS = 30000,
+    LIMIT_BODY_MIN_RATE = 500, /* bytes per second once a body has run for 5 s */
+    LIMIT_IDLE_MS = 60000,
+    LIMIT_WRITE_MS = 30000, /* a peer that takes nothing for this long is cut */
+    LIMIT_REQUEST_MS = 30000,
+    LIMIT_DRAIN_MS = 5000,
+
+    /* JSON: depth and keys of one document; digits of one number. */
+    LIMIT_JSON_DEPTH = 32,
+    LIMIT_JSON_KEYS = 10000,
+    LIMIT_JSON_NUMBER_CHARS = 512,
+
+    /* Fields. */
+    LIMIT_DIM_MIN = 2,
+    LIMIT_DIM_MAX = 4096,
+    LIMIT_ID_CHARS = 255,
+    LIMIT_NAME_CHARS = 255,
+    LIMIT_SUMMARY_CHARS = 8192,
+    LIMIT_SNIPPET_CHARS = 65536,
+    LIMIT_SNIPPETS = 64,
+    LIMIT_TAG_CHARS = 128, /* a tool hint, capability, tool or skill */
+    LIMIT_TAGS = 64,
+    LIMIT_METADATA_BYTES = 65536,
+    LIMIT_CONTENT_BYTES = 262144,
+    LIMIT_TEXT_CHARS = 65536, /* `text` in place of an embedding */
+    LIMIT_TTL_SEC = 3600,
+    LIMIT_HOPS = 10,
+    LIMIT_TOP_K = 50,
+    LIMIT_SEARCH_TOP_K = 100,
+    LIMIT_LIST = 1000, /* rows of one listing */
+    LIMIT_KEY_AGENTS = 64,
+    LIMIT_IDEMPOTENCY_CHARS = 255,
+
+    /* Routing. */
+    LIMIT_CANDIDATES = 32, /* kept per decision, with the parts of their scores */
+    LIMIT_RECENT_TASKS = 32,
+    LIMIT_FANOUT = 64, /* deliveries of one nutrient over all hops */
+
+    /* Memory of the node. */
+    LIMIT_INBOX_BYTES = 67108864, /* queued nutrients per tenant; the oldest is dropped and counted beyond */
+    LIMIT_LIVE_NUTRIENTS = 1000000,
+    LIMIT_IDEMPOTENCY_ENTRIES = 4000000, /* 64 bytes each; the oldest leaves first and is counted */
+    LIMIT_GROUP = 128,        /* commands per commit: 256 in flight raised p99 from 5 to 64 ms */
+    LIMIT_WRITER_QUEUE = 4096, /* beyond it new writes are shed with 503 */
+};
+
+#endif

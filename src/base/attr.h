@@ -4,11 +4,11 @@
 #ifndef QMN_BASE_ATTR_H
 #define QMN_BASE_ATTR_H
 
-#define QMN_NODISCARD __attribute__((warn_unused_result))
+#define QMN_NODISCARD         __attribute__((warn_unused_result))
 #define QMN_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define QMN_UNUSED __attribute__((unused))
-#define QMN_LIKELY(x) __builtin_expect(!!(x), 1)
-#define QMN_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define QMN_UNUSED            __attribute__((unused))
+#define QMN_LIKELY(x)         __builtin_expect(!!(x), 1)
+#define QMN_UNLIKELY(x)       __builtin_expect(!!(x), 0)
 
 /* Runs `fn` on the variable's address when it leaves scope. */
 #define CLEANUP(fn) __attribute__((cleanup(fn)))

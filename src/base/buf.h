@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A growable byte buffer with a maximum.  Appends never fail one by one: the first failure sticks and is read
- * once at the end with buf_ok().  One thread at a time. */
+ * A growable byte buffer with a maximum.  Appends never fail one by one: the first failure sticks
+ * and is read once at the end with buf_ok().  One thread at a time. */
 #ifndef QMN_BASE_BUF_H
 #define QMN_BASE_BUF_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A borrowed run of bytes that carries its length: text (UTF-8, not NUL-terminated) or binary.  Never owns. */
+ * A borrowed run of bytes that carries its length: text (UTF-8, not NUL-terminated) or binary.
+ * Never owns. */
 #ifndef QMN_BASE_BYTES_H
 #define QMN_BASE_BYTES_H
 
@@ -15,7 +16,7 @@ struct bytes {
 };
 
 /* For printf("%.*s", BYTES_FMT(b)). */
-#define BYTES_FMT(b) (int)(b).len, (b).ptr ? (b).ptr : ""
+#define BYTES_FMT(b)   (int)(b).len, (b).ptr ? (b).ptr : ""
 #define BYTES_LIT(lit) ((struct bytes){(lit), sizeof(lit) - 1})
 
 static inline struct bytes bytes_of(const void *ptr, size_t len)

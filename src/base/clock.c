@@ -19,7 +19,8 @@ int64_t clock_mono_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
-/* The highest wall time handed out, minus monotonic time then: a lower bound for the offset from now on. */
+/* The highest wall time handed out, minus monotonic time then: a lower bound for the offset from
+ * now on. */
 static _Atomic int64_t offset_ms = INT64_MIN;
 
 static int64_t system_now_ms(void *ctx)
@@ -45,7 +46,7 @@ void clock_format(int64_t unix_ms, char ret_text[CLOCK_TEXT_SIZE])
     struct tm tm;
     gmtime_r(&s, &tm);
     snprintf(ret_text, CLOCK_TEXT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%06u+00:00",
-             ((unsigned)tm.tm_year + 1900) % 10000, ((unsigned)tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100,
-             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
-             (unsigned)(ms % 1000) * 1000);
+             ((unsigned)tm.tm_year + 1900) % 10000, ((unsigned)tm.tm_mon + 1) % 100,
+             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100, (unsigned)(ms % 1000) * 1000);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time.  Wall time (Unix milliseconds, UTC) is what is stored and shown; it never runs backwards inside one
- * process: wall = wall at start + monotonic elapsed, re-anchored forwards when the system clock moves ahead.
- * Tests pass their own clock. */
+ * Time.  Wall time (Unix milliseconds, UTC) is what is stored and shown; it never runs backwards
+ * inside one process: wall = wall at start + monotonic elapsed, re-anchored forwards when the
+ * system clock moves ahead. Tests pass their own clock. */
 #ifndef QMN_BASE_CLOCK_H
 #define QMN_BASE_CLOCK_H
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every result code of the system, once: its name, HTTP status, gRPC status, whether a client may simply try
- * again, and a short title.  Transports translate from this table and invent nothing. */
+ * Every result code of the system, once: its name, HTTP status, gRPC status, whether a client may
+ * simply try again, and a short title.  Transports translate from this table and invent nothing. */
 #ifndef QMN_BASE_CODE_H
 #define QMN_BASE_CODE_H
 
 #include <stdbool.h>
 
+/* clang-format off */
 /*        name                  http grpc retry  wire name                title */
 #define QMN_CODES(X)                                                                              \
     X(OK,                    200,  0, false, "ok",                    "OK")                        \
@@ -36,6 +37,7 @@
     X(E_OVERLOADED,          503, 14, true,  "overloaded",            "Node overloaded")           \
     X(E_DEADLINE,            504,  4, true,  "deadline_exceeded",     "Deadline exceeded")         \
     X(E_DISK_FULL,           507,  8, true,  "disk_full",             "Disk full")
+/* clang-format on */
 
 enum qmn_code {
 #define QMN_CODE_ENUM(name, http, grpc, retry, wire, title) QMN_##name,

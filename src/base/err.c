@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const struct code_info code_table[QMN_CODE_COUNT] = {
-#define QMN_CODE_ROW(name, http, grpc, retry, wire, title) [QMN_##name] = {http, grpc, retry, wire, title},
+#define QMN_CODE_ROW(name, http, grpc, retry, wire, title)                                         \
+    [QMN_##name] = {http, grpc, retry, wire, title},
     QMN_CODES(QMN_CODE_ROW)
 #undef QMN_CODE_ROW
 };
@@ -49,7 +50,8 @@ enum qmn_code err_field(struct err *e, enum qmn_code code, const char *field, co
     return code;
 }
 
-enum qmn_code err_retry(struct err *e, enum qmn_code code, uint32_t retry_after_s, const char *fmt, ...)
+enum qmn_code err_retry(struct err *e, enum qmn_code code, uint32_t retry_after_s, const char *fmt,
+                        ...)
 {
     va_list args;
     va_start(args, fmt);

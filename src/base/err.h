@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The detail of one failure: which code, which field, and a sentence that says what came and what was expected.
- * The text reaches clients, so it never holds SQL, file paths of the node, or secrets. */
+ * The detail of one failure: which code, which field, and a sentence that says what came and what
+ * was expected. The text reaches clients, so it never holds SQL, file paths of the node, or
+ * secrets. */
 #ifndef QMN_BASE_ERR_H
 #define QMN_BASE_ERR_H
 
@@ -22,8 +23,8 @@ struct err {
 enum qmn_code err_set(struct err *e, enum qmn_code code, const char *fmt, ...) QMN_PRINTF(3, 4);
 enum qmn_code err_field(struct err *e, enum qmn_code code, const char *field, const char *fmt, ...)
     QMN_PRINTF(4, 5);
-enum qmn_code err_retry(struct err *e, enum qmn_code code, uint32_t retry_after_s, const char *fmt, ...)
-    QMN_PRINTF(4, 5);
+enum qmn_code err_retry(struct err *e, enum qmn_code code, uint32_t retry_after_s, const char *fmt,
+                        ...) QMN_PRINTF(4, 5);
 enum qmn_code err_nomem(struct err *e);
 
 #endif

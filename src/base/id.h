@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Server-made ids: 48 bits of Unix milliseconds, then 128 random bits.  The time in front keeps a B-tree index on
- * them append-only (random keys would dirty one page per row); the 128 random bits make them unguessable.
- * As text: a prefix ("nu_") and 36 digits of Crockford base32, lower case, sorting like the bytes. */
+ * Server-made ids: 48 bits of Unix milliseconds, then 128 random bits.  The time in front keeps a
+ * B-tree index on them append-only (random keys would dirty one page per row); the 128 random bits
+ * make them unguessable. As text: a prefix ("nu_") and 36 digits of Crockford base32, lower case,
+ * sorting like the bytes. */
 #ifndef QMN_BASE_ID_H
 #define QMN_BASE_ID_H
 
@@ -11,7 +12,7 @@
 
 #include "bytes.h"
 
-#define ID_BYTES 22
+#define ID_BYTES      22
 #define ID_TEXT_CHARS 36
 
 struct id {

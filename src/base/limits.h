@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every bound of the system, each with its reason.  Sizes in bytes unless the name says otherwise. */
+ * Every bound of the system, each with its reason.  Sizes in bytes unless the name says otherwise.
+ */
 #ifndef QMN_BASE_LIMITS_H
 #define QMN_BASE_LIMITS_H
 
@@ -13,7 +14,8 @@ enum {
     LIMIT_URI_BYTES = 8192,
     LIMIT_CONNECTIONS = 10000,
     LIMIT_PIPELINE_BYTES = 65536, /* read ahead behind a request in progress */
-    LIMIT_STREAM_BYTES = 1048576, /* unsent bytes of one streamed answer before its reader counts as too slow */
+    LIMIT_STREAM_BYTES =
+        1048576, /* unsent bytes of one streamed answer before its reader counts as too slow */
 
     /* Time, in milliseconds. */
     LIMIT_HEADER_MS = 10000, /* first byte to end of headers */
@@ -56,10 +58,11 @@ enum {
     LIMIT_FANOUT = 64, /* deliveries of one nutrient over all hops */
 
     /* Memory of the node. */
-    LIMIT_INBOX_BYTES = 67108864, /* queued nutrients per tenant; the oldest is dropped and counted beyond */
+    LIMIT_INBOX_BYTES =
+        67108864, /* queued nutrients per tenant; the oldest is dropped and counted beyond */
     LIMIT_LIVE_NUTRIENTS = 1000000,
     LIMIT_IDEMPOTENCY_ENTRIES = 4000000, /* 64 bytes each; the oldest leaves first and is counted */
-    LIMIT_GROUP = 128,        /* commands per commit: 256 in flight raised p99 from 5 to 64 ms */
+    LIMIT_GROUP = 128,         /* commands per commit: 256 in flight raised p99 from 5 to 64 ms */
     LIMIT_WRITER_QUEUE = 4096, /* beyond it new writes are shed with 503 */
 };
 

@@ -28,7 +28,8 @@ void log_configure(enum log_level level, enum log_format format)
 bool log_level_parse(struct bytes text, enum log_level *ret)
 {
     for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
-        if (text.len == strlen(level_names[i]) && strncasecmp(text.ptr, level_names[i], text.len) == 0) {
+        if (text.len == strlen(level_names[i]) &&
+            strncasecmp(text.ptr, level_names[i], text.len) == 0) {
             *ret = (enum log_level)i;
             return true;
         }
@@ -54,7 +55,8 @@ static void add_quoted(struct buf *b, struct bytes text)
             buf_addc(b, '\\');
             buf_addc(b, (char)c);
         } else if (c < 0x20 || c >= 0x7f) {
-            buf_printf(b, "\\u%04x", c); /* bytes, not code points: the line stays ASCII whatever came */
+            buf_printf(b, "\\u%04x",
+                       c); /* bytes, not code points: the line stays ASCII whatever came */
         } else {
             buf_addc(b, (char)c);
         }
@@ -87,14 +89,17 @@ static void add_field(struct buf *b, const struct log_field *f, bool json)
         add_quoted(b, f->text);
 }
 
-void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+void log_event(enum log_level level, const char *event, const struct log_field *fields,
+               size_t count)
 {
     bool json = current_format == LOG_JSON;
     char when[CLOCK_TEXT_SIZE];
     clock_format(clock_now_ms(&clock_system), when);
     struct buf b;
     buf_init(&b, LOG_LINE_BYTES);
-    buf_printf(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "time=%s level=%s event=\"%s\"",
+    buf_printf(&b,
+               json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\""
+                    : "time=%s level=%s event=\"%s\"",
                when, level_names[level], event);
     for (size_t i = 0; i < count; i++)
         add_field(&b, &fields[i], json);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Structured logs, one event a line, logfmt or JSON, to stderr.  Fields are typed; values are escaped, so hostile
- * text cannot forge a line.  Never log content, vectors or secrets.  Any thread. */
+ * Structured logs, one event a line, logfmt or JSON, to stderr.  Fields are typed; values are
+ * escaped, so hostile text cannot forge a line.  Never log content, vectors or secrets.  Any
+ * thread. */
 #ifndef QMN_BASE_LOG_H
 #define QMN_BASE_LOG_H
 
@@ -23,27 +24,31 @@ struct log_field {
     double real;
 };
 
-#define LOG_T(name, bytes_value) ((struct log_field){.type = LOG_FIELD_TEXT, .name = (name), .text = (bytes_value)})
+#define LOG_T(name, bytes_value)                                                                   \
+    ((struct log_field){.type = LOG_FIELD_TEXT, .name = (name), .text = (bytes_value)})
 #define LOG_S(name, cstr) LOG_T((name), bytes_cstr(cstr))
-#define LOG_I(name, value) ((struct log_field){.type = LOG_FIELD_INT, .name = (name), .integer = (int64_t)(value)})
-#define LOG_F(name, value) ((struct log_field){.type = LOG_FIELD_FLOAT, .name = (name), .real = (double)(value)})
+#define LOG_I(name, value)                                                                         \
+    ((struct log_field){.type = LOG_FIELD_INT, .name = (name), .integer = (int64_t)(value)})
+#define LOG_F(name, value)                                                                         \
+    ((struct log_field){.type = LOG_FIELD_FLOAT, .name = (name), .real = (double)(value)})
 
 void log_configure(enum log_level level, enum log_format format);
 /* "debug", "info", "warn"/"warning", "error", any case; false if unknown. */
 bool log_level_parse(struct bytes text, enum log_level *ret);
 bool log_enabled(enum log_level level);
 /* `event` is a short constant sentence. */
-void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t count);
+void log_event(enum log_level level, const char *event, const struct log_field *fields,
+               size_t count);
 
-#define LOG_AT(level, event, ...)                                                                   \
-    do {                                                                                            \
-        if (log_enabled(level)) {                                                                   \
-            const struct log_field log_fields_[] = {__VA_ARGS__};                                   \
-            log_event(level, event, log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);       \
-        }                                                                                           \
+#define LOG_AT(level, event, ...)                                                                  \
+    do {                                                                                           \
+        if (log_enabled(level)) {                                                                  \
+            const struct log_field log_fields_[] = {__VA_ARGS__};                                  \
+            log_event(level, event, log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);      \
+        }                                                                                          \
     } while (0)
-#define log_info(event, ...) LOG_AT(LOG_INFO, event, __VA_ARGS__)
-#define log_warn(event, ...) LOG_AT(LOG_WARN, event, __VA_ARGS__)
+#define log_info(event, ...)  LOG_AT(LOG_INFO, event, __VA_ARGS__)
+#define log_warn(event, ...)  LOG_AT(LOG_WARN, event, __VA_ARGS__)
 #define log_error(event, ...) LOG_AT(LOG_ERROR, event, __VA_ARGS__)
 #define log_debug(event, ...) LOG_AT(LOG_DEBUG, event, __VA_ARGS__)
 

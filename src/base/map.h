@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Two open-addressing hash maps (linear probing, backward-shift deletion, load <= 7/8).
- * `reserve` makes the next `more` insertions unable to fail, so that a commit can allocate first and then only
- * succeed.  One writer; readers need the owner's lock. */
+ * `reserve` makes the next `more` insertions unable to fail, so that a commit can allocate first
+ * and then only succeed.  One writer; readers need the owner's lock. */
 #ifndef QMN_BASE_MAP_H
 #define QMN_BASE_MAP_H
 
@@ -28,8 +28,8 @@ uint64_t *u64map_get(const struct u64map *m, uint64_t key);
 bool u64map_put(struct u64map *m, uint64_t key, uint64_t value);
 bool u64map_remove(struct u64map *m, uint64_t key);
 
-/* text -> pointer.  Keys are borrowed: they must live as long as the entry (usually inside the value).
- * Hashes are seeded per process, so hostile ids cannot aim at one bucket. */
+/* text -> pointer.  Keys are borrowed: they must live as long as the entry (usually inside the
+ * value). Hashes are seeded per process, so hostile ids cannot aim at one bucket. */
 struct textmap_slot {
     struct bytes key;
     uint64_t hash;

@@ -17,7 +17,8 @@ void mem_free(void *ptr);
 /* For CLEANUP(mem_freep). */
 void mem_freep(void *ptr_to_ptr);
 
-/* Called before each allocation; true makes it fail.  NULL switches it off.  Any thread may call the hook. */
+/* Called before each allocation; true makes it fail.  NULL switches it off.  Any thread may call
+ * the hook. */
 void mem_set_fault(bool (*should_fail)(void));
 
 #endif

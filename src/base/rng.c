@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * xoshiro256** seeded by splitmix64; secure bytes in thread-local batches, since one getrandom() call costs more
- * than a whole id is worth. */
+ * xoshiro256** seeded by splitmix64; secure bytes in thread-local batches, since one getrandom()
+ * call costs more than a whole id is worth. */
 #include "rng.h"
 
 #include <assert.h>

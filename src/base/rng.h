@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random numbers.  `struct rng` (xoshiro256**, Blackman & Vigna 2018) is for exploration and tests: seedable,
- * reproducible, not secret.  rng_secure() is the kernel's generator: ids, secrets, seeds. */
+ * Random numbers.  `struct rng` (xoshiro256**, Blackman & Vigna 2018) is for exploration and tests:
+ * seedable, reproducible, not secret.  rng_secure() is the kernel's generator: ids, secrets, seeds.
+ */
 #ifndef QMN_BASE_RNG_H
 #define QMN_BASE_RNG_H
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one request type of every transport.  A codec (HTTP/1.1 today) fills it and hands it to the handler on the
- * loop's thread; the handler answers it exactly once, now or later, from that same thread.  A request outlives its
- * connection: when the peer has gone, answering is a no-op that frees it, so nobody holds a dangling pointer.
+ * The one request type of every transport.  A codec (HTTP/1.1 today) fills it and hands it to the
+ * handler on the loop's thread; the handler answers it exactly once, now or later, from that same
+ * thread.  A request outlives its connection: when the peer has gone, answering is a no-op that
+ * frees it, so nobody holds a dangling pointer.
  *
- * Thread rule: everything here belongs to the request's loop.  Other threads reach it by posting a task to
- * `exec`. */
+ * Thread rule: everything here belongs to the request's loop.  Other threads reach it by posting a
+ * task to `exec`. */
 #ifndef QMN_NET_REQUEST_H
 #define QMN_NET_REQUEST_H
 
@@ -17,10 +18,19 @@
 #include "base/err.h"
 #include "base/task.h"
 
-enum http_method { HTTP_GET = 1, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_HEAD, HTTP_OPTIONS, HTTP_OTHER };
+enum http_method {
+    HTTP_GET = 1,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_HEAD,
+    HTTP_OPTIONS,
+    HTTP_OTHER
+};
 
 struct header {
-    struct bytes name; /* as received; compare without case */
+    struct bytes name;  /* as received; compare without case */
     struct bytes value; /* outer white space trimmed */
 };
 
@@ -33,16 +43,17 @@ struct request {
     struct bytes query;  /* after '?'; still percent-encoded */
     const struct header *headers;
     size_t header_count;
-    struct bytes body;        /* whole; borrowed until the answer */
-    char peer[48];            /* numeric address without port */
-    int64_t arrived_us;       /* clock_mono_us() at the first byte */
-    struct executor *exec;    /* the loop */
-    struct arena arena;       /* lives until the answer is written */
+    struct bytes body;     /* whole; borrowed until the answer */
+    char peer[48];         /* numeric address without port */
+    int64_t arrived_us;    /* clock_mono_us() at the first byte */
+    struct executor *exec; /* the loop */
+    struct arena arena;    /* lives until the answer is written */
 
     /* owned by the handler */
     void *user;
-    size_t body_limit;                    /* set in on_head; default LIMIT_BODY_BYTES */
-    void (*on_gone)(struct request *req); /* the peer left before the answer; the handler still must answer */
+    size_t body_limit; /* set in on_head; default LIMIT_BODY_BYTES */
+    void (*on_gone)(
+        struct request *req); /* the peer left before the answer; the handler still must answer */
 
     /* owned by net */
     bool gone;
@@ -53,15 +64,16 @@ struct request {
 /* NULL ptr if absent. `name` in lower case. */
 struct bytes request_header(const struct request *req, const char *name);
 
-/* Answers and gives the request up; `body` is copied.  Content-Length, Date and Connection are net's own.
- * A HEAD request gets the headers only. */
-void request_answer(struct request *req, int status, const struct header *headers, size_t header_count,
-                    struct bytes body);
+/* Answers and gives the request up; `body` is copied.  Content-Length, Date and Connection are
+ * net's own. A HEAD request gets the headers only. */
+void request_answer(struct request *req, int status, const struct header *headers,
+                    size_t header_count, struct bytes body);
 
-/* A streamed answer (server-sent events, exports): begin, any number of sends, end.  send copies; false: the peer
- * has gone or takes too little (more than LIMIT_STREAM_BYTES unsent) and the caller should end.  The handler must
- * still call end. */
-bool request_stream_begin(struct request *req, int status, const struct header *headers, size_t header_count);
+/* A streamed answer (server-sent events, exports): begin, any number of sends, end.  send copies;
+ * false: the peer has gone or takes too little (more than LIMIT_STREAM_BYTES unsent) and the caller
+ * should end.  The handler must still call end. */
+bool request_stream_begin(struct request *req, int status, const struct header *headers,
+                          size_t header_count);
 bool request_stream_send(struct request *req, struct bytes data);
 void request_stream_end(struct request *req);
 /* Unsent bytes; the handler may pause a producer on it. */
@@ -69,15 +81,16 @@ size_t request_stream_pending(const struct request *req);
 
 struct handler {
     void *ctx;
-    /* Head complete, body not yet read.  May set req->body_limit.  False: the handler has answered already (the
-     * body is then discarded or the connection closed). */
+    /* Head complete, body not yet read.  May set req->body_limit.  False: the handler has answered
+     * already (the body is then discarded or the connection closed). */
     bool (*on_head)(void *ctx, struct request *req);
     /* Whole request.  Must lead to exactly one answer. */
     void (*on_request)(void *ctx, struct request *req);
-    /* After all requests of one wake-up of one loop (optional): work gathered from them runs here. */
+    /* After all requests of one wake-up of one loop (optional): work gathered from them runs here.
+     */
     void (*on_round)(void *ctx, struct executor *loop);
-    /* A request that never reached the handler (bad framing, limits, time-outs): the body to send for this error.
-     * Fills `ret_body` (borrowed until return) and content type. */
+    /* A request that never reached the handler (bad framing, limits, time-outs): the body to send
+     * for this error. Fills `ret_body` (borrowed until return) and content type. */
     void (*on_refused)(void *ctx, const struct err *err, const char *peer, struct arena *arena,
                        struct bytes *ret_content_type, struct bytes *ret_body);
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Listeners and event loops: bytes in and out, no knowledge of what they mean.  One epoll loop per thread; a
- * connection stays on the loop that accepted it. */
+ * Listeners and event loops: bytes in and out, no knowledge of what they mean.  One epoll loop per
+ * thread; a connection stays on the loop that accepted it. */
 #ifndef QMN_NET_SERVER_H
 #define QMN_NET_SERVER_H
 
@@ -27,15 +27,18 @@ struct server_config {
 
 struct server;
 
-/* Binds and listens; QMN_E_CONFLICT when a port is taken (text names it and, where /proc tells, who holds it). */
-QMN_NODISCARD enum qmn_code server_new(const struct server_config *config, struct server **ret, struct err *err);
+/* Binds and listens; QMN_E_CONFLICT when a port is taken (text names it and, where /proc tells, who
+ * holds it). */
+QMN_NODISCARD enum qmn_code server_new(const struct server_config *config, struct server **ret,
+                                       struct err *err);
 uint16_t server_port(const struct server *s, size_t listener);
 uint32_t server_loops(const struct server *s);
 struct executor *server_loop(struct server *s, uint32_t index);
 /* Starts the loop threads. */
 QMN_NODISCARD enum qmn_code server_start(struct server *s, struct err *err);
-/* Graceful: stops accepting, answers "Connection: close", ends idle connections, waits for requests in progress at
- * most grace_ms, then cuts.  Streams are ended at once.  Returns the number of requests cut.  Any thread. */
+/* Graceful: stops accepting, answers "Connection: close", ends idle connections, waits for requests
+ * in progress at most grace_ms, then cuts.  Streams are ended at once.  Returns the number of
+ * requests cut.  Any thread. */
 uint32_t server_drain(struct server *s, uint32_t grace_ms);
 /* After drain: joins and frees. */
 void server_free(struct server *s);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is stored: one plain struct per kind of record, and a descriptor of its fields.  Every store
+ * backend, the change feed, backups and the contract tests walk the descriptors, so a new field is
+ * one line here and a migration.
+ *
+ * Numbers called `no` name a record inside the node.  They are assigned by the writer in commit
+ * order, grow with time (never below the Unix microsecond of their making) and are never reused; 0
+ * means none.  They never leave the node, except that a nutrient's no is the sequence of an agent's
+ * inbox. */
+#ifndef QMN_MODEL_RECORD_H
+#define QMN_MODEL_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum field_type {
+    FIELD_INT = 1, /* int64_t */
+    FIELD_REAL,    /* double, finite */
+    FIELD_TEXT,    /* struct bytes, UTF-8 */
+    FIELD_BLOB,    /* struct bytes */
+};
+
+enum field_flags {
+    FIELD_KEY = 1,    /* part of the primary key; the key fields come first, in order */
+    FIELD_SEALED = 2, /* content: leaves the process only through the sealer */
+    FIELD_UNIQUE = 4, /* a unique index over this field alone; an empty value is not indexed */
+    FIELD_UNIQUE_IN_TENANT =
+        8, /* a unique index over (tenant_no, this field); an empty value is not indexed */
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    uint32_t flags;
+    size_t offset;
+};
+
+enum record_kind {
+    RECORD_META = 1,
+    RECORD_TENANT,
+    RECORD_KEY,
+    RECORD_AGENT,
+    RECORD_AGENT_TASK,
+    RECORD_EDGE,
+    RECORD_NUTRIENT,
+    RECORD_TRACE,
+    RECORD_DELIVERY,
+    RECORD_RESPONSE,
+    RECORD_OUTCOME,
+    RECORD_MEMORY,
+    RECORD_MEMORY_VECTOR,
+    RECORD_POLICY,
+    RECORD_TASK,
+    RECORD_USAGE,
+    RECORD_IDEMPOTENCY,
+    RECORD_AUDIT,
+    RECORD_KIND_COUNT
+};
+
+struct record_type {
+    const char *name; /* also the table */
+    size_t size;      /* sizeof the struct */
+    const struct field *fields;
+    size_t field_count;
+    size_t key_count;
+};
+
+const struct record_type *record_type(enum record_kind kind);
+
+/* Compares the key fields of two records of one kind: <0, 0, >0. */
+int record_key_compare(enum record_kind kind, const void *a, const void *b);
+
+struct record_meta {
+    struct bytes name;
+    struct bytes value;
+};
+
+struct record_tenant {
+    int64_t no;
+    struct bytes id;
+    struct bytes name, metadata;
+    struct bytes kms_key_id, region;
+    int64_t plan, status; /* enum plan_tier, enum tenant_status */
+    struct bytes space;   /* vector space "name/version"; empty until the first use */
+    int64_t dim;          /* 0 until then */
+    int64_t created_ms, updated_ms, deleted_ms;
+};
+
+struct record_key {
+    struct bytes id; /* the public part of the key text */
+    int64_t tenant_no;
+    struct bytes mac; /* HMAC-SHA256(pepper, secret) */
+    struct bytes name;
+    struct bytes scopes;    /* text list */
+    struct bytes agent_ids; /* text list; empty: any agent */
+    int64_t clearance;      /* enum sensitivity */
+    int64_t rate_per_minute;
+    int64_t created_ms, expires_ms, revoked_ms; /* 0: never */
+    struct bytes rotated_to;                    /* id of the key that replaces this one */
+};
+
+struct record_agent {
+    int64_t no, tenant_no;
+    struct bytes id;
+    struct bytes name, description, metadata, region;
+    struct bytes capabilities, tools, skills; /* text lists */
+    int64_t status, clearance;                /* enum agent_status, enum sensitivity */
+    struct bytes profile;                     /* float32[dim], unit length; empty: no profile */
+    int64_t created_ms, updated_ms;
+};
+
+/* One of the last LIMIT_RECENT_TASKS nutrients an agent acknowledged or was rated well on. */
+struct record_agent_task {
+    int64_t agent_no, slot;
+    int64_t tenant_no;
+    struct bytes hints; /* text list */
+    int64_t at_ms;
+};
+
+struct record_edge {
+    int64_t src_no, dst_no;
+    int64_t tenant_no;
+    double weight, success, decay;
+    int64_t outcomes;               /* how many */
+    int64_t created_ms, updated_ms; /* updated: the last outcome */
+};
+
+/* The body of a live nutrient; gone after its TTL.  Its decision lives on in the trace of the same
+ * no. */
+struct record_nutrient {
+    int64_t no, tenant_no, source_no;
+    int64_t sensitivity, created_ms, expires_ms;
+    struct bytes summary;
+    struct bytes snippets, hints; /* text lists */
+    struct bytes embedding;       /* float16[dim], unit length */
+};
+
+/* One decision: who was asked (or who contributed) and why.  Kept for the retention time. */
+struct record_trace {
+    int64_t no, tenant_no;
+    struct bytes id;                /* struct id */
+    struct bytes client_id;         /* the client's own nutrient id, if it gave one */
+    struct bytes body_hash;         /* of the request that gave client_id */
+    int64_t kind;                   /* enum trace_kind */
+    int64_t agent_no;               /* acting agent */
+    int64_t created_ms, expires_ms; /* expires: of the nutrient */
+    struct bytes task_id;
+    struct bytes decision; /* see engine/decision.h */
+};
+
+/* The end of a delivery.  A pending delivery has no row: it follows from the trace. */
+struct record_delivery {
+    int64_t nutrient_no, agent_no;
+    int64_t tenant_no;
+    int64_t state; /* enum delivery_state */
+    int64_t at_ms;
+};
+
+struct record_response {
+    int64_t no, tenant_no;
+    struct bytes id; /* struct id */
+    int64_t nutrient_no, agent_no;
+    int64_t sensitivity, created_ms, expires_ms;
+    double quality;
+    struct bytes content;   /* JSON object */
+    struct bytes embedding; /* float16[dim], unit length */
+};
+
+/* All that one rater has said of one trace. */
+struct record_outcome {
+    int64_t trace_no, rater_no;
+    int64_t tenant_no;
+    double score;
+    struct bytes
+        hops; /* see engine/decision.h: what each hop was rated, and the weights before and after */
+    struct bytes metadata; /* JSON object */
+    int64_t at_ms;
+};
+
+struct record_memory {
+    int64_t no, tenant_no;
+    struct bytes id; /* struct id */
+    int64_t agent_no;
+    struct bytes kind;
+    struct bytes content, metadata; /* JSON objects */
+    double quality;
+    int64_t sensitivity, created_ms, updated_ms, expires_ms;
+    struct bytes task_id, trace_id;
+    int64_t supersedes_no, superseded_by_no;
+};
+
+struct record_memory_vector {
+    int64_t no, tenant_no;
+    struct bytes vector; /* float32[dim], unit length */
+};
+
+struct record_policy {
+    int64_t no, tenant_no;
+    struct bytes id; /* struct id */
+    int64_t type;    /* enum policy_type */
+    struct bytes name, description, rules;
+    int64_t enabled, created_ms, updated_ms;
+};
+
+struct record_task {
+    int64_t no, tenant_no;
+    struct bytes id; /* the client's name for it, or ours */
+    struct bytes title, metadata;
+    int64_t status; /* enum task_status */
+    double outcome; /* [0, 1]; negative: none yet */
+    int64_t created_ms, updated_ms;
+};
+
+/* Counters of one tenant in one hour (Unix hours); hour 0 holds the totals since creation. */
+struct record_usage {
+    int64_t tenant_no, hour;
+    int64_t nutrients, collects, searches, outcomes, stores, bytes;
+};
+
+struct record_idempotency {
+    int64_t no, tenant_no;
+    struct bytes key_hash;  /* 16 bytes over tenant, key, route and value */
+    struct bytes body_hash; /* 16 bytes */
+    int64_t status;         /* HTTP */
+    struct bytes result;    /* what rebuilds the answer */
+    int64_t created_ms;
+};
+
+struct record_audit {
+    int64_t tenant_no, seq;
+    int64_t at_ms;
+    struct bytes actor;  /* key id */
+    struct bytes action; /* e.g. "key.create" */
+    struct bytes target;
+    struct bytes detail; /* JSON object, no secrets */
+};
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inner products, conversions and quantisation over float32, float16 and int8 vectors, one
+ * implementation per instruction set behind one const table.  scalar is the reference and the test
+ * oracle.
+ *
+ * Any dim from 1 up; no alignment is needed (64 bytes is fastest).  Pointers never overlap.  Inputs
+ * are finite unless a comment says otherwise.  Everything here is pure: any thread. */
+#ifndef QMN_MATH_KERNELS_H
+#define QMN_MATH_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    KERNELS_TILE_MAX = 8,   /* queries per dot_i8_tile call: two rows of eight fill the registers */
+    KERNELS_ROW_ALIGN = 64, /* an int8 row's stride is a multiple of this */
+};
+
+/* Bytes of one int8 row of `dim` codes. */
+static inline size_t kernels_i8_stride(size_t dim)
+{
+    return (dim + KERNELS_ROW_ALIGN - 1) / KERNELS_ROW_ALIGN * KERNELS_ROW_ALIGN;
+}
+
+struct kernels {
+    const char *name;
+
+    /* sum a[i] b[i]; a, b: float[dim].  Accumulator: scalar float64, avx2 32 lanes and avx512 64
+     * lanes of float32 with fused multiply-add.  |error| <= (dim / lanes + 6) 2^-24 sum |a[i] b[i]|
+     * (scalar: 2^-24 |result|), so < 4e-6 for unit vectors of 4096 dimensions.  The tables differ
+     * from each other within that bound. */
+    float (*dot_f32)(const float *a, const float *b, size_t dim);
+    /* The same with b in IEEE float16, converted exactly.  Same bound. */
+    float (*dot_f32_f16)(const float *a, const uint16_t *b, size_t dim);
+
+    /* IEEE float16, round to nearest even; beyond 65504 (65520 rounds up) infinity; NaN stays NaN
+     * (quiet, upper payload bits).  Bit-identical over all tables. */
+    void (*f32_to_f16)(const float *in, size_t count, uint16_t *ret);
+    /* Exact. */
+    void (*f16_to_f32)(const uint16_t *in, size_t count, float *ret);
+
+    /* No infinity and no NaN among v: float[dim] (any input). */
+    bool (*all_finite_f32)(const float *v, size_t dim);
+
+    /* codes[i] = round(v[i] 127 / max |v|), ties to even, in [-127, 127]; returns scale = max |v| /
+     * 127, so v[i] is about scale * codes[i] within scale / 2.  A vector without an element above
+     * 1e-30 gives scale 0 and zero codes.  Writes exactly dim codes; bit-identical over all tables.
+     *
+     * For unit vectors a, b: |a.b - scale_a scale_b (codes_a.codes_b)| <= sqrt(dim) (scale_a +
+     * scale_b) / 2 at worst; rounding errors are independent in practice, and then the standard
+     * deviation is about sqrt(scale_a^2 + scale_b^2) / sqrt(12): .0008 for random 1536-d. */
+    float (*quantise_i8)(const float *v, size_t dim, int8_t *ret_codes);
+
+    /* ret[r] = sum rows[r * stride + i] query[i], r < count.  query: int8[dim]; rows: count rows,
+     * each readable for stride bytes (a multiple of 64, >= dim); what follows a row's dim codes is
+     * ignored.  Codes are in [-127, 127].  Exact (int32: |result| <= 4096 * 127^2 < 2^27), the same
+     * over all tables. */
+    void (*dot_i8_rows)(const int8_t *rows, size_t stride, size_t count, const int8_t *query,
+                        size_t dim, int32_t *ret);
+    /* The same for n_queries in [1, KERNELS_TILE_MAX] at once, reading each row once:
+     * ret[q * count + r]. */
+    void (*dot_i8_tile)(const int8_t *rows, size_t stride, size_t count,
+                        const int8_t *const *queries, size_t n_queries, size_t dim, int32_t *ret);
+};
+
+/* The best table this processor runs, chosen at the first call. QMN_KERNELS=scalar|avx2|avx512|neon
+ * in the environment forces one (for debugging; a name that cannot run is logged and ignored). */
+const struct kernels *math_kernels(void);
+/* NULL if unknown here or not supported by this processor. */
+const struct kernels *math_kernels_named(const char *name);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which of the scored agents receive the nutrient: diversity by maximal marginal relevance, one
+ * slot of exploration, and the probability of every choice, so that another policy can be judged
+ * from the log.
+ *
+ * The pool and the rest.  Scores exist for all agents of a tenant, perhaps ten thousand; diversity
+ * looks at the pool only (route_pool).  Exploration draws from everybody eligible.  So the draw has
+ * two outcomes: a candidate of the pool, or "number outside_rank of the eligible agents outside the
+ * pool", which the caller resolves by walking its agents in a fixed order.
+ *
+ * Pure: no I/O, no clock, no locks; randomness is injected. */
+#ifndef QMN_ROUTE_SELECT_H
+#define QMN_ROUTE_SELECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rng.h"
+#include "route/score.h"
+
+#define SELECT_LAMBDA  0.5 /* relevance against diversity; Carbonell and Goldstein 1998 */
+#define SELECT_EPSILON 0.1 /* share of decisions that explore */
+
+#define SELECT_OUTSIDE UINT32_MAX
+
+struct select_candidate {
+    float score;
+    const float *unit; /* profile, unit length; NULL (no profile) resembles nobody */
+};
+
+struct select_options {
+    uint32_t top_k;          /* 1 .. LIMIT_TOP_K */
+    uint32_t dim;            /* of every unit vector */
+    uint32_t eligible_total; /* of the tenant, those in the pool included */
+    bool diversify;
+    double epsilon; /* [0, 1] */
+};
+
+struct selection {
+    uint32_t count;               /* min(top_k, eligible_total); 0: there is nobody */
+    uint32_t chosen[LIMIT_TOP_K]; /* candidate numbers, in the order chosen; SELECT_OUTSIDE can
+                                     stand last only */
+    bool explored;                /* the last one was drawn, not picked */
+    uint32_t outside_rank;        /* if SELECT_OUTSIDE: 0-based rank among the eligible outsiders */
+    /* Probability of being chosen, over the draw, of each candidate and of each outsider. They sum
+     * to `count` over all eligible agents. */
+    double propensity[ROUTE_POOL_MAX];
+    double outside_propensity;
+};
+
+/* candidates[n]: the pool in the order of route_pool_finish(), all eligible; n = min(pool size,
+ * eligible_total).
+ *
+ * Greedy choice: the best score first; with diversify, each next one maximises
+ *   SELECT_LAMBDA s' - (1 - SELECT_LAMBDA) max over chosen c of cosine(candidate, c),
+ * s' = score scaled to [0, 1] over the candidates (all 1 if they are equal); ties go to the earlier
+ * candidate.  The last slot is then, with probability epsilon, given to one drawn uniformly from
+ * all eligible agents outside the greedy choice, if there are any. */
+void route_select(const struct select_candidate *candidates, uint32_t n,
+                  const struct select_options *options, struct rng *rng,
+                  struct selection *ret_selection);
+
+#endif

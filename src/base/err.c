@@ -21,6 +21,7 @@ const struct code_info *code_info(enum qmn_code code)
     return &code_table[code];
 }
 
+QMN_PRINTF(5, 0)
 static void err_fill(struct err *e, enum qmn_code code, const char *field, uint32_t retry_after_s,
                      const char *fmt, va_list args)
 {

@@ -3,6 +3,7 @@
  * One line per event, written with one write(2), so that lines of several threads never mix. */
 #include "log.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <strings.h>
@@ -11,7 +12,11 @@
 #include "buf.h"
 #include "clock.h"
 
-enum { LOG_LINE_BYTES = 8192, LOG_VALUE_BYTES = 1024 };
+enum {
+    LOG_LINE_BYTES = 8192,
+    LOG_VALUE_BYTES = 1024,
+    LOG_END_BYTES = 16, /* `,"cut":true}` and the newline */
+};
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_LOGFMT;
@@ -81,8 +86,10 @@ static void add_field(struct buf *b, const struct log_field *f, bool json)
     buf_printf(b, json ? ",\"%s\":" : " %s=", f->name);
     if (f->type == LOG_FIELD_INT)
         buf_printf(b, "%lld", (long long)f->integer);
-    else if (f->type == LOG_FIELD_FLOAT)
+    else if (f->type == LOG_FIELD_FLOAT && (isfinite(f->real) || !json))
         buf_printf(b, "%.6g", f->real);
+    else if (f->type == LOG_FIELD_FLOAT)
+        buf_adds(b, "null"); /* JSON has no word for NaN and infinity */
     else if (!json && plain_word(f->text))
         buf_addb(b, f->text);
     else
@@ -96,13 +103,23 @@ void log_event(enum log_level level, const char *event, const struct log_field *
     char when[CLOCK_TEXT_SIZE];
     clock_format(clock_now_ms(&clock_system), when);
     struct buf b;
-    buf_init(&b, LOG_LINE_BYTES);
+    buf_init(&b, LOG_LINE_BYTES - LOG_END_BYTES);
     buf_printf(&b,
                json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\""
                     : "time=%s level=%s event=\"%s\"",
                when, level_names[level], event);
-    for (size_t i = 0; i < count; i++)
+    bool cut = false;
+    for (size_t i = 0; i < count && !cut; i++) {
+        size_t before = b.len;
         add_field(&b, &fields[i], json);
+        cut = !buf_ok(&b);
+        if (cut)
+            b.len = before;
+    }
+    b.failed = false;
+    b.max += LOG_END_BYTES; /* kept back, so that a line always ends and never runs into the next */
+    if (cut)
+        buf_adds(&b, json ? ",\"cut\":true" : " cut=true");
     buf_adds(&b, json ? "}\n" : "\n");
     ssize_t n = write(STDERR_FILENO, b.ptr, b.len);
     (void)n; /* nowhere left to report it */

@@ -24,13 +24,13 @@ struct log_field {
     double real;
 };
 
-#define LOG_T(name, bytes_value)                                                                   \
-    ((struct log_field){.type = LOG_FIELD_TEXT, .name = (name), .text = (bytes_value)})
-#define LOG_S(name, cstr) LOG_T((name), bytes_cstr(cstr))
-#define LOG_I(name, value)                                                                         \
-    ((struct log_field){.type = LOG_FIELD_INT, .name = (name), .integer = (int64_t)(value)})
-#define LOG_F(name, value)                                                                         \
-    ((struct log_field){.type = LOG_FIELD_FLOAT, .name = (name), .real = (double)(value)})
+#define LOG_T(field, bytes_value)                                                                  \
+    ((struct log_field){.type = LOG_FIELD_TEXT, .name = (field), .text = (bytes_value)})
+#define LOG_S(field, cstr) LOG_T((field), bytes_cstr(cstr))
+#define LOG_I(field, value)                                                                        \
+    ((struct log_field){.type = LOG_FIELD_INT, .name = (field), .integer = (int64_t)(value)})
+#define LOG_F(field, value)                                                                        \
+    ((struct log_field){.type = LOG_FIELD_FLOAT, .name = (field), .real = (double)(value)})
 
 void log_configure(enum log_level level, enum log_format format);
 /* "debug", "info", "warn"/"warning", "error", any case; false if unknown. */

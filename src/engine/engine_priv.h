@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the engine share. */
+#ifndef QMN_ENGINE_ENGINE_PRIV_H
+#define QMN_ENGINE_ENGINE_PRIV_H
+
+#include "base/rng.h"
+#include "crypto/apikey.h"
+#include "engine/network_priv.h"
+#include "engine/writer_priv.h"
+
+#define PREFIX_NUTRIENT "nu_"
+#define PREFIX_TRACE    "tr_"
+#define PREFIX_RESPONSE "re_"
+#define PREFIX_MEMORY   "me_"
+#define PREFIX_POLICY   "po_"
+#define PREFIX_TASK     "ta_"
+
+struct engine_metrics {
+    struct counter *nutrients, *deliveries, *unrouted, *collects, *outcomes, *edge_changes, *acks,
+        *expired, *dropped, *shed, *idempotent_replays, *idempotency_evicted;
+    struct histogram *commit_seconds, *group_commands;
+};
+
+struct engine {
+    /* immutable */
+    struct store *store;
+    struct metrics *metrics;
+    const struct clock *clock;
+    struct pepper pepper;
+    char region[64], key_env[16], backup_dir[480];
+    double epsilon;
+    int64_t retention_ms;
+    struct engine_metrics m;
+
+    struct network net;
+    struct writer *writer;
+    struct idempotency *idempotency;
+    _Atomic uint64_t seed; /* of the next decision's rng: one fetch-add a decision */
+    _Atomic bool draining;
+    _Atomic int waiting; /* parked pulls and collects */
+};
+
+/* ---- vectors.c ---- */
+
+/* The unit vector of an input in the tenant's space, in the arena: embeds text, normalises floats,
+ * checks finiteness, length and dimension.  `field` names the request field.  *ret_space is the
+ * space it is in ("qmn-lexical/1" or "client").  Read lock held. */
+QMN_NODISCARD enum qmn_code engine_vector(const struct tenant *t, const struct vector_in *in,
+                                          const char *field, struct arena *arena,
+                                          const float **ret_unit, uint32_t *ret_dim,
+                                          struct bytes *ret_space, struct err *err);
+struct bytes engine_pack_f16(const float *unit, uint32_t dim, struct arena *arena);
+float *engine_unpack_f16(struct bytes f16, struct arena *arena);
+
+/* ---- helpers ---- */
+
+static inline int64_t engine_now(const struct engine *e)
+{
+    return clock_now_ms(e->clock);
+}
+
+/* Id as text in the arena. */
+struct bytes engine_id_text(struct arena *a, const struct id *id, const char *prefix);
+/* Copies into the arena; on failure the result is empty and *failed set. */
+struct bytes engine_copy(struct arena *a, struct bytes b, bool *failed);
+/* The tenant of the caller; it exists and is active, since authentication said so, unless deleted
+ * since. */
+QMN_NODISCARD enum qmn_code engine_tenant(struct engine *e, const struct caller *caller,
+                                          struct tenant **ret, struct err *err);
+/* Refuses while draining. */
+QMN_NODISCARD enum qmn_code engine_open_for(struct engine *e, struct err *err);
+
+/* ---- load.c ---- */
+QMN_NODISCARD enum qmn_code engine_load(struct engine *e, struct err *err);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The network in memory: tenants, keys, agents, edges, live nutrients, memories.  A replica of the
+ * store.
+ *
+ * Thread rule.  `lock` (readers-writer, writer preferred): loops read under the read lock; the
+ * writer thread alone changes it, under the write lock, when it publishes a committed group.  The
+ * writer reads without locking, since nobody else writes.  Everything a publish needs is allocated
+ * before the commit, so that publishing cannot fail; growing a shared table moves it, so that too
+ * happens under the write lock (network_grow_*). `inbox_lock` (mutex, taken after `lock`): inbox
+ * lists and delivery states, which a pull on a loop leases. Fields marked atomic are counters that
+ * loops bump under the read lock. */
+#ifndef QMN_ENGINE_NETWORK_PRIV_H
+#define QMN_ENGINE_NETWORK_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/id.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "engine/engine.h"
+#include "engine/tags_priv.h"
+#include "index/flat.h"
+
+struct tenant;
+struct agent;
+struct nutrient;
+
+#define DEFAULT_AGENT_ID "default-agent"
+#define SYSTEM_TENANT_ID "system"
+
+/* A record held in memory: one heap block with the struct in front and all its bytes behind. */
+struct held {
+    void *record;
+};
+
+/* A deep copy on the heap, freed with mem_free; NULL when out of memory. */
+void *record_hold(enum record_kind kind, const void *record);
+/* A deep copy into the arena. */
+bool record_copy(enum record_kind kind, const void *record, struct arena *arena, void *ret);
+
+struct edge {
+    uint32_t dst;                  /* slot of the target agent */
+    double weight, success, decay; /* weight: at the last outcome; relax with edge_idle() */
+    int64_t outcomes, created_ms, updated_ms;
+};
+
+/* One agent's copy of a live nutrient. */
+struct delivery {
+    struct nutrient *nutrient;
+    struct agent *agent;
+    struct delivery *prev, *next; /* the agent's inbox, by sequence */
+    uint32_t from;                /* slot of the agent that passed it on */
+    uint8_t hop;
+    uint8_t state; /* enum delivery_state */
+    bool queued;   /* in the inbox list */
+    bool responded;
+    bool touched; /* pulled at least once */
+    uint16_t attempts;
+    float score;
+    int64_t ready_ms; /* leased or put off until then; 0: never leased */
+};
+
+/* A nutrient that has not expired, with the routes of its trace. */
+struct nutrient {
+    int64_t no;
+    struct tenant *tenant;
+    struct id id;    /* of nutrient and trace alike */
+    uint32_t source; /* agent slot */
+    uint32_t sensitivity;
+    uint32_t bytes;    /* what its body takes in the store */
+    uint32_t key_hash; /* of its first id bytes, see live table */
+    int64_t created_ms, expires_ms;
+    struct bytes task_id;           /* behind the struct */
+    struct nutrient *older, *newer; /* the tenant's live nutrients by sequence */
+    uint32_t pending;               /* deliveries still queued */
+    uint32_t heap_index;            /* expiry heap */
+    uint32_t delivery_count;
+    struct delivery deliveries[];
+};
+
+/* A live response, found by similarity through the tenant's response index. */
+struct response {
+    int64_t no, nutrient_no, expires_ms;
+    uint32_t agent; /* slot */
+    uint32_t sensitivity;
+    float quality;
+    int64_t created_ms;
+    struct id id;
+    uint32_t heap_index;
+    bool used; /* slot taken */
+};
+
+struct memory {
+    int64_t no, expires_ms, created_ms, superseded_by_no;
+    uint32_t agent; /* slot */
+    uint32_t kind;  /* index into tenant.memory_kinds */
+    uint32_t sensitivity;
+    double quality;
+    struct id id;
+    bool used;
+};
+
+struct agent {
+    struct tenant *tenant;
+    uint32_t slot;               /* in tenant.agents and tenant.profiles */
+    struct record_agent *record; /* held; its profile bytes are empty (the index has them) */
+    uint32_t *capability_tags;   /* interned capabilities and tools, distinct */
+    uint32_t capability_count;
+    struct recent_task {
+        int64_t at_ms;
+        uint32_t *tags; /* distinct */
+        uint32_t count;
+    } recent[LIMIT_RECENT_TASKS];
+    uint32_t recent_next; /* slot the next task overwrites */
+
+    struct edge *edges; /* outgoing */
+    uint32_t edge_count, edge_cap;
+    struct u64map edge_by_dst; /* dst slot -> index into edges */
+
+    /* guarded by inbox_lock */
+    struct delivery *inbox_head, *inbox_tail;
+    uint32_t inbox_pending;
+    struct waiter *waiters; /* pulls waiting for a delivery */
+
+    _Atomic int64_t last_seen_ms; /* last pull */
+    _Atomic uint64_t dropped;     /* deliveries lost to the inbox bound */
+};
+
+struct key {
+    struct record_key *record; /* held */
+    struct tenant *tenant;
+    uint32_t scopes;        /* SCOPE_BITs as granted, with what they imply */
+    _Atomic int64_t tat_us; /* GCRA: theoretical arrival time, monotonic */
+    _Atomic int64_t last_used_ms;
+};
+
+struct usage {
+    int64_t hour; /* Unix hours; 0 in totals */
+    _Atomic uint64_t nutrients, collects, searches, outcomes, stores, bytes;
+};
+
+struct tenant {
+    struct record_tenant *record; /* held */
+    struct engine *engine;
+
+    struct textmap agents_by_id; /* struct agent */
+    struct agent *
+        *agents; /* by slot; never NULL below agent_count, never freed before the tenant */
+    uint32_t agent_count, agent_cap;
+    uint32_t active_agents; /* what the quota counts: not suspended, not the default agent */
+    struct agent *default_agent;
+    struct flat profiles; /* slots are agent slots */
+    struct tags tags;
+    uint64_t edge_count;
+
+    struct nutrient *oldest, *newest; /* live */
+    uint64_t live_bytes, live_count;
+
+    struct flat response_index; /* slots index responses */
+    struct response *responses;
+    uint32_t response_cap;
+    struct flat memory_index; /* slots index memories */
+    struct memory *memories;
+    uint32_t memory_cap;
+    struct textmap memory_kind_ids;
+    struct bytes *memory_kinds; /* owned texts */
+    uint32_t memory_kind_count, memory_kind_cap;
+    struct u64map memory_by_id; /* id_hash -> slot */
+
+    struct collect_op *collects; /* waiting; guarded by inbox_lock */
+
+    struct record_policy **policies; /* held, in order of making */
+    uint32_t policy_count, policy_cap;
+    struct textmap tasks_by_id; /* struct record_task, held */
+    int64_t audit_seq;          /* highest */
+
+    struct usage usage, usage_total;
+    _Atomic bool usage_dirty; /* counted by a loop since the last commit */
+};
+
+struct network {
+    pthread_rwlock_t lock;
+    pthread_mutex_t inbox_lock;
+    struct textmap tenants_by_id; /* struct tenant */
+    struct tenant **tenants;      /* in order of making */
+    uint32_t tenant_count, tenant_cap;
+    struct u64map tenants_by_no; /* no -> struct tenant * */
+    struct u64map agents_by_no;  /* no -> struct agent * */
+    struct textmap keys_by_id;   /* struct key */
+    struct u64map live_by_id;    /* id_hash -> struct nutrient * */
+    struct u64map live_by_no;    /* no -> struct nutrient * */
+};
+
+enum qmn_code network_init(struct network *n, struct err *err);
+void network_release(struct network *n);
+
+/* 64 bits of an id's random part: key of the in-memory tables; the whole id is compared after. */
+uint64_t id_hash(const struct id *id);
+
+/* ---- look-ups: read lock, or the writer ---- */
+struct tenant *network_tenant(const struct network *n, struct bytes id);
+struct tenant *network_tenant_no(const struct network *n, int64_t no);
+struct agent *tenant_agent(const struct tenant *t, struct bytes id); /* NULL if absent */
+struct agent *network_agent_no(const struct network *n, int64_t no);
+struct key *network_key(const struct network *n, struct bytes id);
+struct nutrient *network_live(const struct network *n, const struct tenant *t, const struct id *id);
+struct delivery *nutrient_delivery(struct nutrient *x, const struct agent *a);
+struct edge *agent_edge(const struct agent *a, uint32_t dst); /* NULL: none stored */
+
+/* The agent a call acts as: `named` if the key allows it, else the key's only bound agent, else the
+ * default agent. NOT_FOUND, FORBIDDEN; `field` names the request field in the error.  Suspended
+ * agents may not act: CONFLICT. */
+QMN_NODISCARD enum qmn_code network_acting_agent(const struct tenant *t,
+                                                 const struct caller *caller, struct bytes named,
+                                                 const char *field, struct agent **ret,
+                                                 struct err *err);
+
+/* ---- growth: the writer, before a commit ---- */
+/* Each makes room for `more` of its kind, taking the write lock only when something must move. */
+bool network_grow_tenants(struct network *n, uint32_t more);
+bool network_grow_keys(struct network *n, uint32_t more);
+bool network_grow_agents(struct network *n, struct tenant *t, uint32_t more);
+bool network_grow_edges(struct network *n, struct agent *a, uint32_t more);
+bool network_grow_live(struct network *n, uint32_t more);
+
+/* ---- building: the writer in a publish (or the loader), after the growth; cannot fail ---- */
+/* Takes ownership of the pieces. */
+void network_add_tenant(struct network *n, struct tenant *t);
+void network_add_key(struct network *n, struct key *k);
+void network_add_agent(struct network *n, struct agent *a, const float *profile);
+/* Swaps in a new version; the old record is freed. */
+void tenant_replace(struct tenant *t, struct record_tenant *record);
+void key_replace(struct key *k, struct record_key *record);
+void agent_replace(struct agent *a, struct record_agent *record, uint32_t *capability_tags,
+                   uint32_t capability_count, const float *profile);
+struct edge *agent_put_edge(struct agent *a, uint32_t dst);
+void agent_remove_edge(struct agent *a, uint32_t dst);
+
+/* ---- making pieces: anywhere; NULL when out of memory ---- */
+struct tenant *tenant_new(struct engine *e, const struct record_tenant *record);
+void tenant_free(struct tenant *t);
+struct agent *agent_new(struct tenant *t, const struct record_agent *record);
+void agent_free(struct agent *a);
+struct key *key_new(struct tenant *t, const struct record_key *record);
+void key_free(struct key *k);
+
+#endif

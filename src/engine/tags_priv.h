@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tags of one tenant (capabilities, tools, task hints), interned: a tag is a small number, and
+ * each knows the agents that have it.  So a decision walks the few agents that share a hint instead
+ * of all of them, and the fuzzy ratio of two tags is computed once.
+ *
+ * Changed by the writer under the network's write lock, read under the read lock; the hint cache
+ * has a mutex of its own, since readers fill it. */
+#ifndef QMN_ENGINE_TAGS_PRIV_H
+#define QMN_ENGINE_TAGS_PRIV_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+
+/* An agent that has the tag. */
+struct posting {
+    uint32_t agent;  /* slot */
+    uint32_t count;  /* recent tasks that carry it (1 in a capability list) */
+    int64_t last_ms; /* of the newest such task */
+};
+
+struct postings {
+    struct posting *items;
+    uint32_t count, cap;
+    struct u64map at; /* agent slot -> index */
+};
+
+struct tag {
+    struct bytes text; /* owned */
+    uint32_t refs;
+    struct postings capable, recent;
+};
+
+struct tags {
+    struct tag **items; /* by number; NULL: free */
+    uint32_t count, cap;
+    uint32_t *freed;
+    uint32_t freed_count;
+    struct textmap by_text; /* struct tag; number kept in numbers */
+    struct u64map numbers;  /* address of the tag -> number + 1 */
+    uint64_t serial;        /* grows with each new tag */
+    uint64_t *serials;      /* by number: when it was made */
+
+    pthread_mutex_t cache_lock;
+    struct textmap cache; /* struct hint_matches by hint */
+};
+
+struct tag_match {
+    uint32_t tag;
+    float ratio; /* [0.7, 1] */
+};
+
+bool tags_init(struct tags *t);
+void tags_release(struct tags *t);
+
+/* Interns the distinct texts of a list, taking one reference each: ret_numbers is a heap array
+ * (mem_free). False when out of memory, with nothing taken. */
+bool tags_intern(struct tags *t, struct bytes list, uint32_t **ret_numbers, uint32_t *ret_count);
+/* Gives the references back; frees tags nobody holds. */
+void tags_drop(struct tags *t, const uint32_t *numbers, uint32_t count);
+
+/* Makes room so that the adds of one agent for these tags cannot fail. */
+bool tags_reserve(struct tags *t, const uint32_t *numbers, uint32_t count, bool recent);
+void tags_add_capable(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
+void tags_remove_capable(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
+void tags_add_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent,
+                     int64_t at_ms);
+void tags_remove_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
+
+/* NULL if nobody has the tag. */
+const struct tag *tags_find(const struct tags *t, struct bytes text);
+/* The tags whose ratio to the hint is at least the threshold, the hint itself included (ratio 1).
+ * Cached per hint. Copied into the arena; returns the count, 0 when out of memory. */
+uint32_t tags_matches(struct tags *t, struct bytes hint, struct arena *arena,
+                      const struct tag_match **ret);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Flat index: int8 first pass, exact rescoring. */
+#include "flat.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "math/kernels.h"
+
+struct flat_chunk {
+    float scale[FLAT_CHUNK]; /* 0: no vector here */
+    bool used[FLAT_CHUNK];
+    int8_t *codes;  /* [FLAT_CHUNK][stride] */
+    float *vectors; /* [FLAT_CHUNK][dim] */
+};
+
+void flat_init(struct flat *f, uint32_t dim)
+{
+    *f = (struct flat){.dim = dim};
+}
+
+static void chunk_free(struct flat_chunk *c)
+{
+    if (!c)
+        return;
+    mem_free(c->codes);
+    mem_free(c->vectors);
+    mem_free(c);
+}
+
+void flat_release(struct flat *f)
+{
+    for (uint32_t i = 0; i < f->chunk_count; i++)
+        chunk_free(f->chunks[i]);
+    mem_free(f->chunks);
+    mem_free(f->freed);
+    *f = (struct flat){.dim = f->dim};
+}
+
+static struct flat_chunk *chunk_new(uint32_t dim)
+{
+    struct flat_chunk *c = mem_calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->codes = mem_calloc(FLAT_CHUNK, kernels_i8_stride(dim));
+    c->vectors = mem_calloc(FLAT_CHUNK, sizeof(float) * dim);
+    if (!c->codes || !c->vectors) {
+        chunk_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static bool grow_u32(uint32_t **items, uint32_t *cap, uint32_t need)
+{
+    if (need <= *cap)
+        return true;
+    uint32_t want = *cap ? *cap * 2 : 64;
+    while (want < need)
+        want *= 2;
+    uint32_t *p = mem_resize(*items, want, sizeof *p);
+    if (!p)
+        return false;
+    *items = p;
+    *cap = want;
+    return true;
+}
+
+bool flat_reserve(struct flat *f, uint32_t more)
+{
+    uint32_t fresh = more > f->freed_count ? more - f->freed_count : 0;
+    uint32_t chunks = (f->slots + fresh + FLAT_CHUNK - 1) / FLAT_CHUNK;
+    /* every slot may be freed one day, and freeing must not fail either */
+    if (!grow_u32(&f->freed, &f->freed_cap, f->slots + fresh))
+        return false;
+    if (chunks > f->chunk_cap) {
+        uint32_t want = f->chunk_cap ? f->chunk_cap * 2 : 4;
+        while (want < chunks)
+            want *= 2;
+        struct flat_chunk **p = mem_resize(f->chunks, want, sizeof(struct flat_chunk *));
+        if (!p)
+            return false;
+        f->chunks = p;
+        f->chunk_cap = want;
+    }
+    while (f->chunk_count < chunks) {
+        struct flat_chunk *c = chunk_new(f->dim);
+        if (!c)
+            return false;
+        f->chunks[f->chunk_count++] = c;
+    }
+    return true;
+}
+
+void flat_set(struct flat *f, uint32_t slot, const float *unit)
+{
+    struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
+    uint32_t i = slot % FLAT_CHUNK;
+    int8_t *codes = c->codes + i * kernels_i8_stride(f->dim);
+    if (!unit) {
+        c->scale[i] = 0;
+        return;
+    }
+    memcpy(c->vectors + (size_t)i * f->dim, unit, sizeof(float) * f->dim);
+    c->scale[i] = math_kernels()->quantise_i8(unit, f->dim, codes);
+}
+
+uint32_t flat_add(struct flat *f, const float *unit)
+{
+    uint32_t slot = f->freed_count ? f->freed[--f->freed_count] : f->slots++;
+    f->chunks[slot / FLAT_CHUNK]->used[slot % FLAT_CHUNK] = true;
+    f->live++;
+    flat_set(f, slot, unit);
+    return slot;
+}
+
+void flat_remove(struct flat *f, uint32_t slot)
+{
+    struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
+    c->scale[slot % FLAT_CHUNK] = 0;
+    c->used[slot % FLAT_CHUNK] = false;
+    f->freed[f->freed_count++] = slot;
+    f->live--;
+}
+
+const float *flat_vector(const struct flat *f, uint32_t slot)
+{
+    const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
+    uint32_t i = slot % FLAT_CHUNK;
+    return c->scale[i] > 0 ? c->vectors + (size_t)i * f->dim : NULL;
+}
+
+bool flat_query_init(struct flat_query *q, const struct flat *f, const float *unit,
+                     struct arena *arena)
+{
+    int8_t *codes = arena_calloc(arena, 1, kernels_i8_stride(f->dim));
+    if (!codes)
+        return false;
+    *q = (struct flat_query){.unit = unit, .codes = codes};
+    q->scale = math_kernels()->quantise_i8(unit, f->dim, codes);
+    return true;
+}
+
+/* One chunk's scores; returns how many slots it holds. */
+static uint32_t chunk_scores(const struct flat *f, uint32_t at, const struct flat_query *q,
+                             float *ret)
+{
+    const struct flat_chunk *c = f->chunks[at];
+    uint32_t n = f->slots - at * FLAT_CHUNK;
+    int32_t dots[FLAT_CHUNK];
+    if (n > FLAT_CHUNK)
+        n = FLAT_CHUNK;
+    math_kernels()->dot_i8_rows(c->codes, kernels_i8_stride(f->dim), n, q->codes, f->dim, dots);
+    for (uint32_t i = 0; i < n; i++)
+        ret[i] = (float)dots[i] * q->scale * c->scale[i];
+    return n;
+}
+
+void flat_scores(const struct flat *f, const struct flat_query *q, float *ret)
+{
+    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++)
+        chunk_scores(f, at, q, ret + (size_t)at * FLAT_CHUNK);
+}
+
+float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
+{
+    const float *v = flat_vector(f, slot);
+    return v ? math_kernels()->dot_f32(v, unit, f->dim) : 0;
+}
+
+size_t flat_search(const struct flat *f, const float *unit, size_t k,
+                   bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
+                   struct topk_item *ret_items, uint64_t *ret_permitted)
+{
+    size_t keep = 4 * k > 64 ? 4 * k : 64;
+    struct flat_query q;
+    struct topk_item *items = arena_array(arena, struct topk_item, keep);
+    *ret_permitted = 0;
+    if (!items || !f->live || !flat_query_init(&q, f, unit, arena))
+        return 0;
+    struct topk rough, exact;
+    topk_init(&rough, items, keep);
+    topk_init(&exact, ret_items, k);
+    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
+        float scores[FLAT_CHUNK];
+        const struct flat_chunk *c = f->chunks[at];
+        uint32_t n = chunk_scores(f, at, &q, scores);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t slot = at * FLAT_CHUNK + i;
+            if (!c->used[i] || c->scale[i] <= 0 || (permit && !permit(ctx, slot)))
+                continue;
+            ++*ret_permitted;
+            topk_offer(&rough, scores[i], slot);
+        }
+    }
+    for (size_t i = 0; i < rough.len; i++)
+        topk_offer(&exact, flat_exact(f, rough.items[i].id, unit), rough.items[i].id);
+    return topk_sort(&exact);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A flat vector index: unit vectors in numbered slots, an int8 copy beside each for the first pass
+ * over all of them, and float32 for exact rescoring.  Slots stand in chunks that never move, so
+ * growing copies nothing and untouched memory stays the kernel's.
+ *
+ * One writer; readers need the owner's lock.  Reserve first, then flat_add cannot fail. */
+#ifndef QMN_INDEX_FLAT_H
+#define QMN_INDEX_FLAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "math/topk.h"
+
+enum { FLAT_CHUNK = 256 }; /* slots: 2 MB at 1536 dimensions */
+
+struct flat_chunk;
+
+struct flat {
+    uint32_t dim;   /* 0: not yet known */
+    uint32_t slots; /* highest slot ever used + 1 */
+    uint32_t live;  /* slots in use */
+    struct flat_chunk **chunks;
+    uint32_t chunk_count, chunk_cap;
+    uint32_t *freed; /* stack of reusable slots */
+    uint32_t freed_count, freed_cap;
+};
+
+void flat_init(struct flat *f, uint32_t dim);
+void flat_release(struct flat *f);
+
+/* Room for `more` flat_add calls. */
+bool flat_reserve(struct flat *f, uint32_t more);
+/* unit: float[dim] of length 1, or NULL for a slot without a vector, whose every score is 0. */
+uint32_t flat_add(struct flat *f, const float *unit);
+void flat_set(struct flat *f, uint32_t slot, const float *unit);
+void flat_remove(struct flat *f, uint32_t slot);
+/* NULL for a slot without a vector. */
+const float *flat_vector(const struct flat *f, uint32_t slot);
+
+/* A query prepared for the first pass. */
+struct flat_query {
+    const float *unit; /* borrowed */
+    const int8_t *codes;
+    float scale;
+};
+/* False when the arena is out of memory. */
+bool flat_query_init(struct flat_query *q, const struct flat *f, const float *unit,
+                     struct arena *arena);
+
+/* Approximate cosine of the query with every slot: ret[slots]; 0 for empty ones.  Standard
+ * deviation of the error about .0008 at 1536 dimensions (see kernels.quantise_i8). */
+void flat_scores(const struct flat *f, const struct flat_query *q, float *ret);
+/* Exact cosine; 0 for a slot without a vector. */
+float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
+
+/* The k best slots among those `permit` lets pass (NULL: all with a vector), best first by exact
+ * cosine, ties by lower slot.  The first pass keeps max(4 k, 64) for rescoring, so a true neighbour
+ * is lost only when the int8 error moves it past three k others.  Returns how many; *ret_permitted
+ * counts all that passed. */
+size_t flat_search(const struct flat *f, const float *unit, size_t k,
+                   bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
+                   struct topk_item *ret_items, uint64_t *ret_permitted);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * AVX-512 F, BW, VL, VNNI (with FMA and F16C).
+ *
+ * int8: VPDPBUSD multiplies unsigned by signed bytes and adds four neighbours in int32, without
+ * saturation.  Flipping the top bit of a row makes it row + 128, unsigned, so a sum comes out as
+ * row.query + 128 sum(query); the second term starts the accumulator, negated.  One XOR per row
+ * chunk serves all queries. */
+#include "kernels_priv.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __mmask16 mask16(size_t left)
+{
+    return (__mmask16)((1u << left) - 1);
+}
+
+INLINE __mmask64 mask64(size_t left)
+{
+    return ((__mmask64)1 << left) - 1;
+}
+
+INLINE __m512 load_half16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+INLINE __m512 load_half_tail(const uint16_t *p, size_t left)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask16(left), p));
+}
+
+static float dot_f32(const float *a, const float *b, size_t dim)
+{
+    __m512 s[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps()};
+    size_t i = 0;
+    for (; i + 64 <= dim; i += 64)
+        for (size_t j = 0; j < 4; j++)
+            s[j] = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16 * j), _mm512_loadu_ps(b + i + 16 * j),
+                                   s[j]);
+    for (; i + 16 <= dim; i += 16)
+        s[0] = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i), s[0]);
+    if (i < dim) {
+        __mmask16 mask = mask16(dim - i);
+        s[1] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + i),
+                               _mm512_maskz_loadu_ps(mask, b + i), s[1]);
+    }
+    return _mm512_reduce_add_ps(
+        _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])));
+}
+
+static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    __m512 s[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                   _mm512_setzero_ps()};
+    size_t i = 0;
+    for (; i + 64 <= dim; i += 64)
+        for (size_t j = 0; j < 4; j++)
+            s[j] =
+                _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16 * j), load_half16(b + i + 16 * j), s[j]);
+    for (; i + 16 <= dim; i += 16)
+        s[0] = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), load_half16(b + i), s[0]);
+    if (i < dim)
+        s[1] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask16(dim - i), a + i),
+                               load_half_tail(b + i, dim - i), s[1]);
+    return _mm512_reduce_add_ps(
+        _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])));
+}
+
+INLINE __m256i to_half16(__m512 v)
+{
+    return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static void f32_to_f16(const float *in, size_t count, uint16_t *ret)
+{
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16)
+        _mm256_storeu_si256((__m256i *)(void *)(ret + i), to_half16(_mm512_loadu_ps(in + i)));
+    if (i < count) {
+        __mmask16 mask = mask16(count - i);
+        _mm256_mask_storeu_epi16(ret + i, mask, to_half16(_mm512_maskz_loadu_ps(mask, in + i)));
+    }
+}
+
+static void f16_to_f32(const uint16_t *in, size_t count, float *ret)
+{
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16)
+        _mm512_storeu_ps(ret + i, load_half16(in + i));
+    if (i < count)
+        _mm512_mask_storeu_ps(ret + i, mask16(count - i), load_half_tail(in + i, count - i));
+}
+
+INLINE __mmask16 not_finite(__m512 v)
+{
+    const __m512i exponent = _mm512_set1_epi32(0x7f800000);
+    return _mm512_cmpeq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(v), exponent), exponent);
+}
+
+static bool all_finite_f32(const float *v, size_t dim)
+{
+    unsigned bad = 0;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16)
+        bad |= not_finite(_mm512_loadu_ps(v + i));
+    if (i < dim)
+        bad |= not_finite(_mm512_maskz_loadu_ps(mask16(dim - i), v + i));
+    return !bad;
+}
+
+static float max_abs(const float *v, size_t dim)
+{
+    __m512 max = _mm512_setzero_ps();
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16)
+        max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(v + i)));
+    if (i < dim)
+        max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_maskz_loadu_ps(mask16(dim - i), v + i)));
+    return _mm512_reduce_max_ps(max);
+}
+
+static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
+{
+    float max = max_abs(v, dim);
+    if (!(max > QUANTISE_ZERO)) {
+        memset(ret_codes, 0, dim);
+        return 0;
+    }
+    const __m512 by = _mm512_set1_ps(127.0f / max);
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        __m512i codes = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(v + i), by));
+        _mm_storeu_si128((__m128i *)(void *)(ret_codes + i), _mm512_cvtepi32_epi8(codes));
+    }
+    if (i < dim) {
+        __mmask16 mask = mask16(dim - i);
+        __m512i codes = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, v + i), by));
+        _mm_mask_storeu_epi8(ret_codes + i, mask, _mm512_cvtepi32_epi8(codes));
+    }
+    return max / 127.0f;
+}
+
+INLINE __m512i load_flipped(const int8_t *row, __mmask64 mask)
+{
+    return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, row), _mm512_set1_epi8(-128));
+}
+
+/* 128 sum(query) over its whole and its last, masked, chunk. */
+static int32_t flip_excess(const int8_t *query, size_t whole, __mmask64 tail, size_t dim)
+{
+    const __m512i by = _mm512_set1_epi8(-128); /* 128 as an unsigned byte */
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t i = 0; i < whole; i += 64)
+        sum = _mm512_dpbusd_epi32(sum, by, _mm512_loadu_si512(query + i));
+    if (whole < dim)
+        sum = _mm512_dpbusd_epi32(sum, by, _mm512_maskz_loadu_epi8(tail, query + whole));
+    return _mm512_reduce_add_epi32(sum);
+}
+
+/* n_rows x n_queries sums at a time, constants where it is inlined: 2 x 8 sums fill half the
+ * registers and read each query chunk once per two rows. */
+INLINE void tile(const int8_t *rows, size_t stride, const size_t n_rows,
+                 const int8_t *const *queries, const int32_t *excess, const size_t n_queries,
+                 size_t dim, int32_t *ret, size_t ret_stride)
+{
+    const size_t whole = dim & ~(size_t)63;
+    __m512i sums[2][KERNELS_TILE_MAX];
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t q = 0; q < n_queries; q++)
+            sums[r][q] = _mm512_setzero_si512();
+    for (size_t i = 0; i < whole; i += 64) {
+        __m512i row[2];
+        for (size_t r = 0; r < n_rows; r++)
+            row[r] =
+                _mm512_xor_si512(_mm512_loadu_si512(rows + r * stride + i), _mm512_set1_epi8(-128));
+        for (size_t q = 0; q < n_queries; q++) {
+            __m512i query = _mm512_loadu_si512(queries[q] + i);
+            for (size_t r = 0; r < n_rows; r++)
+                sums[r][q] = _mm512_dpbusd_epi32(sums[r][q], row[r], query);
+        }
+    }
+    if (whole < dim) {
+        __mmask64 tail = mask64(dim - whole);
+        for (size_t q = 0; q < n_queries; q++) {
+            __m512i query = _mm512_maskz_loadu_epi8(tail, queries[q] + whole);
+            for (size_t r = 0; r < n_rows; r++)
+                sums[r][q] = _mm512_dpbusd_epi32(
+                    sums[r][q], load_flipped(rows + r * stride + whole, tail), query);
+        }
+    }
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t q = 0; q < n_queries; q++)
+            ret[q * ret_stride + r] = _mm512_reduce_add_epi32(sums[r][q]) - excess[q];
+}
+
+INLINE void tile_all_rows(const int8_t *rows, size_t stride, size_t count,
+                          const int8_t *const *queries, const size_t n_queries, size_t dim,
+                          int32_t *ret)
+{
+    const size_t whole = dim & ~(size_t)63;
+    int32_t excess[KERNELS_TILE_MAX];
+    for (size_t q = 0; q < n_queries; q++)
+        excess[q] = flip_excess(queries[q], whole, mask64(dim - whole), dim);
+    size_t r = 0;
+    for (; r + 2 <= count; r += 2)
+        tile(rows + r * stride, stride, 2, queries, excess, n_queries, dim, ret + r, count);
+    if (r < count)
+        tile(rows + r * stride, stride, 1, queries, excess, n_queries, dim, ret + r, count);
+}
+
+static void dot_i8_rows(const int8_t *rows, size_t stride, size_t count, const int8_t *query,
+                        size_t dim, int32_t *ret)
+{
+    tile_all_rows(rows, stride, count, &query, 1, dim, ret);
+}
+
+static void dot_i8_tile(const int8_t *rows, size_t stride, size_t count,
+                        const int8_t *const *queries, size_t n_queries, size_t dim, int32_t *ret)
+{
+    switch (n_queries) {
+    case 1:
+        tile_all_rows(rows, stride, count, queries, 1, dim, ret);
+        break;
+    case 2:
+        tile_all_rows(rows, stride, count, queries, 2, dim, ret);
+        break;
+    case 3:
+        tile_all_rows(rows, stride, count, queries, 3, dim, ret);
+        break;
+    case 4:
+        tile_all_rows(rows, stride, count, queries, 4, dim, ret);
+        break;
+    case 5:
+        tile_all_rows(rows, stride, count, queries, 5, dim, ret);
+        break;
+    case 6:
+        tile_all_rows(rows, stride, count, queries, 6, dim, ret);
+        break;
+    case 7:
+        tile_all_rows(rows, stride, count, queries, 7, dim, ret);
+        break;
+    case 8:
+        tile_all_rows(rows, stride, count, queries, 8, dim, ret);
+        break;
+    default:
+        __builtin_unreachable();
+    }
+}
+
+const struct kernels kernels_avx512 = {
+    .name = "avx512",
+    .dot_f32 = dot_f32,
+    .dot_f32_f16 = dot_f32_f16,
+    .f32_to_f16 = f32_to_f16,
+    .f16_to_f32 = f16_to_f32,
+    .all_finite_f32 = all_finite_f32,
+    .quantise_i8 = quantise_i8,
+    .dot_i8_rows = dot_i8_rows,
+    .dot_i8_tile = dot_i8_tile,
+};

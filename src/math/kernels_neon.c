@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * 64-bit ARM.  The table exists so that choice, tests and QMN_KERNELS know the name; every entry is
+ * the scalar one until kernels of its own are measured on such a machine.  The compiler vectorises
+ * the integer loops there already, NEON being part of the base instruction set. */
+#include "kernels_priv.h"
+
+#include <string.h>
+
+static float dot_f32(const float *a, const float *b, size_t dim)
+{
+    return kernels_scalar.dot_f32(a, b, dim);
+}
+
+static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    return kernels_scalar.dot_f32_f16(a, b, dim);
+}
+
+static void f32_to_f16(const float *in, size_t count, uint16_t *ret)
+{
+    kernels_scalar.f32_to_f16(in, count, ret);
+}
+
+static void f16_to_f32(const uint16_t *in, size_t count, float *ret)
+{
+    kernels_scalar.f16_to_f32(in, count, ret);
+}
+
+static bool all_finite_f32(const float *v, size_t dim)
+{
+    return kernels_scalar.all_finite_f32(v, dim);
+}
+
+static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
+{
+    return kernels_scalar.quantise_i8(v, dim, ret_codes);
+}
+
+static void dot_i8_rows(const int8_t *rows, size_t stride, size_t count, const int8_t *query,
+                        size_t dim, int32_t *ret)
+{
+    kernels_scalar.dot_i8_rows(rows, stride, count, query, dim, ret);
+}
+
+static void dot_i8_tile(const int8_t *rows, size_t stride, size_t count,
+                        const int8_t *const *queries, size_t n_queries, size_t dim, int32_t *ret)
+{
+    kernels_scalar.dot_i8_tile(rows, stride, count, queries, n_queries, dim, ret);
+}
+
+const struct kernels kernels_neon = {
+    .name = "neon",
+    .dot_f32 = dot_f32,
+    .dot_f32_f16 = dot_f32_f16,
+    .f32_to_f16 = f32_to_f16,
+    .f16_to_f32 = f16_to_f32,
+    .all_finite_f32 = all_finite_f32,
+    .quantise_i8 = quantise_i8,
+    .dot_i8_rows = dot_i8_rows,
+    .dot_i8_tile = dot_i8_tile,
+};

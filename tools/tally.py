@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Adds up test results: Meson's testlog*.json (TAP lines count one by one) and pytest's JUnit files.
+
+    tools/tally.py FILE...
+
+"stage:NAME" in place of a file counts as one failure: a stage that broke before its tests ran.
+Prints what failed, then one line "N passed, N failed".  Exits 1 if anything failed or nothing ran.
+"""
+import json
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+TAP_LINE = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*(?:-[ \t]*)?([^#\n]*)(#[ \t]*skip)?", re.M | re.I)
+
+
+class Tally:
+    def __init__(self):
+        self.passed, self.skipped, self.failures = 0, 0, []
+
+    def add_meson(self, path):
+        for line in path.read_text().splitlines():
+            test = json.loads(line)
+            before = len(self.failures)
+            lines = 0
+            if test["result"] != "SKIP":
+                for match in TAP_LINE.finditer(test.get("stdout") or ""):
+                    lines += 1
+                    self.count(match[1] is None, match[3], f"{test['name']}: {match[2].strip()}")
+            fine = test["result"] in ("OK", "EXPECTEDFAIL")
+            if test["result"] == "SKIP":
+                self.skipped += 1
+            elif fine and lines == 0:
+                self.passed += 1
+            elif not fine and len(self.failures) == before:
+                # Killed, timed out, or a sanitizer spoke at exit: no single line says so.
+                self.failures.append(f"{test['name']}: {test['result'].lower()}")
+
+    def add_junit(self, path):
+        for case in ElementTree.parse(path).getroot().iter("testcase"):
+            bad = case.find("failure") is not None or case.find("error") is not None
+            skipped = case.find("skipped") is not None
+            self.count(not bad, skipped, f"{case.get('classname')}: {case.get('name')}")
+
+    def count(self, passed, skipped, name):
+        if not passed:
+            self.failures.append(name)
+        elif skipped:
+            self.skipped += 1
+        else:
+            self.passed += 1
+
+
+def main(paths):
+    tally = Tally()
+    for path in map(Path, paths):
+        if str(path).startswith("stage:"):
+            tally.failures.append(f"{path}: failed outside its tests")
+        elif not path.exists():
+            tally.failures.append(f"{path}: the stage left no results")
+        elif path.suffix == ".xml":
+            tally.add_junit(path)
+        else:
+            tally.add_meson(path)
+    for failure in tally.failures:
+        print(f"FAILED {failure}")
+    if tally.skipped:
+        print(f"({tally.skipped} skipped)")
+    print(f"{tally.passed} passed, {len(tally.failures)} failed")
+    return 1 if tally.failures or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -24,6 +24,7 @@
     X(E_TOO_LARGE,           413,  8, false, "too_large",             "Body too large")            \
     X(E_URI_TOO_LONG,        414,  3, false, "uri_too_long",          "URI too long")              \
     X(E_MEDIA_TYPE,          415,  3, false, "unsupported_media_type", "Unsupported media type")   \
+    X(E_EXPECTATION,         417,  3, false, "expectation_failed",    "Expectation not met")       \
     X(E_INVALID,             422,  3, false, "invalid",               "Constraint broken")         \
     X(E_DIMENSION,           422,  3, false, "dimension",             "Wrong vector dimension")    \
     X(E_IDEMPOTENCY,         422,  9, false, "idempotency_mismatch",  "Idempotency key reused")    \
@@ -32,10 +33,12 @@
     X(E_HEADERS_TOO_LARGE,   431,  8, false, "headers_too_large",     "Header fields too large")   \
     X(E_INTERNAL,            500, 13, false, "internal",              "Internal error")            \
     X(E_CORRUPT,             500, 15, false, "corrupt",               "Stored data is damaged")    \
+    X(E_NOT_IMPLEMENTED,     501, 12, false, "not_implemented",       "Not implemented")           \
     X(E_NOMEM,               503,  8, true,  "out_of_memory",         "Out of memory")             \
     X(E_UNAVAILABLE,         503, 14, true,  "unavailable",           "Store unavailable")         \
     X(E_OVERLOADED,          503, 14, true,  "overloaded",            "Node overloaded")           \
     X(E_DEADLINE,            504,  4, true,  "deadline_exceeded",     "Deadline exceeded")         \
+    X(E_HTTP_VERSION,        505,  3, false, "http_version",          "HTTP version not offered")  \
     X(E_DISK_FULL,           507,  8, true,  "disk_full",             "Disk full")
 /* clang-format on */
 

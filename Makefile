@@ -94,8 +94,8 @@ fuzz: need-fuzz build-fuzz/build.ninja ## fuzz each target for FUZZ_SECONDS (60)
 
 # --- code
 
-lint: need-lint build-test/build.ninja ## layers, layout, clang-tidy
-	@tools/lint.sh all build-test
+lint: need-lint need-test build-clang/build.ninja ## layers, layout, clang-tidy
+	@tools/lint.sh all build-clang
 
 fmt: need-lint ## lay the code out with clang-format
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i

@@ -5,7 +5,7 @@
 #   tools/lint.sh all BUILD-FOLDER      and clang-tidy over every file of that build: minutes
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${2:-build-test}
+build=${2:-build-test} # generated headers; for clang-tidy a build by clang
 bad=0
 
 echo "lint: layers"
@@ -34,9 +34,7 @@ for e in json.load(open(sys.argv[1] + "/compile_commands.json")):
         print(name)' "$build" | sort -u)
         echo "lint: clang-tidy over ${#units[@]} files"
         printf '%s\0' "${units[@]}" |
-            xargs -0 -P "$(nproc)" -n 4 clang-tidy -p "$build" --quiet --warnings-as-errors='*' \
-                --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument \
-                2> >(grep -v 'warnings generated' >&2) || bad=1
+            xargs -0 -P "$(nproc)" -n 4 clang-tidy -p "$build" --quiet --warnings-as-errors='*' 2> >(grep -v 'warnings generated' >&2) || bad=1
     else
         echo "lint: no clang-tidy here, analysis not done"
     fi

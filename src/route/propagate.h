@@ -22,8 +22,9 @@
 #include "base/limits.h"
 #include "route/score.h"
 
-#define PROPAGATE_ATTENUATION 0.5f /* per hop after the first; a guess: each step doubts the last  \
-                                    */
+#define PROPAGATE_ATTENUATION                                                                      \
+    0.5f /* per hop after the first; a guess: each step doubts the last                            \
+          */
 
 enum { PROPAGATE_BUDGET_FACTOR = 4 };
 

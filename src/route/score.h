@@ -24,8 +24,8 @@
 #define EDGE_W_MIN 0.01
 #define EDGE_W_MAX 1.5
 
-#define SCORE_CAPABILITY     0.05f /* per matching capability; a guess, small beside a cosine */
-#define SCORE_CAPABILITY_MAX 4u    /* further matches add nothing: lists can be padded */
+#define SCORE_CAPABILITY     0.05 /* per matching capability; a guess, small beside a cosine */
+#define SCORE_CAPABILITY_MAX 4u   /* further matches add nothing: lists can be padded */
 
 struct score_parts {
     float relevance;       /* [0, 1] */

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The wiring.  Listeners are bound first, as root if need be; the transport exists only once the
+ * engine does, so the server is given a handler that passes on to it.  Loops start last: until then
+ * clients wait in the kernel's queue. */
+#include "node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/mem.h"
+#include "codec/codec.h"
+#include "engine/engine.h"
+#include "net/server.h"
+#include "process_metrics.h"
+
+/* Requests that need no waiting are done well within this; what is left then is waiting pulls and
+ * collects, which only the engine can end. */
+enum { QUICK_DRAIN_MS = 250 };
+
+struct node {
+    const struct config *config;
+    struct metrics *metrics;
+    struct server *server;
+    struct engine *engine;
+    struct api *api;
+    struct handler handler; /* the transport's */
+    const char *services[CONFIG_LISTEN_MAX];
+    bool started;
+};
+
+/* ---- the server's handler ---- */
+
+static bool on_head(void *ctx, struct request *req)
+{
+    const struct handler *h = &((struct node *)ctx)->handler;
+    return h->on_head ? h->on_head(h->ctx, req) : true;
+}
+
+static void on_request(void *ctx, struct request *req)
+{
+    const struct handler *h = &((struct node *)ctx)->handler;
+    h->on_request(h->ctx, req);
+}
+
+static void on_round(void *ctx, struct executor *loop)
+{
+    const struct handler *h = &((struct node *)ctx)->handler;
+    if (h->on_round)
+        h->on_round(h->ctx, loop);
+}
+
+static void on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,
+                       struct bytes *ret_content_type, struct bytes *ret_body)
+{
+    const struct handler *h = &((struct node *)ctx)->handler;
+    if (h->on_refused)
+        h->on_refused(h->ctx, err, peer, arena, ret_content_type, ret_body);
+}
+
+/* ---- start ---- */
+
+static enum qmn_code bind_all(struct node *n, struct err *err)
+{
+    const struct config *c = n->config;
+    struct listener_config listeners[CONFIG_LISTEN_MAX];
+    for (uint32_t i = 0; i < c->listen_count; i++) {
+        listeners[i] = (struct listener_config){c->listen[i].host, c->listen[i].port};
+        n->services[i] = c->listen[i].service[0] ? c->listen[i].service : NULL;
+    }
+    const struct server_config config = {
+        .listeners = listeners,
+        .listener_count = c->listen_count,
+        .loops = c->loops,
+        .max_connections = c->max_connections,
+        .metrics = n->metrics,
+        .handler = {n, on_head, on_request, on_round, on_refused},
+    };
+    return server_new(&config, &n->server, err);
+}
+
+enum qmn_code node_bind(const struct config *config, struct node **ret, struct err *err)
+{
+    struct node *n = mem_calloc(1, sizeof *n);
+    if (!n)
+        return err_nomem(err);
+    n->config = config;
+    n->metrics = metrics_new();
+    enum qmn_code code = n->metrics ? bind_all(n, err) : err_nomem(err);
+    if (code == QMN_OK)
+        *ret = n;
+    else
+        node_free(n);
+    return code;
+}
+
+static enum qmn_code open_store(const struct config *c, const struct data_dir *data,
+                                struct store **ret, struct err *err)
+{
+    char path[4096];
+    struct store_config config = {.sealer = sealer_identity,
+                                  .sync = (enum store_sync)c->synchronous};
+    if (c->store == CONFIG_STORE_MEMORY) {
+        if (faccessat(data->fd, DATA_DATABASE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return err_set(err, QMN_E_CONFLICT,
+                           "%.200s holds a database; a node that only remembers would overwrite "
+                           "its admin key: name another --data-dir",
+                           data->root);
+        return store_mem_open(&config, ret, err);
+    }
+    config.path = data_dir_name(data, DATA_DATABASE, path);
+    return store_sqlite_open(&config, ret, err);
+}
+
+static enum qmn_code open_engine(struct node *n, const struct data_dir *data, struct err *err)
+{
+    const struct config *c = n->config;
+    char pepper[4096], backups[4096];
+    if (mkdirat(data->fd, "backups", 0700) != 0 && errno != EEXIST)
+        return err_set(err, QMN_E_UNAVAILABLE, "cannot make %.200s/backups: %s", data->root,
+                       strerror(errno));
+    struct store *store = NULL;
+    TRY(open_store(c, data, &store, err));
+    const struct engine_config config = {
+        .store = store,
+        .metrics = n->metrics,
+        .pepper_path = data_dir_name(data, "pepper", pepper),
+        .backup_dir = data_dir_name(data, "backups", backups),
+        .region = c->region,
+        .epsilon = c->epsilon,
+        .retention_ms = (int64_t)c->retention_days * 24 * 3600 * 1000,
+    };
+    return engine_new(&config, &n->engine, err);
+}
+
+/* The room for the file is taken before the key exists: a key that could not be shown would be lost
+ * for good. */
+static enum qmn_code first_key(struct node *n, const struct data_dir *data, struct err *err)
+{
+    char key[ENGINE_KEY_TEXT_MAX + 1];
+    struct new_file file;
+    TRY(new_file_begin(data, "admin-key", &file, err));
+    enum qmn_code code = engine_bootstrap(n->engine, key, err);
+    if (code == QMN_E_CONFLICT) {
+        new_file_abandon(data, &file);
+        return QMN_OK;
+    }
+    if (code == QMN_OK) {
+        size_t len = strlen(key);
+        key[len] = '\n';
+        code = new_file_commit(data, &file, bytes_of(key, len + 1), err);
+    } else {
+        new_file_abandon(data, &file);
+    }
+    explicit_bzero(key, sizeof key);
+    if (code == QMN_OK)
+        log_info("wrote the first admin key", LOG_S("directory", data->root),
+                 LOG_S("file", "admin-key"));
+    return code;
+}
+
+static enum qmn_code open_api(struct node *n, struct err *err)
+{
+    bool loopback = true;
+    for (uint32_t i = 0; i < n->config->listen_count; i++)
+        loopback = loopback && config_is_loopback(n->config->listen[i].host);
+    const struct api_config config = {
+        .engine = n->engine,
+        .metrics = n->metrics,
+        .region = n->config->region,
+        .version = QMN_VERSION,
+        .listener_services = n->services,
+        .listener_count = n->config->listen_count,
+        .open_metrics = loopback,
+    };
+    TRY(api_new(&config, &n->api, err));
+    n->handler = api_handler(n->api);
+    return QMN_OK;
+}
+
+enum qmn_code node_start(struct node *n, const struct data_dir *data, struct err *err)
+{
+    process_metrics_register(n->metrics);
+    TRY(codec_init(err));
+    TRY(open_engine(n, data, err));
+    TRY(first_key(n, data, err));
+    TRY(open_api(n, err));
+    TRY(server_start(n->server, err));
+    n->started = true;
+    for (uint32_t i = 0; i < n->config->listen_count; i++) {
+        const struct config_listen *a = &n->config->listen[i];
+        char url[320];
+        bool v6 = strchr(a->host, ':') != NULL;
+        snprintf(url, sizeof url, "http://%s%s%s:%u", v6 ? "[" : "", a->host, v6 ? "]" : "",
+                 server_port(n->server, i));
+        log_info("listening", LOG_S("url", url),
+                 LOG_S("service", a->service[0] ? a->service : "all"));
+    }
+    log_info("ready", LOG_S("version", QMN_VERSION), LOG_I("loops", server_loops(n->server)),
+             LOG_S("data", data->root), LOG_I("pid", getpid()));
+    return QMN_OK;
+}
+
+/* ---- stop ---- */
+
+struct draining {
+    struct server *server;
+    uint32_t grace_ms, cut;
+};
+
+static void *drain_server(void *arg)
+{
+    struct draining *d = arg;
+    d->cut = server_drain(d->server, d->grace_ms);
+    return NULL;
+}
+
+static struct timespec after_ms(uint32_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    int64_t ns = t.tv_nsec + (int64_t)ms * 1000000;
+    return (struct timespec){t.tv_sec + (time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+}
+
+void node_stop(struct node *n, uint32_t grace_ms)
+{
+    if (!n || !n->started)
+        return;
+    n->started = false;
+    struct draining d = {n->server, grace_ms, 0};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, drain_server, &d) != 0) {
+        engine_drain(n->engine);
+        drain_server(&d);
+    } else {
+        struct timespec quick = after_ms(grace_ms < QUICK_DRAIN_MS ? grace_ms : QUICK_DRAIN_MS);
+        bool done = pthread_timedjoin_np(thread, NULL, &quick) == 0;
+        engine_drain(n->engine);
+        if (!done)
+            pthread_join(thread, NULL);
+    }
+    log_info("stopped", LOG_I("requests_cut", d.cut));
+}
+
+void node_free(struct node *n)
+{
+    if (!n)
+        return;
+    if (n->server)
+        server_free(n->server);
+    api_free(n->api);
+    if (n->engine)
+        engine_free(n->engine);
+    metrics_free(n->metrics);
+    mem_free(n);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Start, wait for a signal, stop.
+ *
+ * Signals are blocked before any thread exists and taken by the main thread alone: TERM and INT
+ * drain; HUP reads the log level again.  While it drains they are unblocked, so that a second one
+ * ends the process at once, and an alarm ends it should draining itself hang. */
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node.h"
+#include "restore.h"
+
+/* Beyond the drain: the engine finishes its queue, the store its checkpoint. */
+enum { HARD_DEADLINE_S = 10 };
+
+static int fail(const struct err *e, int status)
+{
+    fprintf(stderr, "qmnd: %s\n", e->text);
+    return status;
+}
+
+static int data_status(enum qmn_code code)
+{
+    return code == QMN_E_IN_PROGRESS ? EXIT_IN_USE : EXIT_DATA;
+}
+
+/* ---- restore ---- */
+
+static int restore(const struct config *c, const struct identity *who)
+{
+    struct err err = {0};
+    int backup = open(c->restore_file, O_RDONLY | O_CLOEXEC);
+    if (backup < 0) {
+        fprintf(stderr, "qmnd: --restore %s: %s\n", c->restore_file, strerror(errno));
+        return EXIT_CONFIG;
+    }
+    struct data_dir data;
+    enum qmn_code code = data_dir_open(c->data_dir, who, true, &data, &err);
+    if (code != QMN_OK) {
+        close(backup);
+        return fail(&err, data_status(code));
+    }
+    int status = EXIT_STOPPED;
+    struct restored r;
+    code = privileges_drop(who, &err);
+    if (code != QMN_OK)
+        status = EXIT_PRIVILEGES;
+    else if ((code = restore_run(&data, backup, &r, &err)) != QMN_OK)
+        status = EXIT_DATA;
+    close(backup);
+    if (code == QMN_OK) {
+        printf("restored %lld rows into %s\n", (long long)r.rows, data.root);
+        if (r.aside[0])
+            printf("the old data is kept in %s/%s\n", data.root, r.aside);
+        if (r.pepper_absent)
+            printf("keys of the backup work only with their pepper: copy the old node's pepper "
+                   "file to %s/pepper before starting\n",
+                   data.root);
+    }
+    data_dir_close(&data);
+    return code == QMN_OK ? status : fail(&err, status);
+}
+
+/* ---- signals ---- */
+
+static void end_at_once(int signal_number)
+{
+    static const char late[] = "qmnd: draining took too long, giving up\n";
+    if (signal_number == SIGALRM && write(STDERR_FILENO, late, sizeof late - 1) < 0)
+        _exit(EXIT_FAILED);
+    _exit(signal_number == SIGALRM ? EXIT_FAILED : 128 + signal_number);
+}
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    sigprocmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void unblock_for_drain(const sigset_t *set, uint32_t drain_timeout_s)
+{
+    struct sigaction action = {.sa_handler = end_at_once};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    signal(SIGHUP, SIG_IGN);
+    alarm(drain_timeout_s + HARD_DEADLINE_S);
+    pthread_sigmask(SIG_UNBLOCK, set, NULL);
+}
+
+/* Only the level: everything else needs a restart, and half a reload would be worse than none. */
+static void reload(const struct config *c, char *const *envp)
+{
+    struct config fresh;
+    struct err err = {0};
+    if (config_reload(c, envp, &fresh, &err) == QMN_OK) {
+        log_configure((enum log_level)fresh.log_level, (enum log_format)fresh.log_format);
+        log_info("read the log level again", LOG_I("level", fresh.log_level));
+    } else {
+        log_warn("kept the log level: the configuration is wrong", LOG_S("error", err.text));
+    }
+    config_release(&fresh);
+}
+
+/* ---- the node ---- */
+
+static int serve(struct node *n, const struct config *c, const struct data_dir *data,
+                 const sigset_t *set, char *const *envp)
+{
+    struct err err = {0};
+    enum qmn_code code = node_start(n, data, &err);
+    if (code != QMN_OK)
+        return fail(&err, EXIT_DATA);
+    int signal_number = 0;
+    while (signal_number != SIGTERM && signal_number != SIGINT) {
+        if (sigwait(set, &signal_number) == 0 && signal_number == SIGHUP)
+            reload(c, envp);
+    }
+    log_info("stopping", LOG_I("signal", signal_number),
+             LOG_I("drain_timeout_s", c->drain_timeout_s));
+    unblock_for_drain(set, c->drain_timeout_s);
+    node_stop(n, c->drain_timeout_s * 1000);
+    return EXIT_STOPPED;
+}
+
+static int run(const struct config *c, const struct identity *who, char *const *envp)
+{
+    struct err err = {0};
+    sigset_t set;
+    block_signals(&set);
+    log_configure((enum log_level)c->log_level, (enum log_format)c->log_format);
+    privileges_raise_files();
+
+    struct node *n = NULL;
+    enum qmn_code code = node_bind(c, &n, &err);
+    if (code != QMN_OK)
+        return fail(&err, code == QMN_E_CONFLICT ? EXIT_ADDRESS : EXIT_FAILED);
+    struct data_dir data;
+    int status;
+    code = data_dir_open(c->data_dir, who, false, &data, &err);
+    if (code != QMN_OK) {
+        status = fail(&err, data_status(code));
+    } else {
+        if (privileges_drop(who, &err) != QMN_OK)
+            status = fail(&err, EXIT_PRIVILEGES);
+        else
+            status = serve(n, c, &data, &set, envp);
+    }
+    node_free(n);
+    if (code == QMN_OK)
+        data_dir_close(&data);
+    return status;
+}
+
+static int act(struct config *c, int argc, char *const *argv, char *const *envp)
+{
+    struct err err = {0};
+    if (config_load(c, argc, argv, envp, &err) != QMN_OK)
+        return fail(&err, EXIT_CONFIG);
+    if (c->action == CONFIG_HELP) {
+        config_print_help(stdout);
+        return EXIT_STOPPED;
+    }
+    if (c->action == CONFIG_VERSION) {
+        puts("qmnd " QMN_VERSION);
+        return EXIT_STOPPED;
+    }
+    struct identity who;
+    if (privileges_identity(c->user, &who, &err) != QMN_OK)
+        return fail(&err, EXIT_CONFIG);
+    if (c->action == CONFIG_CHECK) {
+        config_print(c, stdout);
+        return EXIT_STOPPED;
+    }
+    if (c->action == CONFIG_RESTORE)
+        return restore(c, &who);
+    return run(c, &who, envp);
+}
+
+int daemon_run(int argc, char *const *argv, char *const *envp)
+{
+    struct config c;
+    int status = act(&c, argc, argv, envp);
+    config_release(&c);
+    return status;
+}

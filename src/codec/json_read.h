@@ -79,6 +79,8 @@ QMN_NODISCARD enum qmn_code json_skip(struct json_reader *r, const struct json_t
  * there are more than `max`; *ret_count is then the index of that element. */
 QMN_NODISCARD enum qmn_code json_floats(struct json_reader *r, size_t max, float **ret,
                                         size_t *ret_count, struct err *err);
+/* "an object", "a number" ..: for error texts. */
+const char *json_kind_name(enum json_kind kind);
 /* True if `text` is exactly one valid value of any kind. */
 bool json_valid(struct bytes text, struct arena *arena, enum json_kind *ret_kind);
 

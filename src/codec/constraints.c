@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table: every message of proto/qmn/v1 and what its fields may hold.  Defaults stand in the
+ * schema, limits in base/limits.h, vocabularies in model/labels.h; here they meet.
+ *
+ * Requests bound what comes in.  Responses only say how absence looks: clients of older SDKs read
+ * some keys unconditionally, so those go out as null, [] or {} (CON_NULLABLE, CON_ALWAYS).
+ *
+ * Ids of agents, tasks and traces are what clients call their things: any printable text. */
+#include "constraint.h"
+
+#include <math.h>
+
+#include "base/attr.h"
+#include "base/limits.h"
+#include "model/labels.h"
+#include "qmn/v1/identity.pb-c.h"
+#include "qmn/v1/memory.pb-c.h"
+#include "qmn/v1/node.pb-c.h"
+#include "qmn/v1/reinforcement.pb-c.h"
+#include "qmn/v1/router.pb-c.h"
+
+enum {
+    KIND_CHARS = 64,
+    SCOPES = 64,
+    URL_CHARS = 2048,       /* what clients and proxies agree to carry */
+    RATE_MAX = 1000000,     /* per minute: beyond it a limit is none */
+    KEY_DAYS_MAX = 3650,    /* ten years */
+    GRACE_SEC_MAX = 604800, /* a week to roll a key out */
+    TTL_HOURS_MAX = 87600,  /* ten years */
+    WAIT_MS_MAX = 25000,    /* under the request deadline, so that the answer is ours */
+    LEASE_MS_MAX = 3600000, /* the longest TTL */
+    WINDOW_MS_MIN = 100,
+    WINDOW_MS_MAX = 5000,
+    QUOTA_COST_MAX = 100,
+    OFFSET_MAX = 1000000,
+};
+
+#define ID(name, more)                                                                             \
+    {                                                                                              \
+        .field = (name), .flags = (more), .range = {1, LIMIT_ID_CHARS},                            \
+        .pattern = PATTERN_PRINTABLE                                                               \
+    }
+#define NAME(name_, more)                                                                          \
+    {                                                                                              \
+        .field = (name_), .flags = (more), .range = {1, LIMIT_NAME_CHARS},                         \
+        .pattern = PATTERN_PRINTABLE                                                               \
+    }
+#define TEXT(name, more, chars)                                                                    \
+    {                                                                                              \
+        .field = (name), .flags = (more), .range = { 1, (chars) }                                  \
+    }
+#define TAGS(name)                                                                                 \
+    {                                                                                              \
+        .field = (name), .range = {0, LIMIT_TAGS}, .each = {1, LIMIT_TAG_CHARS},                   \
+        .pattern = PATTERN_PRINTABLE                                                               \
+    }
+#define VECTOR(name)                                                                               \
+    {                                                                                              \
+        .field = (name), .flags = CON_VECTOR, .range = { LIMIT_DIM_MIN, LIMIT_DIM_MAX }            \
+    }
+#define OBJECT(name, more, bytes)                                                                  \
+    {                                                                                              \
+        .field = (name), .flags = CON_RAW_JSON | (more), .range = { 2, (bytes) }                   \
+    }
+#define METADATA OBJECT("metadata", 0, LIMIT_METADATA_BYTES)
+#define LABEL(name)                                                                                \
+    {                                                                                              \
+        .field = (name), .one_of = sensitivity_names + 1                                           \
+    }
+#define WORD(name, more, names)                                                                    \
+    {                                                                                              \
+        .field = (name), .flags = (more), .one_of = (names) + 1                                    \
+    }
+#define RANGE(name, lo, hi)                                                                        \
+    {                                                                                              \
+        .field = (name), .range = {(lo), (hi) }                                                    \
+    }
+#define TIME(name)                                                                                 \
+    {                                                                                              \
+        .field = (name), .flags = CON_TIME                                                         \
+    }
+#define TIME_OR_NULL(name)                                                                         \
+    {                                                                                              \
+        .field = (name), .flags = CON_TIME | CON_NULLABLE                                          \
+    }
+#define OR_NULL(name)                                                                              \
+    {                                                                                              \
+        .field = (name), .flags = CON_NULLABLE                                                     \
+    }
+#define ALWAYS(name)                                                                               \
+    {                                                                                              \
+        .field = (name), .flags = CON_ALWAYS                                                       \
+    }
+#define BARE(name)                                                                                 \
+    {                                                                                              \
+        .field = (name), .flags = CON_BARE_ARRAY                                                   \
+    }
+#define OBJECT_OUT(name)                                                                           \
+    {                                                                                              \
+        .field = (name), .flags = CON_RAW_JSON | CON_ALWAYS                                        \
+    }
+
+/* router.proto */
+
+static const struct constraint broadcast_request[] = {
+    ID("id", 0),
+    ID("trace_id", 0),
+    TEXT("summary", CON_REQUIRED, LIMIT_SUMMARY_CHARS),
+    VECTOR("embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    {.field = "snippets", .range = {0, LIMIT_SNIPPETS}, .each = {0, LIMIT_SNIPPET_CHARS}},
+    TAGS("tool_hints"),
+    LABEL("sensitivity"),
+    RANGE("ttl_sec", 1, LIMIT_TTL_SEC),
+    RANGE("max_hops", 1, LIMIT_HOPS),
+    RANGE("quota_cost", 1, QUOTA_COST_MAX),
+    ID("trace_task_id", 0),
+    ID("source_agent_id", 0),
+    TIME("created_at"),
+    RANGE("top_k", 1, LIMIT_TOP_K),
+};
+
+static const struct constraint broadcast_response[] = {
+    ALWAYS("routed_to"), ALWAYS("routing_scores"), TIME("created_at"),
+    TIME("expires_at"),  ALWAYS("hops"),
+};
+
+static const struct constraint pull_request[] = {
+    ID("agent_id", CON_REQUIRED),
+    RANGE("limit", 1, LIMIT_LIST),
+    RANGE("wait_ms", 0, WAIT_MS_MAX),
+    RANGE("lease_ms", 1000, LEASE_MS_MAX),
+};
+
+static const struct constraint inbox_item[] = {
+    ALWAYS("snippets"), ALWAYS("tool_hints"), TIME("created_at"),
+    TIME("expires_at"), TIME("lease_until"),
+};
+
+static const struct constraint pull_response[] = {
+    ALWAYS("nutrients"),
+    ALWAYS("pending"),
+    ALWAYS("dropped"),
+};
+
+static const struct constraint ack_request[] = {
+    ID("agent_id", CON_REQUIRED),
+    {.field = "nutrient_ids",
+     .flags = CON_REQUIRED,
+     .range = {1, LIMIT_LIST},
+     .each = {1, LIMIT_ID_CHARS},
+     .pattern = PATTERN_PRINTABLE},
+};
+
+static const struct constraint nack_request[] = {
+    ID("agent_id", CON_REQUIRED),
+    {.field = "nutrient_ids",
+     .flags = CON_REQUIRED,
+     .range = {1, LIMIT_LIST},
+     .each = {1, LIMIT_ID_CHARS},
+     .pattern = PATTERN_PRINTABLE},
+    RANGE("delay_ms", 0, LEASE_MS_MAX),
+};
+
+static const struct constraint ack_response[] = {
+    ALWAYS("changed"),
+    ALWAYS("unknown"),
+};
+
+static const struct constraint respond_request[] = {
+    ID("nutrient_id", CON_REQUIRED),
+    ID("agent_id", 0),
+    OBJECT("content", CON_REQUIRED, LIMIT_CONTENT_BYTES),
+    VECTOR("embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    RANGE("quality", 0, 1),
+    LABEL("sensitivity"),
+};
+
+static const struct constraint respond_response[] = {TIME("created_at")};
+
+static const struct constraint collect_request[] = {
+    VECTOR("demand_embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    RANGE("window_ms", WINDOW_MS_MIN, WINDOW_MS_MAX),
+    RANGE("top_k", 1, LIMIT_TOP_K),
+    ID("trace_task_id", 0),
+    ID("agent_id", 0),
+    RANGE("min_similarity", -1, 1),
+};
+
+static const struct constraint context_item[] = {
+    OBJECT_OUT("data"),
+    TIME("created_at"),
+};
+
+static const struct constraint collect_response[] = {
+    ALWAYS("contents"),
+    ALWAYS("source_agents"),
+    ALWAYS("quality_scores"),
+    ALWAYS("metadata"),
+};
+
+static const struct constraint get_trace_request[] = {ID("id", CON_REQUIRED)};
+
+static const struct constraint trace_outcome[] = {
+    TIME("recorded_at"),
+    ALWAYS("weight_changes"),
+};
+
+static const struct constraint trace[] = {
+    TIME("created_at"),   TIME("expires_at"),      ALWAYS("hops"),     ALWAYS("candidates"),
+    ALWAYS("deliveries"), ALWAYS("contributions"), ALWAYS("outcomes"),
+};
+
+static const struct constraint agent_profile[] = {
+    VECTOR("embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    TAGS("skills"),
+    {.field = "description", .range = {0, LIMIT_SUMMARY_CHARS}},
+};
+
+static const struct constraint register_agent_request[] = {
+    ID("agent_id", CON_REQUIRED),
+    NAME("name", 0),
+    TAGS("capabilities"),
+    TAGS("tools"),
+    NAME("region", 0),
+    METADATA,
+    LABEL("clearance"),
+};
+
+static const struct constraint agent[] = {
+    OR_NULL("name"),    ALWAYS("capabilities"), ALWAYS("tools"),
+    ALWAYS("skills"),   OR_NULL("region"),      OBJECT_OUT("metadata"),
+    TIME("created_at"), TIME("updated_at"),     TIME("last_seen_at"),
+};
+
+static const struct constraint list_agents_request[] = {
+    WORD("status_filter", 0, agent_status_names),
+    TEXT("capability", 0, LIMIT_TAG_CHARS),
+    RANGE("limit", 1, LIMIT_LIST),
+    ID("after", 0),
+};
+
+static const struct constraint agent_list[] = {BARE("agents")};
+static const struct constraint agent_ref[] = {ID("agent_id", CON_REQUIRED)};
+
+/* reinforcement.proto */
+
+static const struct constraint outcome_detail[] = {
+    RANGE("score", 0, 1),
+    METADATA,
+    RANGE("hop_outcomes", 0, LIMIT_FANOUT),
+};
+
+static const struct constraint record_outcome_request[] = {
+    ID("trace_id", CON_REQUIRED),
+    RANGE("outcome_score", 0, 1),
+    RANGE("hop_outcomes", 0, LIMIT_FANOUT),
+    ID("agent_id", 0),
+};
+
+/* One agent's score; both maps have the same entries. */
+static const struct constraint hop_outcomes_entry[] = {
+    ID("key", CON_REQUIRED),
+    RANGE("value", 0, 1),
+};
+
+static const struct constraint record_outcome_response[] = {
+    ALWAYS("edges_updated"),
+    ALWAYS("weight_changes"),
+};
+
+static const struct constraint edge[] = {TIME_OR_NULL("last_update")};
+static const struct constraint top_edges_request[] = {RANGE("limit", 1, LIMIT_LIST)};
+
+static const struct constraint agent_edges_request[] = {
+    ID("agent_id", CON_REQUIRED),
+    RANGE("limit", 1, LIMIT_LIST),
+};
+
+static const struct constraint edge_list[] = {ALWAYS("edges")};
+static const struct constraint top_edges[] = {BARE("edges")};
+static const struct constraint prune_edges_request[] = {RANGE("threshold", 0, 2)};
+
+static const struct constraint edge_stats[] = {
+    ALWAYS("total_edges"),   ALWAYS("avg_weight"),  ALWAYS("min_weight"), ALWAYS("max_weight"),
+    ALWAYS("stddev_weight"), ALWAYS("avg_success"), ALWAYS("avg_decay"),
+};
+
+/* memory.proto */
+
+static const struct constraint store_memory_request[] = {
+    ID("agent_id", 0),
+    {.field = "kind",
+     .flags = CON_REQUIRED,
+     .range = {1, KIND_CHARS},
+     .pattern = PATTERN_PRINTABLE},
+    OBJECT("content", CON_REQUIRED, LIMIT_CONTENT_BYTES),
+    VECTOR("embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    RANGE("quality", 0, 1),
+    LABEL("sensitivity"),
+    ID("task_id", 0),
+    ID("trace_id", 0),
+    RANGE("ttl_hours", 0.001, TTL_HOURS_MAX),
+    METADATA,
+};
+
+static const struct constraint memory[] = {
+    OBJECT_OUT("content"),
+    TIME("created_at"),
+    TIME_OR_NULL("expires_at"),
+    OBJECT_OUT("metadata"),
+};
+
+static const struct constraint search_memory_request[] = {
+    VECTOR("embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    RANGE("top_k", 1, LIMIT_SEARCH_TOP_K),
+    RANGE("min_quality", 0, 1),
+    TEXT("kind_filter", 0, KIND_CHARS),
+    ID("agent_filter", 0),
+    OBJECT("filters", 0, LIMIT_METADATA_BYTES),
+    OBJECT("user_filter", 0, LIMIT_METADATA_BYTES),
+};
+
+static const struct constraint search_hit[] = {
+    OBJECT_OUT("content"),
+    TIME("created_at"),
+};
+
+static const struct constraint search_memory_response[] = {
+    ALWAYS("results"),
+    ALWAYS("total"),
+    ALWAYS("metadata"),
+};
+
+static const struct constraint memory_ref[] = {ID("id", CON_REQUIRED)};
+
+static const struct constraint agent_memories_request[] = {
+    ID("agent_id", CON_REQUIRED),
+    TEXT("kind", 0, KIND_CHARS),
+    RANGE("limit", 1, LIMIT_LIST),
+};
+
+static const struct constraint memory_list[] = {BARE("memories")};
+
+/* identity.proto */
+
+static const struct constraint create_tenant_request[] = {
+    {.field = "id", .flags = CON_REQUIRED, .range = {3, 64}, .pattern = PATTERN_TENANT_ID},
+    NAME("name", CON_REQUIRED),
+    WORD("plan_tier", 0, plan_tier_names),
+    NAME("kms_key_id", 0),
+    NAME("region_preference", 0),
+    METADATA,
+    RANGE("embedding_dim", LIMIT_DIM_MIN, LIMIT_DIM_MAX),
+};
+
+static const struct constraint update_tenant_request[] = {
+    ID("id", CON_REQUIRED),
+    NAME("name", 0),
+    WORD("plan_tier", 0, plan_tier_names),
+    WORD("status", 0, tenant_status_names),
+    NAME("kms_key_id", 0),
+    NAME("region_preference", 0),
+    METADATA,
+};
+
+static const struct constraint tenant[] = {
+    OR_NULL("kms_key_id"), OR_NULL("region_preference"), OBJECT_OUT("metadata"),
+    TIME("created_at"),    TIME("updated_at"),
+};
+
+static const struct constraint tenant_ref[] = {ID("id", CON_REQUIRED)};
+
+static const struct constraint list_tenants_request[] = {
+    WORD("status_filter", 0, tenant_status_names),
+    WORD("plan_tier", 0, plan_tier_names),
+    RANGE("limit", 1, LIMIT_LIST),
+    RANGE("offset", 0, OFFSET_MAX),
+};
+
+static const struct constraint tenant_list[] = {BARE("tenants")};
+
+static const struct constraint usage[] = {
+    ALWAYS("current_usage"),      ALWAYS("quota"),           ALWAYS("nutrients_sent"),
+    ALWAYS("contexts_collected"), ALWAYS("quota_remaining"), TIME("resets_at"),
+};
+
+static const struct constraint create_key_request[] = {
+    ID("tenant_id", 0),
+    NAME("name", 0),
+    {.field = "scopes",
+     .range = {0, SCOPES},
+     .each = {1, LIMIT_TAG_CHARS},
+     .pattern = PATTERN_PRINTABLE},
+    RANGE("rate_limit_per_minute", 1, RATE_MAX),
+    RANGE("expires_in_days", 1, KEY_DAYS_MAX),
+    {.field = "agent_ids",
+     .range = {0, LIMIT_KEY_AGENTS},
+     .each = {1, LIMIT_ID_CHARS},
+     .pattern = PATTERN_PRINTABLE},
+    LABEL("clearance"),
+};
+
+static const struct constraint key[] = {
+    OR_NULL("name"),
+    ALWAYS("scopes"),
+    ALWAYS("agent_ids"),
+    TIME("created_at"),
+    TIME_OR_NULL("expires_at"),
+    TIME_OR_NULL("last_used_at"),
+    TIME("old_key_expires_at"),
+};
+
+static const struct constraint key_list[] = {BARE("keys")};
+static const struct constraint list_keys_request[] = {ID("tenant_id", 0)};
+static const struct constraint key_ref[] = {ID("id", CON_REQUIRED)};
+static const struct constraint validate_key_request[] = {NAME("api_key", CON_REQUIRED)};
+
+static const struct constraint validate_key_response[] = {
+    ALWAYS("valid"),
+    ALWAYS("scopes"),
+    TIME_OR_NULL("expires_at"),
+};
+
+static const struct constraint rotate_key_request[] = {
+    ID("key_id", 0),
+    RANGE("grace_period_sec", 0, GRACE_SEC_MAX),
+};
+
+static const struct constraint create_policy_request[] = {
+    NAME("name", CON_REQUIRED),
+    WORD("policy_type", CON_REQUIRED, policy_type_names),
+    OBJECT("rules", 0, LIMIT_METADATA_BYTES),
+    /* Lists in some clients, objects in others. */
+    {.field = "sensitivity_rules", .flags = CON_RAW_VALUE, .range = {1, LIMIT_METADATA_BYTES}},
+    {.field = "rbac_roles", .flags = CON_RAW_VALUE, .range = {1, LIMIT_METADATA_BYTES}},
+    {.field = "conditions", .flags = CON_RAW_VALUE, .range = {1, LIMIT_METADATA_BYTES}},
+    {.field = "actions", .flags = CON_RAW_VALUE, .range = {1, LIMIT_METADATA_BYTES}},
+    {.field = "description", .range = {0, LIMIT_SUMMARY_CHARS}},
+};
+
+static const struct constraint policy[] = {
+    OBJECT_OUT("rules"),
+    OR_NULL("description"),
+    TIME("created_at"),
+    TIME("updated_at"),
+};
+
+static const struct constraint policy_array[] = {BARE("policies")};
+
+static const struct constraint policy_list[] = {
+    ALWAYS("policies"),
+    ALWAYS("total"),
+};
+
+static const struct constraint list_policies_request[] = {ID("tenant_id", 0)};
+
+static const struct constraint evaluate_policy_request[] = {
+    WORD("policy_type", CON_REQUIRED, policy_type_names),
+    OBJECT("context", 0, LIMIT_METADATA_BYTES),
+    {.field = "subject", .flags = CON_RAW_VALUE, .range = {1, LIMIT_METADATA_BYTES}},
+    {.field = "resource", .flags = CON_RAW_VALUE, .range = {1, LIMIT_METADATA_BYTES}},
+    NAME("action", 0),
+};
+
+static const struct constraint evaluate_policy_response[] = {
+    OR_NULL("policy_id"),
+    OR_NULL("reason"),
+    ALWAYS("checks_passed"),
+    ALWAYS("checks_failed"),
+};
+
+static const struct constraint create_task_request[] = {
+    ID("id", 0),
+    NAME("title", CON_REQUIRED),
+    METADATA,
+};
+
+static const struct constraint update_task_request[] = {
+    ID("id", CON_REQUIRED), NAME("title", 0), WORD("status", 0, task_status_names),
+    RANGE("outcome", 0, 1), METADATA,
+};
+
+static const struct constraint task[] = {
+    OR_NULL("outcome"),
+    OBJECT_OUT("metadata"),
+    TIME("created_at"),
+    TIME("updated_at"),
+};
+
+static const struct constraint task_ref[] = {ID("id", CON_REQUIRED)};
+
+static const struct constraint list_tasks_request[] = {
+    WORD("status", 0, task_status_names),
+    RANGE("limit", 1, LIMIT_LIST),
+};
+
+static const struct constraint task_list[] = {ALWAYS("tasks")};
+
+/* node.proto */
+
+static const struct constraint health[] = {
+    OR_NULL("region"),
+    TIME("timestamp"),
+    ALWAYS("checks"),
+};
+
+static const struct constraint backup_request[] = {TEXT("path", 0, URL_CHARS)};
+static const struct constraint backup_response[] = {TIME("created_at")};
+
+static const struct constraint audit_request[] = {
+    RANGE("limit", 1, LIMIT_LIST),
+};
+
+static const struct constraint audit_entry[] = {
+    TIME("at"),
+    OBJECT_OUT("detail"),
+};
+
+static const struct constraint audit_list[] = {ALWAYS("entries")};
+
+#define RULES(message_, rows_)                                                                     \
+    {                                                                                              \
+        .message = &qmn__v1__##message_##__descriptor, .rows = (rows_), .count = ARRAY_LEN(rows_)  \
+    }
+#define PLAIN(message_)                                                                            \
+    {                                                                                              \
+        .message = &qmn__v1__##message_##__descriptor                                              \
+    }
+
+const struct message_rules constraint_table[] = {
+    RULES(broadcast_request, broadcast_request),
+    PLAIN(hop),
+    RULES(broadcast_response, broadcast_response),
+    RULES(pull_request, pull_request),
+    RULES(inbox_item, inbox_item),
+    RULES(pull_response, pull_response),
+    RULES(ack_request, ack_request),
+    RULES(nack_request, nack_request),
+    RULES(ack_response, ack_response),
+    RULES(respond_request, respond_request),
+    RULES(respond_response, respond_response),
+    RULES(collect_request, collect_request),
+    RULES(context_item, context_item),
+    PLAIN(collect_metadata),
+    RULES(collect_response, collect_response),
+    RULES(get_trace_request, get_trace_request),
+    PLAIN(trace_candidate),
+    RULES(trace_outcome, trace_outcome),
+    PLAIN(weight_change),
+    PLAIN(trace_delivery),
+    PLAIN(trace_contribution),
+    RULES(trace, trace),
+    RULES(agent_profile, agent_profile),
+    RULES(register_agent_request, register_agent_request),
+    RULES(agent, agent),
+    RULES(list_agents_request, list_agents_request),
+    RULES(agent_list, agent_list),
+    RULES(agent_ref, agent_ref),
+    PLAIN(empty),
+
+    RULES(outcome_detail, outcome_detail),
+    RULES(outcome_detail__hop_outcomes_entry, hop_outcomes_entry),
+    RULES(record_outcome_request, record_outcome_request),
+    RULES(record_outcome_request__hop_outcomes_entry, hop_outcomes_entry),
+    RULES(record_outcome_response, record_outcome_response),
+    RULES(edge_stats, edge_stats),
+    RULES(edge, edge),
+    RULES(top_edges_request, top_edges_request),
+    RULES(agent_edges_request, agent_edges_request),
+    RULES(edge_list, edge_list),
+    RULES(top_edges, top_edges),
+    RULES(prune_edges_request, prune_edges_request),
+    PLAIN(prune_edges_response),
+    PLAIN(decay_edges_response),
+
+    RULES(store_memory_request, store_memory_request),
+    RULES(memory, memory),
+    RULES(search_memory_request, search_memory_request),
+    RULES(search_hit, search_hit),
+    PLAIN(search_metadata),
+    RULES(search_memory_response, search_memory_response),
+    RULES(memory_ref, memory_ref),
+    RULES(agent_memories_request, agent_memories_request),
+    RULES(memory_list, memory_list),
+    PLAIN(cleanup_response),
+
+    RULES(create_tenant_request, create_tenant_request),
+    RULES(update_tenant_request, update_tenant_request),
+    RULES(tenant, tenant),
+    RULES(tenant_ref, tenant_ref),
+    RULES(list_tenants_request, list_tenants_request),
+    RULES(tenant_list, tenant_list),
+    PLAIN(usage_counts),
+    RULES(usage, usage),
+    RULES(create_key_request, create_key_request),
+    RULES(key, key),
+    RULES(key_list, key_list),
+    RULES(list_keys_request, list_keys_request),
+    RULES(key_ref, key_ref),
+    RULES(validate_key_request, validate_key_request),
+    RULES(validate_key_response, validate_key_response),
+    RULES(rotate_key_request, rotate_key_request),
+    RULES(create_policy_request, create_policy_request),
+    RULES(policy, policy),
+    RULES(policy_array, policy_array),
+    RULES(policy_list, policy_list),
+    RULES(list_policies_request, list_policies_request),
+    RULES(evaluate_policy_request, evaluate_policy_request),
+    RULES(evaluate_policy_response, evaluate_policy_response),
+    RULES(create_task_request, create_task_request),
+    RULES(update_task_request, update_task_request),
+    RULES(task, task),
+    RULES(task_ref, task_ref),
+    RULES(list_tasks_request, list_tasks_request),
+    RULES(task_list, task_list),
+
+    RULES(health, health),
+    RULES(backup_request, backup_request),
+    RULES(backup_response, backup_response),
+    RULES(audit_request, audit_request),
+    RULES(audit_entry, audit_entry),
+    RULES(audit_list, audit_list),
+};
+
+const size_t constraint_table_len = ARRAY_LEN(constraint_table);

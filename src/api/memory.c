@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hyphal memory. */
+#include "engine/memories.h"
+
+#include "memory_filter_priv.h"
+#include "model/labels.h"
+#include "operations_priv.h"
+#include "qmn/v1/memory.pb-c.h"
+#include "qmn/v1/router.pb-c.h"
+#include "translate_priv.h"
+
+struct memory_one {
+    struct memory_in in;
+    struct memory_out out;
+};
+
+static enum qmn_code store_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    const Qmn__V1__StoreMemoryRequest *m = IN(Qmn__V1__StoreMemoryRequest, x);
+    struct memory_one *s = DATA(struct memory_one, x);
+    s->in = (struct memory_in){
+        .agent_id = in_text(m->agent_id),
+        .kind = in_text(m->kind),
+        .content = in_raw(m->has_content, m->content),
+        .metadata = in_raw(m->has_metadata, m->metadata),
+        .task_id = in_text(m->task_id),
+        .trace_id = in_text(m->trace_id),
+        .embedding = in_vector(m->embedding, m->n_embedding, m->text),
+        .quality = m->quality,
+        .sensitivity = label_parse(sensitivity_names, in_text(m->sensitivity)),
+        .ttl_hours = m->has_ttl_hours ? m->ttl_hours : 0,
+    };
+    engine_store_memory(x->api->engine, &x->call, &s->in, &s->out);
+    return QMN_OK;
+}
+
+static Qmn__V1__Memory *out_memory(struct api_call *x, const struct memory_out *o)
+{
+    Qmn__V1__Memory *m = out_new(x, &qmn__v1__memory__descriptor);
+    if (!m)
+        return NULL;
+    m->id = out_text(x, o->id);
+    m->agent_id = out_text(x, o->agent_id);
+    m->kind = out_text(x, o->kind);
+    SET_RAW(m, content, o->content);
+    SET(m, quality, o->quality);
+    m->sensitivity = out_word(label_name(sensitivity_names, o->sensitivity));
+    SET_TIME(m, created_at, o->created_ms);
+    SET_TIME(m, expires_at, o->expires_ms);
+    SET_RAW(m, metadata, o->metadata);
+    m->task_id = out_text(x, o->task_id);
+    m->trace_id = out_text(x, o->trace_id);
+    return m;
+}
+
+static ProtobufCMessage *memory_answer(struct api_call *x)
+{
+    Qmn__V1__Memory *m = out_memory(x, &DATA(struct memory_one, x)->out);
+    return m ? &m->base : NULL;
+}
+
+const struct operation op_memory_store = {
+    .call = "engine_store_memory",
+    .request = &qmn__v1__store_memory_request__descriptor,
+    .response = &qmn__v1__memory__descriptor,
+    .data_size = sizeof(struct memory_one),
+    .start = store_start,
+    .answer = memory_answer,
+};
+
+static enum qmn_code get_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    engine_get_memory(x->api->engine, &x->call, in_text(IN(Qmn__V1__MemoryRef, x)->id),
+                      &DATA(struct memory_one, x)->out);
+    return QMN_OK;
+}
+
+const struct operation op_memory_get = {
+    .call = "engine_get_memory",
+    .request = &qmn__v1__memory_ref__descriptor,
+    .response = &qmn__v1__memory__descriptor,
+    .data_size = sizeof(struct memory_one),
+    .start = get_start,
+    .answer = memory_answer,
+};
+
+static enum qmn_code delete_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    engine_delete_memory(x->api->engine, &x->call, in_text(IN(Qmn__V1__MemoryRef, x)->id));
+    return QMN_OK;
+}
+
+const struct operation op_memory_delete = {
+    .call = "engine_delete_memory",
+    .request = &qmn__v1__memory_ref__descriptor,
+    .start = delete_start,
+};
+
+struct memory_many {
+    struct vector_in query;
+    struct memory_filter filter;
+    struct memories_out out;
+};
+
+static enum qmn_code list_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    const Qmn__V1__AgentMemoriesRequest *m = IN(Qmn__V1__AgentMemoriesRequest, x);
+    engine_agent_memories(x->api->engine, &x->call, in_text(m->agent_id), in_text(m->kind),
+                          m->limit, &DATA(struct memory_many, x)->out);
+    return QMN_OK;
+}
+
+static ProtobufCMessage *list_answer(struct api_call *x)
+{
+    const struct memories_out *out = &DATA(struct memory_many, x)->out;
+    Qmn__V1__MemoryList *m = out_new(x, &qmn__v1__memory_list__descriptor);
+    if (!m)
+        return NULL;
+    m->n_memories = out->count;
+    m->memories = out_array(x, out->count);
+    for (size_t i = 0; m->memories && i < out->count; i++)
+        m->memories[i] = out_memory(x, &out->items[i]);
+    return &m->base;
+}
+
+const struct operation op_memory_list = {
+    .call = "engine_agent_memories",
+    .request = &qmn__v1__agent_memories_request__descriptor,
+    .response = &qmn__v1__memory_list__descriptor,
+    .data_size = sizeof(struct memory_many),
+    .start = list_start,
+    .answer = list_answer,
+};
+
+static enum qmn_code in_filter(struct api_call *x, const Qmn__V1__SearchMemoryRequest *m,
+                               struct memory_filter *f, struct err *err)
+{
+    struct arena *arena = &x->req->arena;
+    *f = memory_filter_any();
+    if (m->has_min_quality)
+        f->quality_min = m->min_quality;
+    if (m->kind_filter)
+        f->kind = in_text(m->kind_filter);
+    if (m->agent_filter)
+        f->agent_id = in_text(m->agent_filter);
+    TRY(memory_filter_add(f, "filters", in_raw(m->has_filters, m->filters), arena, err));
+    return memory_filter_add(f, "user_filter", in_raw(m->has_user_filter, m->user_filter), arena,
+                             err);
+}
+
+static enum qmn_code search_start(struct api_call *x, struct err *err)
+{
+    const Qmn__V1__SearchMemoryRequest *m = IN(Qmn__V1__SearchMemoryRequest, x);
+    struct memory_many *s = DATA(struct memory_many, x);
+    TRY(in_filter(x, m, &s->filter, err));
+    s->query = in_vector(m->embedding, m->n_embedding, m->text);
+    engine_search_memory(x->api->engine, &x->call, &s->query, m->top_k, &s->filter, &s->out);
+    return QMN_OK;
+}
+
+static Qmn__V1__SearchHit *out_hit(struct api_call *x, const struct memory_out *o)
+{
+    Qmn__V1__SearchHit *m = out_new(x, &qmn__v1__search_hit__descriptor);
+    if (!m)
+        return NULL;
+    m->id = out_text(x, o->id);
+    m->agent_id = out_text(x, o->agent_id);
+    m->kind = out_text(x, o->kind);
+    SET_RAW(m, content, o->content);
+    SET(m, similarity, o->similarity);
+    SET(m, quality, o->quality);
+    m->sensitivity = out_word(label_name(sensitivity_names, o->sensitivity));
+    SET_TIME(m, created_at, o->created_ms);
+    return m;
+}
+
+static ProtobufCMessage *search_answer(struct api_call *x)
+{
+    const struct memories_out *out = &DATA(struct memory_many, x)->out;
+    Qmn__V1__SearchMemoryResponse *m = out_new(x, &qmn__v1__search_memory_response__descriptor);
+    Qmn__V1__SearchMetadata *meta = out_new(x, &qmn__v1__search_metadata__descriptor);
+    if (!m || !meta)
+        return NULL;
+    m->n_results = out->count;
+    m->results = out_array(x, out->count);
+    for (size_t i = 0; m->results && i < out->count; i++)
+        m->results[i] = out_hit(x, &out->items[i]);
+    SET(m, total, (uint32_t)out->count);
+    SET(meta, candidates, out->candidates);
+    SET(meta, exact, true);
+    m->metadata = meta;
+    return &m->base;
+}
+
+const struct operation op_memory_search = {
+    .call = "engine_search_memory",
+    .request = &qmn__v1__search_memory_request__descriptor,
+    .response = &qmn__v1__search_memory_response__descriptor,
+    .data_size = sizeof(struct memory_many),
+    .start = search_start,
+    .answer = search_answer,
+};
+
+struct cleanup {
+    uint64_t deleted;
+};
+
+static enum qmn_code cleanup_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    engine_cleanup_memory(x->api->engine, &x->call, &DATA(struct cleanup, x)->deleted);
+    return QMN_OK;
+}
+
+static ProtobufCMessage *cleanup_answer(struct api_call *x)
+{
+    Qmn__V1__CleanupResponse *m = out_new(x, &qmn__v1__cleanup_response__descriptor);
+    if (!m)
+        return NULL;
+    SET(m, deleted, DATA(struct cleanup, x)->deleted);
+    return &m->base;
+}
+
+const struct operation op_memory_cleanup = {
+    .call = "engine_cleanup_memory",
+    .request = &qmn__v1__empty__descriptor,
+    .response = &qmn__v1__cleanup_response__descriptor,
+    .data_size = sizeof(struct cleanup),
+    .start = cleanup_start,
+    .answer = cleanup_answer,
+};

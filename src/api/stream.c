@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An inbox as server-sent events: a pull that waits, over and over.  Each item is one event whose
+ * id is its inbox sequence; a comment every 15 s keeps proxies awake.
+ *
+ * Last-Event-ID resumes: what the client has seen is not offered again while its lease could still
+ * run.  After that time everything is, because an item that nobody acknowledged must come back; a
+ * redelivery carries no id, so that a client's position never moves backwards.
+ *
+ * A reader that falls behind pauses the pulls (its items stay in the inbox, unleased) instead of
+ * filling memory.  Belongs to the request's loop. */
+#include "codec/json_encode.h"
+#include "inbox_priv.h"
+#include "operations_priv.h"
+
+enum {
+    HEARTBEAT_MS = 15000,
+    PAUSE_ABOVE_BYTES = 262144, /* a quarter of what net allows before it gives the reader up */
+    PAUSE_MS = 50,
+    ROUNDS_AT_ONCE = 8, /* a full inbox must not keep the loop from everybody else */
+    EVENT_MAX_BYTES = 8 << 20,
+};
+
+struct stream {
+    struct timer timer;
+    struct api_call *x;
+    struct arena arena; /* of one pull */
+    struct pull_in in;
+    struct pull_out out;
+    int64_t last_id;      /* highest sequence that went out, or came as Last-Event-ID */
+    int64_t resume_until; /* clock_mono_us() until which only sequences above it are asked for */
+    uint64_t sent_bytes;
+    bool begun;
+    bool starting, done; /* a pull may be done before engine_pull returns */
+};
+
+/* What to do after a step. */
+enum next { NEXT_PULL = 1, NEXT_PAUSE, NEXT_ENDED };
+
+static void stream_end(struct stream *s)
+{
+    struct api_call *x = s->x;
+    struct request *req = x->req;
+    req->exec->timer_cancel(req->exec, &s->timer);
+    arena_release(&s->arena);
+    answer_account(x, x->route->status, s->sent_bytes);
+    request_stream_end(req);
+}
+
+static bool stream_send(struct stream *s, struct bytes data)
+{
+    s->sent_bytes += data.len;
+    return request_stream_send(s->x->req, data);
+}
+
+static bool stream_begin(struct stream *s)
+{
+    struct answer_headers h;
+    answer_headers(s->x, &h);
+    answer_header(&h, "Content-Type", bytes_cstr(s->x->route->media));
+    answer_header(&h, "X-Accel-Buffering", BYTES_LIT("no"));
+    s->begun = true;
+    return request_stream_begin(s->x->req, s->x->route->status, h.list, h.count) &&
+           stream_send(s, BYTES_LIT(": nutrients\n\n"));
+}
+
+static bool send_item(struct stream *s, const struct inbox_item *item)
+{
+    const Qmn__V1__InboxItem *m = out_inbox_item(s->x, item);
+    CLEANUP(buf_release) struct buf b;
+    buf_init(&b, EVENT_MAX_BYTES);
+    buf_adds(&b, "event: nutrient\n");
+    if (item->sequence > s->last_id) {
+        s->last_id = item->sequence;
+        buf_printf(&b, "id: %lld\n", (long long)item->sequence);
+    }
+    buf_adds(&b, "data: ");
+    if (!m || s->x->oom || json_encode(&m->base, &b) != QMN_OK)
+        return false;
+    buf_adds(&b, "\n\n");
+    return buf_ok(&b) && stream_send(s, buf_bytes(&b));
+}
+
+static bool send_items(struct stream *s)
+{
+    if (s->out.count == 0 && s->in.wait_ms)
+        return stream_send(s, BYTES_LIT(": heartbeat\n\n"));
+    for (size_t i = 0; i < s->out.count; i++)
+        if (!send_item(s, &s->out.items[i]))
+            return false;
+    return true;
+}
+
+/* After a pull. */
+static enum next stream_step(struct stream *s)
+{
+    struct api_call *x = s->x;
+    x->running = false;
+    if (x->call.code != QMN_OK && !s->begun) {
+        x->call.err.code = x->call.code;
+        arena_release(&s->arena);
+        answer_error(x, &x->call.err);
+        return NEXT_ENDED;
+    }
+    bool going = x->call.code == QMN_OK && !x->req->gone;
+    if (!(s->begun || stream_begin(s)) || !going || !send_items(s)) {
+        stream_end(s);
+        return NEXT_ENDED;
+    }
+    return request_stream_pending(x->req) > PAUSE_ABOVE_BYTES ? NEXT_PAUSE : NEXT_PULL;
+}
+
+static void stream_pause(struct stream *s)
+{
+    struct executor *exec = s->x->req->exec;
+    if (!exec->timer_set(exec, &s->timer, PAUSE_MS))
+        stream_end(s);
+}
+
+/* Pulls until one has to wait, the reader falls behind, or the stream ends. */
+static void stream_run(struct stream *s)
+{
+    struct api_call *x = s->x;
+    for (int round = 0; round < ROUNDS_AT_ONCE; round++) {
+        s->in.wait_ms = s->begun ? HEARTBEAT_MS : 0;
+        s->in.after = clock_mono_us() < s->resume_until ? s->last_id : 0;
+        arena_reset(&s->arena);
+        s->starting = true;
+        s->done = false;
+        x->running = true;
+        engine_pull(x->api->engine, &x->call, &s->in, &s->out);
+        s->starting = false;
+        if (!s->done)
+            return;
+        enum next next = stream_step(s);
+        if (next == NEXT_ENDED)
+            return;
+        if (next == NEXT_PAUSE)
+            break;
+    }
+    stream_pause(s);
+}
+
+static void stream_pulled(struct call *c)
+{
+    struct stream *s = CONTAINER_OF(c, struct api_call, call)->data;
+    s->done = true;
+    if (s->starting)
+        return;
+    switch (stream_step(s)) {
+    case NEXT_PULL:
+        stream_run(s);
+        break;
+    case NEXT_PAUSE:
+        stream_pause(s);
+        break;
+    case NEXT_ENDED:
+        break;
+    }
+}
+
+static void stream_woken(struct timer *t)
+{
+    struct stream *s = CONTAINER_OF(t, struct stream, timer);
+    if (request_stream_pending(s->x->req) > PAUSE_ABOVE_BYTES)
+        stream_pause(s);
+    else
+        stream_run(s);
+}
+
+/* The client left: while a pull waits its done function ends the stream, while paused nobody else
+ * would. */
+static void stream_gone(struct request *req)
+{
+    struct api_call *x = req->user;
+    if (x->running)
+        engine_cancel(x->api->engine, &x->call);
+    else
+        stream_end(x->data);
+}
+
+static enum qmn_code read_last_id(const struct request *req, int64_t *ret, struct err *err)
+{
+    struct bytes text;
+    TRY(header_single(req, "last-event-id", &text, err));
+    int64_t id = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || id > (INT64_MAX - 9) / 10)
+            return err_field(err, QMN_E_INVALID, "Last-Event-ID",
+                             "expected the id of an event, a whole number");
+        id = id * 10 + (text.ptr[i] - '0');
+    }
+    *ret = id;
+    return QMN_OK;
+}
+
+static enum qmn_code stream_start(struct api_call *x, struct err *err)
+{
+    const Qmn__V1__PullRequest *m = IN(Qmn__V1__PullRequest, x);
+    struct stream *s = DATA(struct stream, x);
+    TRY(read_last_id(x->req, &s->last_id, err));
+    s->x = x;
+    s->timer.fire = stream_woken;
+    s->in = (struct pull_in){
+        .agent_id = in_text(m->agent_id),
+        .limit = m->limit,
+        .lease_ms = m->lease_ms,
+        .embedding = m->embedding,
+    };
+    if (s->last_id)
+        s->resume_until = clock_mono_us() + (int64_t)m->lease_ms * 1000;
+    arena_init(&s->arena, 0);
+    x->call.arena = &s->arena;
+    x->call.done = stream_pulled;
+    x->req->on_gone = stream_gone;
+    stream_run(s);
+    return QMN_OK;
+}
+
+const struct operation op_stream = {
+    .call = "engine_pull",
+    .request = &qmn__v1__pull_request__descriptor,
+    .response = &qmn__v1__inbox_item__descriptor,
+    .data_size = sizeof(struct stream),
+    .start = stream_start,
+};

@@ -22,6 +22,8 @@ struct engine_metrics {
     struct histogram *commit_seconds, *group_commands;
 };
 
+struct control; /* control_priv.h */
+
 struct engine {
     /* immutable */
     struct store *store;
@@ -35,6 +37,7 @@ struct engine {
 
     struct network net;
     struct writer *writer;
+    struct control *control;
     struct idempotency *idempotency;
     _Atomic uint64_t seed; /* of the next decision's rng: one fetch-add a decision */
     _Atomic bool draining;

@@ -99,6 +99,24 @@ void engine_create_policy(struct engine *e, struct call *c, const struct policy_
                           struct policy_out *out);
 void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id,
                           struct policies_out *out);
+struct evaluate_in {
+    uint32_t type; /* enum policy_type */
+    struct bytes action;
+    /* JSON objects; empty: taken from the members of that name in `context`, as is the action */
+    struct bytes subject, resource, context;
+};
+struct evaluate_out {
+    bool allowed;
+    const char *action;     /* "allow" or "deny" */
+    struct bytes policy_id; /* the one that decided; empty when there is none of that type */
+    struct bytes reason;
+    const struct bytes *passed, *failed; /* names of checks */
+    size_t passed_count, failed_count;
+};
+/* Asks every enabled policy of that type of the caller's tenant: all must allow.  With none it is
+ * allowed, and the reason says so; whatever cannot be decided denies. */
+void engine_evaluate_policy(struct engine *e, struct call *c, const struct evaluate_in *in,
+                            struct evaluate_out *out);
 
 struct task_in {
     struct bytes id, title,

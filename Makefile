@@ -56,6 +56,8 @@ demo: build ## carry the demo exchange over the running node
 install: build ## install under PREFIX (/usr/local); DESTDIR for packagers
 	@meson configure build -Dprefix=$(PREFIX)
 	@DESTDIR="$(DESTDIR)" meson install -C build
+	@[ -n "$(DESTDIR)" ] || \
+		echo "To run it as a service: systemd-sysusers && systemctl daemon-reload && systemctl enable --now qmnd"
 
 uninstall: ## remove what `install` put there
 	@python3 tools/uninstall.py build "$(DESTDIR)"

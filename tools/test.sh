@@ -129,7 +129,7 @@ run_stage() {
     set +e
     (
         set -e
-        return_code=0
+        results=() return_code=0
         trap 'printf "%s\n" "${results[@]}" >"$handed"' EXIT
         "stage_$name"
         exit $return_code

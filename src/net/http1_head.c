@@ -216,7 +216,8 @@ static int on_complete(llhttp_t *ll)
 
 static enum qmn_code refuse_ll(const llhttp_t *ll, llhttp_errno_t cause, struct err *err)
 {
-    if (cause == HPE_INVALID_METHOD)
+    /* The version has been checked, so the constant is a method of another protocol. */
+    if (cause == HPE_INVALID_METHOD || cause == HPE_INVALID_CONSTANT)
         return err_set(err, QMN_E_NOT_IMPLEMENTED, "unknown method");
     return err_set(err, QMN_E_MALFORMED, "%s",
                    ll->reason && *ll->reason ? ll->reason : "malformed head");

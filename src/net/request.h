@@ -52,8 +52,10 @@ struct request {
     /* owned by the handler */
     void *user;
     size_t body_limit; /* set in on_head; default LIMIT_BODY_BYTES */
-    void (*on_gone)(
-        struct request *req); /* the peer left before the answer; the handler still must answer */
+    /* Called once when the peer is gone, or has closed its sending side and waited two seconds (it
+     * may be gone; TCP does not tell).  The handler still must answer, and may do so inside; if
+     * there is anybody left to read it, it is written. */
+    void (*on_gone)(struct request *req);
 
     /* owned by net */
     bool gone;
@@ -64,8 +66,9 @@ struct request {
 /* NULL ptr if absent. `name` in lower case. */
 struct bytes request_header(const struct request *req, const char *name);
 
-/* Answers and gives the request up; `body` is copied.  Content-Length, Date and Connection are
- * net's own. A HEAD request gets the headers only. */
+/* Answers and gives the request up; `body` is copied (what the socket takes at once, is not).
+ * Content-Length, Date and Connection are net's own.  A HEAD request gets the headers only.  A
+ * header that holds a control character is left out. */
 void request_answer(struct request *req, int status, const struct header *headers,
                     size_t header_count, struct bytes body);
 
@@ -81,8 +84,10 @@ size_t request_stream_pending(const struct request *req);
 
 struct handler {
     void *ctx;
-    /* Head complete, body not yet read.  May set req->body_limit.  False: the handler has answered
-     * already (the body is then discarded or the connection closed). */
+    /* Head complete, body not yet read (optional).  May set req->body_limit.  False: the handler
+     * has answered already (the body is then discarded or the connection closed).  After true,
+     * nothing but the arena may be held for the request: if its body never comes, on_request does
+     * not either. */
     bool (*on_head)(void *ctx, struct request *req);
     /* Whole request.  Must lead to exactly one answer. */
     void (*on_request)(void *ctx, struct request *req);
@@ -90,7 +95,8 @@ struct handler {
      */
     void (*on_round)(void *ctx, struct executor *loop);
     /* A request that never reached the handler (bad framing, limits, time-outs): the body to send
-     * for this error. Fills `ret_body` (borrowed until return) and content type. */
+     * for this error, whose code gives the status.  Both results are borrowed until the answer is
+     * written: constant, or in `arena` (1 MiB).  Without this function err->text is sent. */
     void (*on_refused)(void *ctx, const struct err *err, const char *peer, struct arena *arena,
                        struct bytes *ret_content_type, struct bytes *ret_body);
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Listeners and event loops: bytes in and out, no knowledge of what they mean.  One epoll loop per
- * thread; a connection stays on the loop that accepted it. */
+ * thread; a connection stays on the loop it was given to when accepted: the one with the fewest. */
 #ifndef QMN_NET_SERVER_H
 #define QMN_NET_SERVER_H
 
@@ -38,9 +38,11 @@ struct executor *server_loop(struct server *s, uint32_t index);
 QMN_NODISCARD enum qmn_code server_start(struct server *s, struct err *err);
 /* Graceful: stops accepting, answers "Connection: close", ends idle connections, waits for requests
  * in progress at most grace_ms, then cuts.  Streams are ended at once.  Returns the number of
- * requests cut.  Any thread. */
+ * requests cut.  Any thread but a loop's; the first call counts.  The loops run on: tasks posted to
+ * them are still run and requests cut still want their (now unread) answers until server_free. */
 uint32_t server_drain(struct server *s, uint32_t grace_ms);
-/* After drain: joins and frees. */
+/* Joins and frees, with requests nobody answered; without a drain before, cuts.  Nothing may be
+ * posted to its loops, or scraped from its metrics, from then on. */
 void server_free(struct server *s);
 
 #endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The test server. */
+#include "fixture.h"
+
+#include <assert.h> /* on loop threads: cmocka fails by a long jump, which must stay on its thread */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+static void answer_text(struct request *req, int status, const char *text)
+{
+    request_answer(req, status, NULL, 0, bytes_cstr(text));
+}
+
+/* ---- kept requests ---- */
+
+static void keep(struct fixture *f, struct request *req)
+{
+    pthread_mutex_lock(&f->lock);
+    size_t i = 0;
+    while (i < FIXTURE_KEPT && f->kept[i])
+        i++;
+    assert(i < FIXTURE_KEPT);
+    f->kept[i] = req;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void unkeep(struct fixture *f, struct request *req)
+{
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < FIXTURE_KEPT; i++) {
+        if (f->kept[i] == req)
+            f->kept[i] = NULL;
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void on_gone(struct request *req)
+{
+    struct fixture *f = req->user;
+    assert(req->gone);
+    atomic_fetch_add(&f->gone, 1);
+    if (req->streaming) {
+        unkeep(f, req);
+        request_stream_end(req);
+    }
+}
+
+/* ---- routes ---- */
+
+static void echo(struct request *req)
+{
+    char length[24];
+    snprintf(length, sizeof length, "%zu", req->body.len);
+    const struct header headers[] = {{BYTES_LIT("X-Length"), bytes_cstr(length)}};
+    request_answer(req, 200, headers, 1, req->body);
+}
+
+static void big(struct request *req)
+{
+    size_t n = strtoul(req->path.ptr + strlen("/big/"), NULL, 10);
+    char *body = mem_alloc(n);
+    memset(body, 'b', n);
+    request_answer(req, 200, NULL, 0, bytes_of(body, n));
+    mem_free(body);
+}
+
+static void flood(struct fixture *f, struct request *req)
+{
+    static const char piece[4096] = {'f'};
+    (void)request_stream_begin(req, 200, NULL, 0);
+    for (int i = 0; i < 100000; i++) {
+        if (!request_stream_send(req, bytes_of(piece, sizeof piece)))
+            break;
+        atomic_fetch_add(&f->flooded, 1);
+    }
+    request_stream_end(req);
+}
+
+static void on_request(void *ctx, struct request *req)
+{
+    struct fixture *f = ctx;
+    atomic_fetch_add(&f->requests, 1);
+    if (bytes_is(req->path, "/park")) {
+        req->user = f;
+        req->on_gone = on_gone;
+        keep(f, req);
+        atomic_fetch_add(&f->parked, 1);
+    } else if (bytes_is(req->path, "/stream")) {
+        const struct header type = {BYTES_LIT("Content-Type"), BYTES_LIT("text/event-stream")};
+        req->user = f;
+        req->on_gone = on_gone;
+        assert(request_stream_begin(req, 200, &type, 1));
+        keep(f, req);
+        atomic_fetch_add(&f->streams, 1);
+    } else if (bytes_is(req->path, "/round")) {
+        req->user = f;
+        keep(f, req);
+    } else if (bytes_is(req->path, "/flood")) {
+        flood(f, req);
+    } else if (bytes_is(req->path, "/forge")) {
+        const struct header evil = {BYTES_LIT("X-Evil"), BYTES_LIT("a\r\nX-Forged: b")};
+        request_answer(req, 200, &evil, 1, BYTES_LIT("ok"));
+    } else if (bytes_is(req->path, "/peer")) {
+        answer_text(req, 200, req->peer);
+    } else if (bytes_is(req->path, "/empty")) {
+        request_answer(req, 204, NULL, 0, bytes_of(NULL, 0));
+    } else if (bytes_starts(req->path, BYTES_LIT("/big/"))) {
+        big(req);
+    } else {
+        echo(req);
+    }
+}
+
+static bool on_head(void *ctx, struct request *req)
+{
+    (void)ctx;
+    assert(!req->body.len);
+    if (bytes_is(req->path, "/early")) {
+        answer_text(req, 401, "early");
+        return false;
+    }
+    if (bytes_starts(req->path, BYTES_LIT("/limit/")))
+        req->body_limit = strtoul(req->path.ptr + strlen("/limit/"), NULL, 10);
+    return true;
+}
+
+static void on_round(void *ctx, struct executor *loop)
+{
+    struct fixture *f = ctx;
+    int batch = 0;
+    atomic_fetch_add(&f->rounds, 1);
+    for (size_t i = 0; i < FIXTURE_KEPT; i++) {
+        pthread_mutex_lock(&f->lock);
+        struct request *req = f->kept[i];
+        bool mine = req && req->exec == loop && bytes_is(req->path, "/round");
+        if (mine)
+            f->kept[i] = NULL;
+        pthread_mutex_unlock(&f->lock);
+        if (!mine)
+            continue;
+        answer_text(req, 200, "round");
+        batch++;
+    }
+    if (batch > atomic_load(&f->round_batch))
+        f->round_batch = batch;
+}
+
+static void on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,
+                       struct bytes *ret_type, struct bytes *ret_body)
+{
+    struct fixture *f = ctx;
+    atomic_fetch_add(&f->refused, 1);
+    assert(strcmp(peer, "127.0.0.1") == 0);
+    *ret_type = BYTES_LIT("application/problem+json");
+    *ret_body = bytes_cstr(arena_printf(arena, "{\"code\":\"%s\"}", code_info(err->code)->wire));
+}
+
+/* ---- work on the loops ---- */
+
+struct visit {
+    struct task task;
+    struct fixture *f;
+    struct executor *loop;
+    void (*each)(struct fixture *f, struct request *req, const char *text);
+    const char *text;
+    bool streams;
+    _Atomic int done;
+};
+
+static void visit_run(struct task *t)
+{
+    struct visit *v = CONTAINER_OF(t, struct visit, task);
+    for (size_t i = 0; i < FIXTURE_KEPT; i++) {
+        pthread_mutex_lock(&v->f->lock);
+        struct request *req = v->f->kept[i];
+        pthread_mutex_unlock(&v->f->lock);
+        if (req && req->exec == v->loop && req->streaming == v->streams)
+            v->each(v->f, req, v->text);
+    }
+    v->done = 1;
+}
+
+static void visit_all(struct fixture *f, bool streams,
+                      void (*each)(struct fixture *, struct request *, const char *),
+                      const char *text)
+{
+    for (uint32_t i = 0; i < server_loops(f->server); i++) {
+        struct visit v = {.task.run = visit_run,
+                          .f = f,
+                          .loop = server_loop(f->server, i),
+                          .each = each,
+                          .text = text,
+                          .streams = streams};
+        v.loop->post(v.loop, &v.task);
+        assert_true(wait_for(&v.done, 1));
+    }
+}
+
+static void release_one(struct fixture *f, struct request *req, const char *text)
+{
+    unkeep(f, req);
+    answer_text(req, 200, text);
+}
+
+static void send_one(struct fixture *f, struct request *req, const char *text)
+{
+    (void)f;
+    (void)request_stream_send(req, bytes_cstr(text));
+}
+
+static void end_one(struct fixture *f, struct request *req, const char *text)
+{
+    (void)text;
+    unkeep(f, req);
+    request_stream_end(req);
+}
+
+void fixture_release(struct fixture *f)
+{
+    visit_all(f, false, release_one, "released");
+}
+
+void fixture_stream_send(struct fixture *f, const char *text)
+{
+    visit_all(f, true, send_one, text);
+}
+
+void fixture_stream_end(struct fixture *f)
+{
+    visit_all(f, true, end_one, "");
+}
+
+/* ---- life ---- */
+
+void fixture_start(struct fixture *f, void (*change)(struct server_config *))
+{
+    struct err err = {0};
+    memset(f, 0, sizeof *f);
+    pthread_mutex_init(&f->lock, NULL);
+    f->metrics = metrics_new();
+    f->listener = (struct listener_config){.host = "127.0.0.1"};
+    f->config = (struct server_config){.listeners = &f->listener,
+                                       .listener_count = 1,
+                                       .loops = 1,
+                                       .metrics = f->metrics,
+                                       .handler = {.ctx = f,
+                                                   .on_head = on_head,
+                                                   .on_request = on_request,
+                                                   .on_round = on_round,
+                                                   .on_refused = on_refused}};
+    if (change)
+        change(&f->config);
+    if (server_new(&f->config, &f->server, &err) != QMN_OK ||
+        server_start(f->server, &err) != QMN_OK)
+        fail_msg("%s", err.text);
+    f->port = server_port(f->server, 0);
+}
+
+void fixture_stop(struct fixture *f)
+{
+    (void)server_drain(f->server, 1000);
+    fixture_release(f);
+    fixture_stream_end(f);
+    server_free(f->server);
+    metrics_free(f->metrics);
+    pthread_mutex_destroy(&f->lock);
+}
+
+/* ---- waiting and looking ---- */
+
+void sleep_ms(int ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+int64_t now_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
+
+bool wait_for(_Atomic int *value, int at_least)
+{
+    for (int64_t end = now_ms() + 10000; atomic_load(value) < at_least;) {
+        if (now_ms() > end)
+            return false;
+        sleep_ms(1);
+    }
+    return true;
+}
+
+double scraped(struct fixture *f, const char *series)
+{
+    struct buf out;
+    double value = -1;
+    size_t len = strlen(series);
+    buf_init(&out, 1 << 20);
+    metrics_expose(f->metrics, &out);
+    buf_addc(&out, 0);
+    for (char *line = out.ptr; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, series, len) == 0 && line[len] == ' ') {
+            value = strtod(line + len, NULL);
+            break;
+        }
+        if (!*line)
+            break;
+    }
+    buf_release(&out);
+    return value;
+}
+
+bool wait_scraped(struct fixture *f, const char *series, double value)
+{
+    for (int64_t end = now_ms() + 10000; scraped(f, series) != value;) {
+        if (now_ms() > end)
+            return false;
+        sleep_ms(1);
+    }
+    return true;
+}
+
+void fixture_ask(struct fixture *f, const char *request, struct http_reply *ret)
+{
+    struct http_client c;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, request));
+    http_get_reply(&c, ret);
+    http_close(&c);
+}
+
+void check_reply(struct http_client *c, int status, const char *body)
+{
+    struct http_reply r;
+    http_get_reply(c, &r);
+    assert_int_equal(r.status, status);
+    assert_false(r.truncated);
+    if (body)
+        assert_string_equal(r.body.ptr, body);
+    http_reply_release(&r);
+}

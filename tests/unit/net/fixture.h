@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A server on a free loopback port whose handler does what the path says:
+ *   /echo        200, the body back, its length in X-Length
+ *   /early       401 out of on_head
+ *   /limit/N     body limit N, then as /echo
+ *   /big/N       200, N bytes
+ *   /forge       a header with a line break in it
+ *   /park        kept until fixture_release; counted in `parked`
+ *   /stream      a stream kept open; fixture_stream_send and _end act on all of them
+ *   /flood       a stream that sends 4 KB pieces until send says no, then ends
+ *   /round       answered by on_round
+ *   /peer        the peer's address */
+#ifndef QMN_TESTS_NET_FIXTURE_H
+#define QMN_TESTS_NET_FIXTURE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/server.h"
+#include "support/http_client.h"
+#include "support/test.h"
+
+enum { FIXTURE_KEPT = 2048 };
+
+struct fixture {
+    struct server *server;
+    struct metrics *metrics;
+    struct listener_config listener;
+    struct server_config config;
+    uint16_t port;
+    _Atomic int requests, parked, gone, streams, rounds, refused, flooded;
+    _Atomic int round_batch; /* most requests one on_round answered */
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    struct request *kept[FIXTURE_KEPT]; /* parked or streaming; NULL: free */
+};
+
+/* Starts with one loop and default limits unless `change` sets otherwise. */
+void fixture_start(struct fixture *f, void (*change)(struct server_config *));
+void fixture_stop(struct fixture *f);
+/* On their loops: answers all parked requests with 200 "released". */
+void fixture_release(struct fixture *f);
+void fixture_stream_send(struct fixture *f, const char *text);
+void fixture_stream_end(struct fixture *f);
+
+/* Waits up to ten seconds for *value to reach `at_least`. */
+bool wait_for(_Atomic int *value, int at_least);
+/* The scraped value of a series, e.g. "qmn_net_connections"; -1: not there. */
+double scraped(struct fixture *f, const char *series);
+/* Waits until the series reads exactly so. */
+bool wait_scraped(struct fixture *f, const char *series, double value);
+void sleep_ms(int ms);
+int64_t now_ms(void);
+
+/* One request on a new connection; the reply is released by the caller. */
+void fixture_ask(struct fixture *f, const char *request, struct http_reply *ret);
+/* Asserts a status, and body (NULL: any), then releases. */
+void check_reply(struct http_client *c, int status, const char *body);
+
+#endif

@@ -210,9 +210,10 @@ def include_flags(root, build):
             words = shlex.split(entry["command"])
             for i, word in enumerate(words):
                 if word in ("-I", "-isystem"):
-                    word = "-I" + words[i + 1]
-                if word.startswith("-I"):
-                    flags["-I" + os.path.normpath(os.path.join(entry["directory"], word[2:]))] = None
+                    word += words[i + 1]
+                if word.startswith(("-I", "-isystem")):
+                    folder = word.removeprefix("-isystem").removeprefix("-I")
+                    flags["-I" + os.path.normpath(os.path.join(entry["directory"], folder))] = None
     return list(flags)
 
 

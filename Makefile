@@ -31,7 +31,7 @@ deps: ## install missing packages with apt: SET=build, test (default), lint, fuz
 	@tools/deps.sh --install $(SET)
 
 need-build need-test need-lint need-fuzz need-bench need-coverage: need-%:
-	@tools/deps.sh --check $* || $(MAKE) --no-print-directory deps SET=$*
+	@tools/deps.sh --check $* >/dev/null || $(MAKE) --no-print-directory deps SET=$*
 
 # --- build and run
 
@@ -99,7 +99,7 @@ fuzz: need-fuzz build-fuzz/build.ninja ## fuzz each target for FUZZ_SECONDS (60)
 lint: need-lint need-test build-clang/build.ninja ## layers, layout, clang-tidy
 	@tools/lint.sh all build-clang
 
-fmt: need-lint ## lay the code out with clang-format
+fmt: need-test ## lay the code out with clang-format
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
 clean: ## remove every build folder; leaves var/ alone

@@ -59,8 +59,8 @@ void exchange_free(struct exchange *x)
         loop_hold(l, -(int64_t)x->body_heap_bytes);
     mem_free(x->body_heap);
     loop_block_give(l, x->body_block);
-    bool small = x->req.arena.used <= ARENA_KEPT_BYTES;
-    if (!small || l->free_exchange_count >= LOOP_EXCHANGES_KEPT) {
+    bool keep = LOOP_RECYCLES && x->req.arena.used <= ARENA_KEPT_BYTES;
+    if (!keep || l->free_exchange_count >= LOOP_EXCHANGES_KEPT) {
         arena_release(&x->req.arena);
         mem_free(x);
         return;

@@ -357,7 +357,7 @@ void loop_block_give(struct loop *l, struct block *b)
     if (!b)
         return;
     loop_hold(l, -LOOP_BLOCK_BYTES);
-    if (l->block_count >= LOOP_BLOCKS_KEPT) {
+    if (!LOOP_RECYCLES || l->block_count >= LOOP_BLOCKS_KEPT) {
         mem_free(b);
         return;
     }

@@ -39,8 +39,8 @@
 enum {
     /* One read takes a whole 37 KB request and some of the next. */
     LOOP_BLOCK_BYTES = 65536,
-    LOOP_BLOCKS_KEPT = LOOP_RECYCLES * 32, /* 2 MiB of free blocks at most */
-    LOOP_EXCHANGES_KEPT = LOOP_RECYCLES * 64,
+    LOOP_BLOCKS_KEPT = 32, /* 2 MiB of free blocks at most */
+    LOOP_EXCHANGES_KEPT = 64,
     LOOP_DATE_SIZE = 30 /* "Mon, 23 Nov 2026 00:37:21 GMT" and the NUL */
 };
 

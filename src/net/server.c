@@ -197,23 +197,30 @@ void server_conn_ended(struct server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-static void count_lane(struct server *s, uint32_t *lanes)
+/* True for the last lane. */
+static bool count_lane(struct server *s, uint32_t *lanes)
 {
     pthread_mutex_lock(&s->lock);
-    ++*lanes;
+    bool last = ++*lanes == s->lane_count;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    return last;
 }
 
 /* On the loop. */
 static void lane_drain(struct task *t)
 {
     struct lane *lane = CONTAINER_OF(t, struct lane, drain);
+    struct server *s = lane->server;
     lane_stop_accepting(lane);
     /* drain closes nothing by itself, so the list stands still. */
     for (struct conn *c = lane->loop.conns; c; c = c->next)
         c->codec->drain(c);
-    count_lane(lane->server, &lane->server->lanes_drained);
+    /* Nobody accepts any more: newcomers are refused by the kernel instead of left waiting. */
+    if (count_lane(s, &s->lanes_drained)) {
+        for (size_t i = 0; i < s->listener_count; i++)
+            listener_close(&s->listeners[i]);
+    }
 }
 
 static void lane_cut(struct task *t)
@@ -224,7 +231,7 @@ static void lane_cut(struct task *t)
         atomic_fetch_add(&lane->server->cut_requests, c->codec->pending(c));
         conn_close(c);
     }
-    count_lane(lane->server, &lane->server->lanes_cut);
+    (void)count_lane(lane->server, &lane->server->lanes_cut);
 }
 
 static void post_all(struct server *s, size_t task_offset)

@@ -16,20 +16,27 @@
 
 enum { WAIT_MS = 10000, READ_BYTES = 65536, MAX_BYTES = 64 << 20 };
 
-void http_connect(struct http_client *c, uint16_t port)
+void http_prepare(struct http_client *c)
 {
-    struct sockaddr_in a = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
     buf_init(&c->in, MAX_BYTES);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        return;
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(c->fd, (struct sockaddr *)&a, sizeof a)) {
-        close(c->fd);
-        c->fd = -1;
-    }
+    if (c->fd >= 0)
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+bool http_connect_prepared(struct http_client *c, uint16_t port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return connect(c->fd, (struct sockaddr *)&a, sizeof a) == 0;
+}
+
+void http_connect(struct http_client *c, uint16_t port)
+{
+    http_prepare(c);
+    if (c->fd >= 0 && !http_connect_prepared(c, port))
+        http_close(c);
 }
 
 void http_close(struct http_client *c)

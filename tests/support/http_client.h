@@ -25,6 +25,9 @@ struct http_reply {
 
 /* fd -1 on failure. */
 void http_connect(struct http_client *c, uint16_t port);
+/* The same in two steps: the descriptor now, the connection later. */
+void http_prepare(struct http_client *c);
+bool http_connect_prepared(struct http_client *c, uint16_t port);
 void http_close(struct http_client *c);
 /* Closes with a reset instead of a FIN. */
 void http_reset(struct http_client *c);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who outlives whom: requests and their connections, streams and their readers, the server and
+ * all of them.  What these tests look for most shows under ASan. */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/loop_priv.h"
+
+#define GET(path)  "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
+#define POST(path) "POST " path " HTTP/1.1\r\nHost: t\r\n"
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    fixture_start(&f, NULL);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_stop(*state);
+    return 0;
+}
+
+static void two_loops(struct server_config *c)
+{
+    c->loops = 2;
+}
+
+/* ---- the peer goes first ---- */
+
+static void a_reset_peer_is_told_once_and_may_still_be_answered(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 20 };
+    struct http_client c[N];
+    for (int i = 0; i < N; i++) {
+        http_connect(&c[i], f->port);
+        assert_true(http_sends(&c[i], POST("/park") "Content-Length: 5\r\n\r\nhello"));
+    }
+    assert_true(wait_for(&f->parked, N));
+    for (int i = 0; i < N; i++)
+        http_reset(&c[i]);
+    assert_true(wait_for(&f->gone, N));
+    assert_true(wait_scraped(f, "qmn_net_connections", 0));
+    fixture_release(f); /* into the void */
+    assert_int_equal(f->gone, N);
+    assert_true(wait_scraped(f, "qmn_net_held_bytes", 0));
+}
+
+static void a_half_closed_peer_gets_its_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, GET("/park") GET("/peer")));
+    http_shut(&c);
+    assert_true(wait_for(&f->parked, 1));
+    sleep_ms(100);
+    fixture_release(f);
+    check_reply(&c, 200, "released");
+    check_reply(&c, 200, "127.0.0.1"); /* what it had sent before counts too */
+    assert_true(http_closed_within(&c, 3000));
+    assert_int_equal(f->gone, 0);
+    http_close(&c);
+}
+
+static void a_peer_that_closed_long_ago_is_told_as_gone_but_answered(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, GET("/park")));
+    http_shut(&c);
+    int64_t start = now_ms();
+    assert_true(wait_for(&f->gone, 1));
+    assert_true(now_ms() - start >= 1900);
+    fixture_release(f);
+    check_reply(&c, 200, "released");
+    assert_int_equal(f->gone, 1);
+    http_close(&c);
+}
+
+static void a_peer_that_leaves_inside_its_request_is_forgotten(void **state)
+{
+    static const char *const parts[] = {"GET / HT",
+                                        POST("/echo") "Content-Length: 50000\r\n\r\nabc",
+                                        POST("/echo") "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+                                        POST("/early") "Content-Length: 50000\r\n\r\nabc"};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(parts) * 2; i++) {
+        struct http_client c;
+        http_connect(&c, f->port);
+        assert_true(http_sends(&c, parts[i / 2]));
+        assert_true(wait_scraped(f, "qmn_net_connections", 1));
+        sleep_ms(5);
+        if (i % 2)
+            http_reset(&c);
+        else
+            http_close(&c);
+        assert_true(wait_scraped(f, "qmn_net_connections", 0));
+    }
+    assert_int_equal(f->requests, 0);
+    assert_true(wait_scraped(f, "qmn_net_held_bytes", 0));
+}
+
+/* ---- streams ---- */
+
+static void a_stream_arrives_piece_by_piece(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    struct http_reply r;
+    char value[32];
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, GET("/stream") GET("/peer")));
+    http_read_head(&c, &r);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(http_reply_header(&r, "Transfer-Encoding", value, sizeof value), "chunked");
+    http_reply_release(&r);
+    fixture_stream_send(f, "data: one\n\n");
+    assert_true(http_wait_bytes(&c, 16));
+    assert_bytes_equal(bytes_of(c.in.ptr, 16), "b\r\ndata: one\n\n\r\n");
+    buf_consume(&c.in, 16);
+    fixture_stream_send(f, "");
+    fixture_stream_send(f, "x");
+    fixture_stream_end(f);
+    assert_true(http_wait_bytes(&c, 11));
+    assert_bytes_equal(bytes_of(c.in.ptr, 11), "1\r\nx\r\n0\r\n\r\n");
+    buf_consume(&c.in, 11);
+    check_reply(&c, 200, "127.0.0.1"); /* the connection goes on */
+    http_close(&c);
+}
+
+static void an_old_client_reads_a_stream_to_the_end_of_its_connection(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+    assert_true(wait_for(&f->streams, 1));
+    fixture_stream_send(f, "one ");
+    fixture_stream_send(f, "two");
+    fixture_stream_end(f);
+    check_reply(&c, 200, "one two");
+    http_close(&c);
+}
+
+static void a_stream_whose_reader_left_is_told_and_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, GET("/stream")));
+    assert_true(wait_for(&f->streams, 1));
+    fixture_stream_send(f, "one");
+    http_reset(&c);
+    assert_true(wait_for(&f->gone, 1));
+    assert_true(wait_scraped(f, "qmn_net_connections", 0));
+    fixture_stream_send(f, "two");
+}
+
+static void a_reader_that_is_too_slow_sees_its_stream_broken_not_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    struct http_reply r;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, GET("/flood")));
+    http_get_reply(&c, &r);
+    assert_int_equal(r.status, 200);
+    assert_true(r.truncated);         /* no last chunk */
+    assert_true(f->flooded < 100000); /* it was stopped, not buffered */
+    http_reply_release(&r);
+    http_close(&c);
+    assert_true(wait_scraped(f, "qmn_net_held_bytes", 0));
+}
+
+/* ---- draining ---- */
+
+struct drain {
+    struct fixture *f;
+    uint32_t grace_ms, cut;
+    int64_t took_ms;
+    _Atomic int done;
+};
+
+static void *drain_run(void *arg)
+{
+    struct drain *d = arg;
+    int64_t start = now_ms();
+    d->cut = server_drain(d->f->server, d->grace_ms);
+    d->took_ms = now_ms() - start;
+    d->done = 1;
+    return NULL;
+}
+
+static void a_drain_lets_requests_finish_and_ends_the_idle(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client idle, busy, late;
+    struct http_reply r;
+    http_connect(&idle, f->port);
+    http_connect(&busy, f->port);
+    assert_true(http_sends(&idle, GET("/peer")));
+    check_reply(&idle, 200, NULL);
+    assert_true(http_sends(&busy, GET("/park")));
+    assert_true(wait_for(&f->parked, 1));
+    struct drain d = {.f = f, .grace_ms = 5000};
+    pthread_t thread;
+    pthread_create(&thread, NULL, drain_run, &d);
+    assert_true(http_closed_within(&idle, 3000));
+    sleep_ms(50);
+    assert_int_equal(d.done, 0);
+    fixture_release(f);
+    http_get_reply(&busy, &r);
+    assert_int_equal(r.status, 200);
+    assert_true(r.close);
+    http_reply_release(&r);
+    assert_true(http_closed_within(&busy, 3000));
+    pthread_join(thread, NULL);
+    assert_int_equal(d.cut, 0);
+    assert_true(d.took_ms < 3000);
+    assert_int_equal(f->gone, 0);
+    http_connect(&late, f->port);
+    assert_int_equal(late.fd, -1); /* refused, not left in a backlog */
+    http_close(&idle);
+    http_close(&busy);
+}
+
+static void a_drain_ends_hard_at_its_deadline(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client busy, half;
+    http_connect(&busy, f->port);
+    http_connect(&half, f->port);
+    assert_true(http_sends(&busy, GET("/park")));
+    assert_true(http_sends(&half, POST("/echo") "Content-Length: 5\r\n\r\nhel"));
+    assert_true(wait_for(&f->parked, 1));
+    sleep_ms(20);
+    struct drain d = {.f = f, .grace_ms = 200};
+    drain_run(&d);
+    assert_int_equal(d.cut, 2);
+    assert_true(d.took_ms >= 200 && d.took_ms < 2000);
+    assert_int_equal(f->gone, 1);
+    assert_true(http_closed_within(&busy, 3000));
+    assert_true(http_closed_within(&half, 3000));
+    fixture_release(f); /* the handler still owes an answer, and may give it */
+    http_close(&busy);
+    http_close(&half);
+}
+
+static void a_drain_ends_streams_at_once_and_properly(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    struct http_reply r;
+    http_connect(&c, f->port);
+    assert_true(http_sends(&c, GET("/stream")));
+    assert_true(wait_for(&f->streams, 1));
+    fixture_stream_send(f, "one");
+    struct drain d = {.f = f, .grace_ms = 5000};
+    drain_run(&d);
+    assert_int_equal(d.cut, 0);
+    assert_true(d.took_ms < 3000);
+    assert_int_equal(f->gone, 1);
+    http_get_reply(&c, &r);
+    assert_false(r.truncated);
+    assert_string_equal(r.body.ptr, "one");
+    http_reply_release(&r);
+    http_close(&c);
+}
+
+static void requests_already_sent_are_served_by_a_draining_server(void **state)
+{
+    enum { N = 30 };
+    struct fixture f;
+    struct http_client c[N];
+    (void)state;
+    fixture_start(&f, two_loops);
+    for (int i = 0; i < N; i++) {
+        http_connect(&c[i], f.port);
+        assert_true(http_sends(&c[i], POST("/echo") "Content-Length: 2\r\n\r\nok"));
+    }
+    assert_int_equal(server_drain(f.server, 5000), 0);
+    for (int i = 0; i < N; i++) { /* in the backlog, accepted or read: all of them */
+        check_reply(&c[i], 200, "ok");
+        http_close(&c[i]);
+    }
+    fixture_stop(&f);
+}
+
+static void a_server_may_be_freed_with_requests_unanswered(void **state)
+{
+    struct fixture f;
+    struct http_client c;
+    struct err err;
+    (void)state;
+    fixture_start(&f, two_loops);
+    http_connect(&c, f.port);
+    assert_true(http_sends(&c, POST("/park") "Content-Length: 9000\r\n\r\n"));
+    char body[9000] = {0};
+    assert_true(http_send(&c, body, sizeof body));
+    assert_true(wait_for(&f.parked, 1));
+    server_free(f.server); /* without a drain */
+    assert_int_equal(f.gone, 1);
+    assert_true(http_closed_within(&c, 3000));
+    http_close(&c);
+    /* One that never started. */
+    assert_int_equal(server_new(&f.config, &f.server, &err), QMN_OK);
+    assert_int_equal(server_drain(f.server, 1000), 0);
+    server_free(f.server);
+    metrics_free(f.metrics);
+    pthread_mutex_destroy(&f.lock);
+}
+
+/* ---- memory runs out ---- */
+
+static _Atomic unsigned allocations, fail_at, failures;
+
+static bool fail_on_loops(void)
+{
+    if (!loop_current() || atomic_fetch_add(&allocations, 1) + 1 != fail_at)
+        return false;
+    failures++;
+    return true;
+}
+
+static void each_failed_allocation_costs_one_request_at_most(void **state)
+{
+    struct fixture *f = *state;
+    char *body = mem_calloc(1, 30000);
+    for (unsigned n = 1; n < 200; n++) {
+        struct http_client c;
+        struct http_reply r;
+        int64_t start = now_ms();
+        allocations = failures = 0;
+        fail_at = n;
+        mem_set_fault(fail_on_loops);
+        http_connect(&c, f->port);
+        (void)(http_sends(&c, POST("/echo") "Content-Length: 5\r\n\r\nhello") &&
+               http_sends(&c, POST("/echo") "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n") &&
+               http_sends(&c, "0\r\n\r\n" POST("/echo") "Content-Length: 30000\r\n\r\n") &&
+               http_send(&c, body, 30000));
+        for (int i = 0; i < 3; i++) {
+            http_get_reply(&c, &r);
+            assert_true(r.status == 200 || r.status == 503 || r.status == 0);
+            assert_false(r.status && r.truncated);
+            http_reply_release(&r);
+        }
+        http_close(&c);
+        mem_set_fault(NULL);
+        assert_true(now_ms() - start < 3000); /* answered or closed, not left hanging */
+        assert_true(wait_scraped(f, "qmn_net_connections", 0));
+        if (!failures)
+            break;
+    }
+    assert_int_equal(failures, 0); /* all points were tried */
+    mem_free(body);
+    assert_true(wait_scraped(f, "qmn_net_held_bytes", 0));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_reset_peer_is_told_once_and_may_still_be_answered),
+        T(a_half_closed_peer_gets_its_answer),
+        T(a_peer_that_closed_long_ago_is_told_as_gone_but_answered),
+        T(a_peer_that_leaves_inside_its_request_is_forgotten),
+        T(a_stream_arrives_piece_by_piece),
+        T(an_old_client_reads_a_stream_to_the_end_of_its_connection),
+        T(a_stream_whose_reader_left_is_told_and_ended),
+        T(a_reader_that_is_too_slow_sees_its_stream_broken_not_ended),
+        T(a_drain_lets_requests_finish_and_ends_the_idle),
+        T(a_drain_ends_hard_at_its_deadline),
+        T(a_drain_ends_streams_at_once_and_properly),
+        cmocka_unit_test(requests_already_sent_are_served_by_a_draining_server),
+        cmocka_unit_test(a_server_may_be_freed_with_requests_unanswered),
+        T(each_failed_allocation_costs_one_request_at_most),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -31,7 +31,7 @@ extern const struct operation op_tenant_create, op_tenant_get, op_tenant_list, o
 extern const struct operation op_key_create, op_key_list, op_key_rotate, op_key_revoke,
     op_key_delete, op_key_validate;
 /* policies.c */
-extern const struct operation op_policy_create, op_policy_array, op_policy_list;
+extern const struct operation op_policy_create, op_policy_array, op_policy_list, op_policy_evaluate;
 /* tasks.c */
 extern const struct operation op_task_create, op_task_get, op_task_list, op_task_update;
 /* node.c */

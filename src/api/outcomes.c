@@ -17,23 +17,27 @@ static enum qmn_code in_hops(struct api_call *x, const Qmn__V1__RecordOutcomeReq
                              struct outcome_in *in, struct err *err)
 {
     const Qmn__V1__OutcomeDetail *detail = m->outcome;
-    size_t count = m->n_hop_outcomes;
-    bool inside = count == 0 && detail;
-    if (inside)
-        count = detail->n_hop_outcomes;
+    bool inside = m->n_hop_outcomes == 0 && detail;
+    size_t count = inside ? detail->n_hop_outcomes : m->n_hop_outcomes;
     struct hop_score *hops = in_alloc(x, count, sizeof *hops);
     if (!hops)
         return err_nomem(err);
-    for (size_t i = 0; i < count; i++) {
-        if (inside)
-            hops[i] = (struct hop_score){in_text(detail->hop_outcomes[i]->key),
-                                         detail->hop_outcomes[i]->value};
-        else
-            hops[i] =
-                (struct hop_score){in_text(m->hop_outcomes[i]->key), m->hop_outcomes[i]->value};
-    }
     in->hops = hops;
-    in->hop_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct hop_score hop;
+        bool given; /* {"agent": null} says nothing of the agent */
+        if (inside) {
+            hop.agent_id = in_text(detail->hop_outcomes[i]->key);
+            hop.score = detail->hop_outcomes[i]->value;
+            given = detail->hop_outcomes[i]->has_value;
+        } else {
+            hop.agent_id = in_text(m->hop_outcomes[i]->key);
+            hop.score = m->hop_outcomes[i]->value;
+            given = m->hop_outcomes[i]->has_value;
+        }
+        if (given)
+            hops[in->hop_count++] = hop;
+    }
     return QMN_OK;
 }
 

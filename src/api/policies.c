@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Policies: stored and listed. */
+ * Policies: stored, listed, evaluated. */
 #include "codec/json_encode.h"
 #include "codec/json_read.h"
 #include "engine/tenancy.h"
@@ -201,4 +201,59 @@ const struct operation op_policy_list = {
     .data_size = sizeof(struct policy_listing),
     .start = list_start,
     .answer = list_answer,
+};
+
+struct evaluation {
+    struct evaluate_in in;
+    struct evaluate_out out;
+};
+
+static enum qmn_code evaluate_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    const Qmn__V1__EvaluatePolicyRequest *m = IN(Qmn__V1__EvaluatePolicyRequest, x);
+    struct evaluation *e = DATA(struct evaluation, x);
+    e->in = (struct evaluate_in){
+        .type = label_parse(policy_type_names, in_text(m->policy_type)),
+        .action = in_text(m->action),
+        .subject = in_raw(m->has_subject, m->subject),
+        .resource = in_raw(m->has_resource, m->resource),
+        .context = in_raw(m->has_context, m->context),
+    };
+    engine_evaluate_policy(x->api->engine, &x->call, &e->in, &e->out);
+    return QMN_OK;
+}
+
+static char **out_names(struct api_call *x, const struct bytes *names, size_t count)
+{
+    char **list = out_array(x, count);
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = out_text(x, names[i]);
+    return list;
+}
+
+static ProtobufCMessage *evaluate_answer(struct api_call *x)
+{
+    const struct evaluate_out *out = &DATA(struct evaluation, x)->out;
+    Qmn__V1__EvaluatePolicyResponse *m = out_new(x, &qmn__v1__evaluate_policy_response__descriptor);
+    if (!m)
+        return NULL;
+    SET(m, allowed, out->allowed);
+    m->action = out_word(out->action);
+    m->policy_id = out_text(x, out->policy_id);
+    m->reason = out_text(x, out->reason);
+    m->n_checks_passed = out->passed_count;
+    m->checks_passed = out_names(x, out->passed, out->passed_count);
+    m->n_checks_failed = out->failed_count;
+    m->checks_failed = out_names(x, out->failed, out->failed_count);
+    return &m->base;
+}
+
+const struct operation op_policy_evaluate = {
+    .call = "engine_evaluate_policy",
+    .request = &qmn__v1__evaluate_policy_request__descriptor,
+    .response = &qmn__v1__evaluate_policy_response__descriptor,
+    .data_size = sizeof(struct evaluation),
+    .start = evaluate_start,
+    .answer = evaluate_answer,
 };

@@ -163,6 +163,10 @@ const struct route routes[] = {
     {"policy.list_of", HTTP_GET, "/v1/policies/{id}", BY("tenant_id"), .service = "policies",
      SCOPED(POLICIES_READ), .tenant = WHOSE_PATH, READ, .about = "Policies of the tenant named.",
      .op = &op_policy_list},
+    {"policy.evaluate", HTTP_POST, "/v1/policies:evaluate", .service = "policies",
+     SCOPED(POLICIES_READ), OWN, ASK,
+     .about = "Asks the enabled policies of a type; what cannot be decided is denied.",
+     .op = &op_policy_evaluate},
 
     /* ---- the node ---- */
     {"health", HTTP_GET, "/health", .service = "*", .access = ACCESS_OPEN, .tenant = WHOSE_NONE,

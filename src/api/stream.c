@@ -102,7 +102,7 @@ static enum next stream_step(struct stream *s)
         answer_error(x, &x->call.err);
         return NEXT_ENDED;
     }
-    bool going = x->call.code == QMN_OK && !x->req->gone;
+    bool going = x->call.code == QMN_OK && !x->req->gone && x->req->method != HTTP_HEAD;
     if (!(s->begun || stream_begin(s)) || !going || !send_items(s)) {
         stream_end(s);
         return NEXT_ENDED;

@@ -146,7 +146,8 @@ void json_put_double(struct buf *out, double value)
         return;
     char text[NUMBER_CHARS];
     locale_t before = uselocale(json_c_locale());
-    for (int digits = 15; digits <= 17; digits++) {
+    /* Subnormals have fewer digits than the 15 that every other double keeps. */
+    for (int digits = fpclassify(value) == FP_SUBNORMAL ? 1 : 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Result codes and failure details. */
+#define ERR_IMPLEMENTATION
 #include "err.h"
 
 #include <stdarg.h>

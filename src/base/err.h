@@ -27,4 +27,14 @@ enum qmn_code err_retry(struct err *e, enum qmn_code code, uint32_t retry_after_
                         ...) QMN_PRINTF(4, 5);
 enum qmn_code err_nomem(struct err *e);
 
+/* Told to the static analyzer alone: a failure is never QMN_OK.  Without it every `return
+ * err_set(...)` might have succeeded, and all outputs it leaves untouched look used uninitialised.
+ */
+#if defined(__clang_analyzer__) && !defined(ERR_IMPLEMENTATION)
+#define err_set(e, code, ...)          (err_set((e), (code), __VA_ARGS__), (code))
+#define err_field(e, code, field, ...) (err_field((e), (code), (field), __VA_ARGS__), (code))
+#define err_retry(e, code, after, ...) (err_retry((e), (code), (after), __VA_ARGS__), (code))
+#define err_nomem(e)                   (err_nomem(e), QMN_E_NOMEM)
+#endif
+
 #endif

@@ -64,3 +64,11 @@ bool id_parse(struct bytes text, const char *prefix, struct id *ret_id)
     *ret_id = id;
     return n == ID_BYTES;
 }
+
+int64_t id_time_ms(const struct id *id)
+{
+    int64_t t = 0;
+    for (int i = 0; i < 6; i++)
+        t = (t << 8) | id->b[i];
+    return t;
+}

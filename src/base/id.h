@@ -25,6 +25,9 @@ void id_format(struct id id, const char *prefix, char *ret_text);
 /* False unless `text` is exactly the prefix and 36 valid digits. */
 bool id_parse(struct bytes text, const char *prefix, struct id *ret_id);
 
+/* When it was made, by the maker's clock. */
+int64_t id_time_ms(const struct id *id);
+
 static inline struct bytes id_bytes(const struct id *id)
 {
     return bytes_of(id->b, ID_BYTES);

@@ -36,6 +36,13 @@ void u64map_release(struct u64map *m)
     *m = (struct u64map){0};
 }
 
+void u64map_clear(struct u64map *m)
+{
+    if (m->len)
+        memset(m->full, 0, m->cap);
+    m->len = 0;
+}
+
 static void u64map_insert(struct u64map *m, uint64_t key, uint64_t value)
 {
     size_t i = u64_mix(key) & (m->cap - 1);

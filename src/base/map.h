@@ -21,6 +21,8 @@ struct u64map {
 };
 
 void u64map_release(struct u64map *m);
+/* Empties; keeps the memory. */
+void u64map_clear(struct u64map *m);
 QMN_NODISCARD bool u64map_reserve(struct u64map *m, size_t more);
 /* NULL if absent.  The pointer holds until the next put or remove. */
 uint64_t *u64map_get(const struct u64map *m, uint64_t key);

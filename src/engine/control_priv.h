@@ -2,9 +2,10 @@
  *
  * What the files of the control plane share: keys, tenants, policies, tasks, audit.
  *
- * Its records live in the network like everything else and follow the same rule: read under the read
- * lock, changed by commands of the writer.  Beside them struct control holds what only the control
- * plane needs: denials that wait to be written, and the thread that purges deleted tenants. */
+ * Its records live in the network like everything else and follow the same rule: read under the
+ * read lock, changed by commands of the writer.  Beside them struct control holds what only the
+ * control plane needs: denials that wait to be written, and the thread that purges deleted tenants.
+ */
 #ifndef QMN_ENGINE_CONTROL_PRIV_H
 #define QMN_ENGINE_CONTROL_PRIV_H
 
@@ -35,8 +36,7 @@ QMN_NODISCARD enum qmn_code control_active(const struct tenant *t, struct err *e
 /* Makes room in a map that loops read; the writer. */
 bool control_grow_text(struct engine *e, struct textmap *m, size_t more);
 bool control_grow_u64(struct engine *e, struct u64map *m, size_t more);
-/* The id, or "a text" of 36 digits behind a prefix.  False unless 1 to LIMIT_ID_CHARS characters
- * without controls. */
+/* 1 to LIMIT_ID_CHARS characters without controls. */
 bool control_id_valid(struct bytes id);
 
 /* ---- rate.c ---- */
@@ -97,17 +97,23 @@ struct denied *denied_new(struct engine *e);
 void denied_free(struct denied *d);
 
 /* ---- purge.c ---- */
+
+/* A row of RECORD_META says that a tenant's purge was ordered: "purge/<tenant no>", and by its
+ * value whether it is done. */
+#define PURGE_MARK "purge/"
+#define PURGE_DONE "done"
 struct purge;
 struct purge *purge_new(struct engine *e);
 void purge_free(struct purge *p); /* ends its thread */
-/* Remembers a tenant whose rows are to go; the loader. */
-bool purge_remember(struct purge *p, int64_t tenant_no);
-/* Starts on what is remembered. */
+/* The loader, and a publish after purge_reserve. */
+bool purge_remember(struct purge *p, int64_t tenant_no, bool done);
+bool purge_reserve(struct purge *p);
+/* Starts its thread when something is to be done. */
 void purge_start(struct purge *p);
 /* Whether a tenant's purge was ordered, done or not. */
 bool purge_ordered(struct purge *p, int64_t tenant_no);
-/* The row that says that a purge is ordered: its name, in the arena. */
-struct bytes purge_mark_name(struct arena *arena, int64_t tenant_no);
+/* The name of that row, in the arena; ptr NULL when out of memory. */
+struct bytes purge_mark(struct arena *arena, int64_t tenant_no);
 
 struct control {
     struct denied *denied;

@@ -18,7 +18,7 @@
 
 struct engine_metrics {
     struct counter *nutrients, *deliveries, *unrouted, *collects, *outcomes, *edge_changes, *acks,
-        *expired, *dropped, *shed, *idempotent_replays, *idempotency_evicted;
+        *expired, *dropped, *shed, *idempotent_replays;
     struct histogram *commit_seconds, *group_commands;
 };
 
@@ -39,9 +39,11 @@ struct engine {
     struct writer *writer;
     struct control *control;
     struct idempotency *idempotency;
-    _Atomic uint64_t seed; /* of the next decision's rng: one fetch-add a decision */
+    _Atomic uint64_t seed;   /* of the next decision's rng: one fetch-add a decision */
+    _Atomic int last_commit; /* enum qmn_code of the last commit that was tried */
     _Atomic bool draining;
     _Atomic int waiting; /* parked pulls and collects */
+    _Atomic int backups; /* running */
 };
 
 /* ---- vectors.c ---- */
@@ -65,6 +67,8 @@ static inline int64_t engine_now(const struct engine *e)
 
 /* Id as text in the arena. */
 struct bytes engine_id_text(struct arena *a, const struct id *id, const char *prefix);
+/* What clients call a nutrient: their own id for it, or ours. */
+struct bytes engine_nutrient_name(struct arena *a, const struct id *id, struct bytes client_id);
 /* Copies into the arena; on failure the result is empty and *failed set. */
 struct bytes engine_copy(struct arena *a, struct bytes b, bool *failed);
 /* The tenant of the caller; it exists and is active, since authentication said so, unless deleted

@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "engine/tags_priv.h"
 #include "index/flat.h"
+#include "model/textlist.h"
 
 struct tenant;
 struct agent;
@@ -30,12 +31,8 @@ struct nutrient;
 #define DEFAULT_AGENT_ID "default-agent"
 #define SYSTEM_TENANT_ID "system"
 
-/* A record held in memory: one heap block with the struct in front and all its bytes behind. */
-struct held {
-    void *record;
-};
-
-/* A deep copy on the heap, freed with mem_free; NULL when out of memory. */
+/* A deep copy on the heap, the struct in front and its bytes behind, freed with mem_free; NULL when
+ * out of memory. */
 void *record_hold(enum record_kind kind, const void *record);
 /* A deep copy into the arena. */
 bool record_copy(enum record_kind kind, const void *record, struct arena *arena, void *ret);
@@ -69,13 +66,13 @@ struct nutrient {
     struct id id;    /* of nutrient and trace alike */
     uint32_t source; /* agent slot */
     uint32_t sensitivity;
-    uint32_t bytes;    /* what its body takes in the store */
-    uint32_t key_hash; /* of its first id bytes, see live table */
+    uint32_t bytes; /* what its body takes in the store */
     int64_t created_ms, expires_ms;
-    struct bytes task_id;           /* behind the struct */
-    struct nutrient *older, *newer; /* the tenant's live nutrients by sequence */
-    uint32_t pending;               /* deliveries still queued */
-    uint32_t heap_index;            /* expiry heap */
+    struct bytes task_id, client_id; /* behind the struct */
+    struct bytes hints;              /* text list, behind the struct */
+    bool rated;                      /* somebody may have recorded an outcome */
+    struct nutrient *older, *newer;  /* the tenant's live nutrients by sequence */
+    uint32_t pending;                /* deliveries still queued */
     uint32_t delivery_count;
     struct delivery deliveries[];
 };
@@ -88,7 +85,6 @@ struct response {
     float quality;
     int64_t created_ms;
     struct id id;
-    uint32_t heap_index;
     bool used; /* slot taken */
 };
 
@@ -113,10 +109,13 @@ struct agent {
         uint32_t *tags; /* distinct */
         uint32_t count;
     } recent[LIMIT_RECENT_TASKS];
-    uint32_t recent_next; /* slot the next task overwrites */
+    uint32_t recent_next;  /* slot the next task overwrites */
+    uint64_t recent_group; /* the writer's: group that added recents_coming tasks */
+    uint32_t recents_coming;
 
     struct edge *edges; /* outgoing */
     uint32_t edge_count, edge_cap;
+    uint32_t edges_coming;     /* the writer's: new ones in the group at hand */
     struct u64map edge_by_dst; /* dst slot -> index into edges */
 
     /* guarded by inbox_lock */
@@ -156,6 +155,7 @@ struct tenant {
     uint64_t edge_count;
 
     struct nutrient *oldest, *newest; /* live */
+    struct nutrient *bounded;         /* the oldest whose bytes still count */
     uint64_t live_bytes, live_count;
 
     struct flat response_index; /* slots index responses */
@@ -169,7 +169,7 @@ struct tenant {
     uint32_t memory_kind_count, memory_kind_cap;
     struct u64map memory_by_id; /* id_hash -> slot */
 
-    struct collect_op *collects; /* waiting; guarded by inbox_lock */
+    struct waiter *collects; /* parked; guarded by inbox_lock */
 
     struct record_policy **policies; /* held, in order of making */
     uint32_t policy_count, policy_cap;
@@ -186,11 +186,12 @@ struct network {
     struct textmap tenants_by_id; /* struct tenant */
     struct tenant **tenants;      /* in order of making */
     uint32_t tenant_count, tenant_cap;
-    struct u64map tenants_by_no; /* no -> struct tenant * */
-    struct u64map agents_by_no;  /* no -> struct agent * */
-    struct textmap keys_by_id;   /* struct key */
-    struct u64map live_by_id;    /* id_hash -> struct nutrient * */
-    struct u64map live_by_no;    /* no -> struct nutrient * */
+    struct u64map tenants_by_no;  /* no -> struct tenant * */
+    struct u64map agents_by_no;   /* no -> struct agent * */
+    struct textmap keys_by_id;    /* struct key */
+    struct u64map live_by_id;     /* id_hash -> struct nutrient * */
+    struct u64map live_by_no;     /* no -> struct nutrient * */
+    struct u64map live_by_client; /* hash of tenant and client id -> struct nutrient * */
 };
 
 enum qmn_code network_init(struct network *n, struct err *err);
@@ -198,6 +199,7 @@ void network_release(struct network *n);
 
 /* 64 bits of an id's random part: key of the in-memory tables; the whole id is compared after. */
 uint64_t id_hash(const struct id *id);
+uint64_t client_id_hash(const struct tenant *t, struct bytes client_id);
 
 /* ---- look-ups: read lock, or the writer ---- */
 struct tenant *network_tenant(const struct network *n, struct bytes id);
@@ -206,6 +208,8 @@ struct agent *tenant_agent(const struct tenant *t, struct bytes id); /* NULL if 
 struct agent *network_agent_no(const struct network *n, int64_t no);
 struct key *network_key(const struct network *n, struct bytes id);
 struct nutrient *network_live(const struct network *n, const struct tenant *t, const struct id *id);
+struct nutrient *network_live_client(const struct network *n, const struct tenant *t,
+                                     struct bytes client_id);
 struct delivery *nutrient_delivery(struct nutrient *x, const struct agent *a);
 struct edge *agent_edge(const struct agent *a, uint32_t dst); /* NULL: none stored */
 
@@ -224,6 +228,9 @@ bool network_grow_keys(struct network *n, uint32_t more);
 bool network_grow_agents(struct network *n, struct tenant *t, uint32_t more);
 bool network_grow_edges(struct network *n, struct agent *a, uint32_t more);
 bool network_grow_live(struct network *n, uint32_t more);
+
+/* Any array of the network whose readers hold the read lock. */
+bool network_grow_array(struct network *n, void **items, uint32_t *cap, uint32_t need, size_t size);
 
 /* ---- building: the writer in a publish (or the loader), after the growth; cannot fail ---- */
 /* Takes ownership of the pieces. */

@@ -26,12 +26,13 @@ struct posting {
 struct postings {
     struct posting *items;
     uint32_t count, cap;
-    struct u64map at; /* agent slot -> index */
+    uint32_t reserved; /* promised by tags_reserve, not yet added */
+    struct u64map at;  /* agent slot -> index */
 };
 
 struct tag {
     struct bytes text; /* owned */
-    uint32_t refs;
+    uint32_t number, refs;
     struct postings capable, recent;
 };
 
@@ -40,8 +41,7 @@ struct tags {
     uint32_t count, cap;
     uint32_t *freed;
     uint32_t freed_count;
-    struct textmap by_text; /* struct tag; number kept in numbers */
-    struct u64map numbers;  /* address of the tag -> number + 1 */
+    struct textmap by_text; /* struct tag */
     uint64_t serial;        /* grows with each new tag */
     uint64_t *serials;      /* by number: when it was made */
 

@@ -53,11 +53,12 @@ struct command {
     bool idem_running;        /* registered as running */
     struct bytes idem_result; /* set by check: what replay needs; in the writer's arena or longer */
     uint16_t idem_status;     /* HTTP status of the first answer; default 200 */
+    int64_t idem_no;          /* its row, once checked */
 
     /* owned by the writer */
     enum qmn_code code;
     bool defer;
-    size_t first_mutation, mutation_count;
+    size_t first_mutation;
 };
 
 enum qmn_code writer_start(struct engine *e, struct err *err);
@@ -72,6 +73,7 @@ void writer_submit(struct engine *e, struct call *call, struct command *cmd);
 struct arena *writer_arena(struct engine *e); /* until the group is published */
 int64_t writer_now_ms(struct engine *e);      /* one time for the whole group */
 int64_t writer_next_no(struct engine *e);
+uint64_t writer_group(struct engine *e); /* serial of the group at hand */
 /* The record is borrowed until the commit (arena, or the command).  Failure to grow is sticky. */
 void writer_add(struct engine *e, enum mutation_op op, enum record_kind kind, const void *record);
 /* False: claimed earlier in this group; cmd->defer is set and check should return QMN_OK at once,
@@ -85,7 +87,8 @@ struct edge_next {
     double weight, success, decay;
     int64_t outcomes, created_ms, updated_ms;
     bool is_new, removed;
-    struct edge_next *link;
+    struct edge_next *link; /* same hash */
+    struct edge_next *all;  /* of the group */
 };
 struct edge_next *writer_edge(struct engine *e, struct agent *src, struct agent *dst);
 
@@ -119,6 +122,14 @@ void writer_audit(struct engine *e, struct tenant *t, const struct caller *calle
 /* Fixes the tenant's vector space at first use, or checks it.  May set cmd->defer. */
 QMN_NODISCARD enum qmn_code writer_fix_space(struct engine *e, struct command *cmd,
                                              struct bytes space, uint32_t dim, struct err *err);
+
+/* The writer's clock-work, called by it. */
+/* Adds to the batch what background work is due: expiry, retention, dirty usage. */
+void upkeep_check(struct engine *e);
+/* The batch is committed; write lock and inbox lock held. */
+void upkeep_publish(struct engine *e);
+/* The commit failed: forget what was planned. */
+void upkeep_discard(struct engine *e);
 
 /* Ends a call without the writer: runs done now. */
 void call_finish(struct call *c, enum qmn_code code);

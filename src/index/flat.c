@@ -67,6 +67,12 @@ static bool grow_u32(uint32_t **items, uint32_t *cap, uint32_t need)
     return true;
 }
 
+bool flat_has_room(const struct flat *f, uint32_t more)
+{
+    uint32_t fresh = more > f->freed_count ? more - f->freed_count : 0;
+    return f->slots + fresh <= f->chunk_count * FLAT_CHUNK && f->slots + fresh <= f->freed_cap;
+}
+
 bool flat_reserve(struct flat *f, uint32_t more)
 {
     uint32_t fresh = more > f->freed_count ? more - f->freed_count : 0;

@@ -34,6 +34,8 @@ void flat_release(struct flat *f);
 
 /* Room for `more` flat_add calls. */
 bool flat_reserve(struct flat *f, uint32_t more);
+/* True when flat_reserve(f, more) would change nothing. */
+bool flat_has_room(const struct flat *f, uint32_t more);
 /* unit: float[dim] of length 1, or NULL for a slot without a vector, whose every score is 0. */
 uint32_t flat_add(struct flat *f, const float *unit);
 void flat_set(struct flat *f, uint32_t slot, const float *unit);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Acknowledging and refusing deliveries, and what an agent has been working on of late. */
+#include "engine/recent_priv.h"
+
+#include "base/mem.h"
+#include "engine/nutrients.h"
+
+struct ack_op {
+    struct command cmd;
+    const struct ack_in *in;
+    struct ack_out *out;
+    struct agent *agent;
+    struct acked {
+        int64_t no;
+        struct recent_next recent; /* acks only */
+    } * acked;
+    uint32_t acked_count;
+    struct bytes *unknown;
+};
+
+struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text)
+{
+    struct id id;
+    if (id_parse(text, PREFIX_NUTRIENT, &id) || id_parse(text, PREFIX_TRACE, &id))
+        return network_live(&e->net, t, &id);
+    return network_live_client(&e->net, t, text);
+}
+
+static bool add_delivery_row(struct engine *e, struct delivery *d, enum delivery_state state)
+{
+    struct record_delivery *row = arena_new(writer_arena(e), struct record_delivery);
+    if (!row)
+        return false;
+    *row = (struct record_delivery){.nutrient_no = d->nutrient->no,
+                                    .agent_no = d->agent->record->no,
+                                    .tenant_no = d->agent->tenant->record->no,
+                                    .state = state,
+                                    .at_ms = writer_now_ms(e)};
+    writer_add(e, MUT_PUT, RECORD_DELIVERY, row);
+    return true;
+}
+
+static void ack_discard(struct engine *e, struct command *cmd)
+{
+    struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
+    for (uint32_t i = 0; i < op->acked_count; i++)
+        recent_discard(e, op->agent, &op->acked[i].recent);
+    op->acked_count = 0;
+}
+
+static bool listed(const struct ack_op *op, int64_t no)
+{
+    for (uint32_t i = 0; i < op->acked_count; i++)
+        if (op->acked[i].no == no)
+            return true;
+    return false;
+}
+
+static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
+    op->acked_count = 0;
+    op->out->unknown_count = 0;
+    for (size_t i = 0; i < op->in->count; i++) {
+        struct nutrient *x = engine_find_live(e, cmd->tenant, op->in->nutrient_ids[i]);
+        struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
+        if (!d || !d->queued) {
+            op->unknown[op->out->unknown_count++] = op->in->nutrient_ids[i];
+            continue;
+        }
+        if (listed(op, x->no))
+            continue;
+        int64_t pair[2] = {x->no, op->agent->record->no};
+        if (!writer_claim(e, cmd, RECORD_DELIVERY, bytes_hash(bytes_of(pair, sizeof pair), 0))) {
+            ack_discard(e, cmd); /* another ack of it is in this group: look again after */
+            return QMN_OK;
+        }
+        struct acked *a = &op->acked[op->acked_count];
+        *a = (struct acked){.no = x->no};
+        bool ends = !op->in->nack || op->in->reject;
+        bool ok =
+            (!ends || add_delivery_row(e, d, op->in->nack ? DELIVERY_REJECTED : DELIVERY_ACKED)) &&
+            (op->in->nack || recent_check(e, op->agent, x, &a->recent));
+        op->acked_count++;
+        if (!ok) {
+            ack_discard(e, cmd);
+            return err_nomem(err);
+        }
+    }
+    op->out->changed = op->acked_count;
+    cmd->idem_result = bytes_of(&op->out->changed, sizeof op->out->changed);
+    return QMN_OK;
+}
+
+static void ack_publish(struct engine *e, struct command *cmd)
+{
+    struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
+    for (uint32_t i = 0; i < op->acked_count; i++) {
+        uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)op->acked[i].no);
+        struct nutrient *x = at ? (struct nutrient *)(uintptr_t)*at : NULL;
+        struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
+        recent_publish(op->agent, &op->acked[i].recent);
+        if (!d)
+            continue;
+        if (op->in->nack && !op->in->reject) {
+            d->ready_ms = writer_now_ms(e) + op->in->delay_ms;
+            waiters_wake(&op->agent->waiters);
+            continue;
+        }
+        delivery_end(d, op->in->nack ? DELIVERY_REJECTED : DELIVERY_ACKED);
+        collects_wake(x->tenant, x->no);
+    }
+    counter_add(e->m.acks, op->acked_count);
+}
+
+static enum qmn_code ack_finish(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
+    (void)e;
+    (void)err;
+    op->out->unknown = op->unknown;
+    return QMN_OK;
+}
+
+static enum qmn_code ack_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                struct err *err)
+{
+    struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
+    (void)e;
+    if (result.len != sizeof op->out->changed)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&op->out->changed, result.ptr, result.len);
+    return QMN_OK;
+}
+
+static const struct command_ops ack_ops = {
+    .name = "ack",
+    .check = ack_check,
+    .publish = ack_publish,
+    .finish = ack_finish,
+    .replay = ack_replay,
+    .discard = ack_discard,
+};
+
+void engine_ack(struct engine *e, struct call *c, const struct ack_in *in, struct ack_out *out)
+{
+    struct ack_op *op = arena_new(c->arena, struct ack_op);
+    if (op) {
+        op->acked = arena_array(c->arena, struct acked, in->count + 1);
+        op->unknown = arena_array(c->arena, struct bytes, in->count + 1);
+    }
+    if (!op || !op->acked || !op->unknown) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    *out = (struct ack_out){0};
+    op->cmd.ops = &ack_ops;
+    op->in = in;
+    op->out = out;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = engine_tenant(e, c->caller, &op->cmd.tenant, &c->err);
+    if (code == QMN_OK)
+        code = network_acting_agent(op->cmd.tenant, c->caller, in->agent_id, "agent_id", &op->agent,
+                                    &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}

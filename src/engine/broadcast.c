@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Broadcast: decide on the loop, commit with the group, appear in the inboxes, answer. */
+#include "engine/decide_priv.h"
+#include "engine/nutrients.h"
+
+#include "base/mem.h"
+
+struct broadcast_op {
+    struct command cmd;
+    const struct broadcast_in *in;
+    struct broadcast_out *out;
+    struct agent *source;
+    struct bytes space, embedding; /* float16 */
+    uint32_t dim;
+    struct decision decision;
+    struct id id;
+    struct record_nutrient nutrient;
+    struct record_trace trace;
+    struct nutrient *live; /* made by check, owned by the network after publish */
+    uint64_t body_hash[2];
+};
+
+static const char *const nobody_reached =
+    "no active agent with this clearance is similar to the nutrient or has one of its tool hints";
+
+static struct bytes agent_name(struct engine *e, int64_t no, struct arena *arena)
+{
+    const struct agent *a = network_agent_no(&e->net, no);
+    return a ? arena_bytes(arena, a->record->id) : BYTES_LIT("(purged)");
+}
+
+const struct hop_out *engine_hops(struct engine *e, const struct decision *d, struct arena *arena,
+                                  size_t *ret_count)
+{
+    struct hop_out *hops = arena_array(arena, struct hop_out, d->head.route_count + 1);
+    *ret_count = hops ? d->head.route_count : 0;
+    for (size_t i = 0; i < *ret_count; i++) {
+        const struct route_view *r = &d->routes[i];
+        hops[i] = (struct hop_out){.agent_id = agent_name(e, r->agent_no, arena),
+                                   .from_agent_id = agent_name(e, r->from_no, arena),
+                                   .hop = r->hop,
+                                   .capabilities = r->capabilities,
+                                   .score = r->score,
+                                   .similarity = r->similarity,
+                                   .weight = r->weight,
+                                   .demand = r->demand,
+                                   .propensity = r->propensity,
+                                   .explored = r->explored};
+    }
+    return hops;
+}
+
+static enum qmn_code fill_out(struct engine *e, struct broadcast_out *out,
+                              const struct record_trace *trace, const struct decision *d,
+                              struct arena *arena, struct err *err)
+{
+    struct id id;
+    memcpy(&id, trace->id.ptr, sizeof id);
+    pthread_rwlock_rdlock(&e->net.lock);
+    *out = (struct broadcast_out){
+        .nutrient_id = engine_nutrient_name(arena, &id, trace->client_id),
+        .trace_id = engine_id_text(arena, &id, PREFIX_TRACE),
+        .created_ms = trace->created_ms,
+        .expires_ms = trace->expires_ms,
+        .reason = d->head.route_count ? NULL : nobody_reached,
+    };
+    out->hops = engine_hops(e, d, arena, &out->hop_count);
+    pthread_rwlock_unlock(&e->net.lock);
+    return !out->hops || !out->trace_id.len || !out->nutrient_id.len ? err_nomem(err) : QMN_OK;
+}
+
+/* A repeat: the trace row has the whole answer. */
+static enum qmn_code fill_from_trace(struct engine *e, struct broadcast_op *op, int64_t no,
+                                     struct err *err)
+{
+    struct arena *arena = op->cmd.call->arena;
+    struct record_trace key = {.no = no}, trace;
+    struct decision d;
+    TRY(e->store->ops->get(e->store, RECORD_TRACE, &key, arena, &trace, err));
+    TRY(decision_unpack(trace.decision, arena, &d, err));
+    return fill_out(e, op->out, &trace, &d, arena, err);
+}
+
+/* ---- writer ---- */
+
+/* A client's own id is unique in the tenant: the same body is the same nutrient, another one a
+ * conflict. */
+static enum qmn_code check_client_id(struct engine *e, struct broadcast_op *op, struct err *err)
+{
+    struct arena *arena = writer_arena(e);
+    const struct record_type *type = record_type(RECORD_TRACE);
+    struct record_trace probe = {.tenant_no = op->trace.tenant_no,
+                                 .client_id = op->trace.client_id},
+                        found;
+    size_t field = 0;
+    if (!writer_claim(e, &op->cmd, RECORD_TRACE,
+                      bytes_hash(op->trace.client_id, (uint64_t)op->trace.tenant_no)))
+        return QMN_OK;
+    while (strcmp(type->fields[field].name, "client_id") != 0)
+        field++;
+    enum qmn_code code =
+        e->store->ops->find(e->store, RECORD_TRACE, field, &probe, arena, &found, err);
+    if (code == QMN_E_NOT_FOUND)
+        return QMN_OK;
+    if (code != QMN_OK)
+        return code;
+    if (!bytes_equal(found.body_hash, op->trace.body_hash))
+        return err_field(err, QMN_E_CONFLICT, "id",
+                         "nutrient \"%.*s\" exists with a different body",
+                         BYTES_FMT(op->trace.client_id));
+    op->trace.no = found.no; /* finish answers from there */
+    return QMN_OK;
+}
+
+static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
+    struct tenant *t = cmd->tenant;
+    TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
+    op->trace.no = 0;
+    if (!cmd->defer && op->trace.client_id.len)
+        TRY(check_client_id(e, op, err));
+    if (cmd->defer)
+        return QMN_OK;
+    if (op->trace.no) { /* known already */
+        cmd->idem_result = bytes_of(&op->trace.no, sizeof op->trace.no);
+        return QMN_OK;
+    }
+    if (e->net.live_by_no.len >= LIMIT_LIVE_NUTRIENTS)
+        return err_retry(err, QMN_E_OVERLOADED, 5,
+                         "%d nutrients are alive on this node; expected fewer, or shorter TTLs",
+                         LIMIT_LIVE_NUTRIENTS);
+    int64_t now = writer_now_ms(e), no = writer_next_no(e);
+    op->trace.no = op->nutrient.no = no;
+    op->trace.created_ms = op->nutrient.created_ms = now;
+    op->trace.expires_ms = op->nutrient.expires_ms = now + (int64_t)op->in->ttl_sec * 1000;
+    struct live_in live = {.trace = &op->trace,
+                           .nutrient = &op->nutrient,
+                           .source = op->source->slot,
+                           .routes = op->decision.routes,
+                           .route_count = op->decision.head.route_count};
+    op->live = live_new(t, &live);
+    if (!op->live || !live_reserve(e)) {
+        mem_free(op->live);
+        op->live = NULL;
+        return err_nomem(err);
+    }
+    enum qmn_code code = writer_use(e, t, USAGE_NUTRIENTS, op->in->quota_cost, err);
+    if (code == QMN_OK)
+        code = writer_use(e, t, USAGE_BYTES, op->live->bytes, err);
+    if (code != QMN_OK) {
+        mem_free(op->live);
+        op->live = NULL;
+        return code;
+    }
+    cmd->idem_result = bytes_of(&op->trace.no, sizeof op->trace.no);
+    writer_add(e, MUT_INSERT, RECORD_NUTRIENT, &op->nutrient);
+    writer_add(e, MUT_INSERT, RECORD_TRACE, &op->trace);
+    return QMN_OK;
+}
+
+static void broadcast_publish(struct engine *e, struct command *cmd)
+{
+    struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
+    if (!op->live)
+        return; /* a repeat */
+    counter_add(e->m.nutrients, 1);
+    counter_add(e->m.deliveries, op->live->delivery_count);
+    if (!op->live->delivery_count)
+        counter_add(e->m.unrouted, 1);
+    live_publish(e, TAKE(op->live));
+}
+
+static void broadcast_discard(struct engine *e, struct command *cmd)
+{
+    struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
+    (void)e;
+    mem_free(TAKE(op->live));
+}
+
+/* ---- loop ---- */
+
+static enum qmn_code broadcast_finish(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
+    if (op->trace.no != op->nutrient.no)
+        return fill_from_trace(e, op, op->trace.no, err);
+    return fill_out(e, op->out, &op->trace, &op->decision, cmd->call->arena, err);
+}
+
+static enum qmn_code broadcast_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                      struct err *err)
+{
+    struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
+    int64_t no;
+    if (result.len != sizeof no)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&no, result.ptr, sizeof no);
+    return fill_from_trace(e, op, no, err);
+}
+
+static const struct command_ops broadcast_ops = {
+    .name = "broadcast",
+    .check = broadcast_check,
+    .publish = broadcast_publish,
+    .finish = broadcast_finish,
+    .replay = broadcast_replay,
+    .discard = broadcast_discard,
+};
+
+/* Read lock held. */
+static enum qmn_code broadcast_decide(struct engine *e, struct call *c, struct broadcast_op *op,
+                                      struct err *err)
+{
+    const struct broadcast_in *in = op->in;
+    struct tenant *t = op->cmd.tenant;
+    const float *unit;
+    TRY(network_acting_agent(t, c->caller, in->source_agent_id, "source_agent_id", &op->source,
+                             err));
+    if (in->sensitivity > c->caller->clearance ||
+        (int64_t)in->sensitivity > op->source->record->clearance)
+        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
+                         "\"%s\" is above the clearance of this key or agent",
+                         label_name(sensitivity_names, in->sensitivity));
+    TRY(engine_vector(t, &in->embedding, "embedding", c->arena, &unit, &op->dim, &op->space, err));
+    op->embedding = engine_pack_f16(unit, op->dim, c->arena);
+    if (!op->embedding.ptr)
+        return err_nomem(err);
+    struct decide_in decide = {.source = op->source,
+                               .unit = unit,
+                               .hints = in->hints,
+                               .sensitivity = in->sensitivity,
+                               .top_k = in->top_k,
+                               .max_hops = in->max_hops,
+                               .diversify = in->diversify,
+                               .min_score = in->min_score,
+                               .now_ms = engine_now(e)};
+    return engine_decide(e, t, &decide, c->arena, &op->decision, err);
+}
+
+/* 128 bits over all that the client said of the nutrient. */
+static void hash_input(const struct broadcast_in *in, uint64_t ret[2])
+{
+    const uint32_t numbers[] = {in->sensitivity, in->ttl_sec, in->max_hops,
+                                in->quota_cost,  in->top_k,   in->diversify};
+    const struct bytes parts[] = {in->source_agent_id,
+                                  in->task_id,
+                                  in->summary,
+                                  in->snippets,
+                                  in->hints,
+                                  in->embedding.text,
+                                  bytes_of(in->embedding.values, in->embedding.dim * sizeof(float)),
+                                  bytes_of(&in->min_score, sizeof in->min_score),
+                                  bytes_of(numbers, sizeof numbers)};
+    for (uint64_t i = 0; i < 2; i++) {
+        ret[i] = i + 1;
+        for (size_t k = 0; k < ARRAY_LEN(parts); k++)
+            ret[i] = bytes_hash(parts[k].ptr ? parts[k] : bytes_of("", 0), ret[i]);
+    }
+}
+
+static void fill_records(struct broadcast_op *op, struct bytes decision)
+{
+    const struct broadcast_in *in = op->in;
+    if (in->client_id.len)
+        hash_input(in, op->body_hash);
+    int64_t tenant_no = op->cmd.tenant->record->no;
+    op->nutrient = (struct record_nutrient){.tenant_no = tenant_no,
+                                            .source_no = op->source->record->no,
+                                            .sensitivity = in->sensitivity,
+                                            .summary = in->summary,
+                                            .snippets = in->snippets,
+                                            .hints = in->hints,
+                                            .embedding = op->embedding};
+    op->trace = (struct record_trace){
+        .tenant_no = tenant_no,
+        .id = id_bytes(&op->id),
+        .client_id = in->client_id,
+        .body_hash =
+            in->client_id.len ? bytes_of(op->body_hash, sizeof op->body_hash) : bytes_of("", 0),
+        .kind = TRACE_BROADCAST,
+        .agent_no = op->source->record->no,
+        .task_id = in->task_id,
+        .decision = decision};
+}
+
+void engine_broadcast(struct engine *e, struct call *c, const struct broadcast_in *in,
+                      struct broadcast_out *out)
+{
+    struct broadcast_op *op = arena_new(c->arena, struct broadcast_op);
+    struct tenant *t = NULL;
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &broadcast_ops;
+    op->in = in;
+    op->out = out;
+    op->id = id_make(engine_now(e));
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
+    op->cmd.tenant = t;
+    if (code == QMN_OK)
+        code = broadcast_decide(e, c, op, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    struct bytes decision =
+        code == QMN_OK ? decision_pack(&op->decision, c->arena) : bytes_of(NULL, 0);
+    if (code == QMN_OK && !decision.ptr)
+        code = err_nomem(&c->err);
+    if (code != QMN_OK) {
+        call_finish(c, code);
+        return;
+    }
+    fill_records(op, decision);
+    writer_submit(e, c, &op->cmd);
+}

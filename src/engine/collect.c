@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Collect: fresh responses and memories near a demand, merged, ranked, diverse.
+ *
+ * It waits at most the window, and only while somebody who was asked is still outstanding:
+ * deliveries of the acting agent's own live nutrients (of the same task, or near the demand) to
+ * agents that hold a lease or pulled within the last minute.  Each response, acknowledgement,
+ * refusal or expiry of a watched nutrient wakes it to look again. */
+#include "engine/decide_priv.h"
+#include "engine/nutrients.h"
+#include "engine/writer_priv.h"
+#include "route/select.h"
+
+enum {
+    COLLECT_WATCH_MAX = 64,      /* newest own nutrients looked at */
+    COLLECT_SEEN_MS = 60 * 1000, /* an agent that pulled within that time may still answer */
+    COLLECT_POOL_PER_RESULT = 4, /* candidates of each source per wanted result, for diversity */
+};
+#define COLLECT_NEAR 0.5f /* cosine of an own nutrient to the demand */
+
+struct collect_op {
+    struct command cmd;
+    struct waiter waiter;
+    struct timer timer;
+    struct engine *engine;
+    const struct collect_in *in;
+    struct collect_out *out;
+    struct agent *agent;
+    const float *unit;
+    uint32_t dim;
+    int64_t started_ms, deadline_ms;
+    int64_t watched[COLLECT_WATCH_MAX];
+    bool ended;
+    struct found {
+        struct id id;
+        int64_t no, agent_no, created_ms;
+        uint32_t agent, sensitivity;
+        struct bytes kind;
+        bool from_memory;
+        float similarity, quality, score;
+        const float *unit; /* copy, for diversity */
+    } * found;
+    uint32_t found_count;
+    struct id id;
+    struct record_trace trace;
+};
+
+/* ---- whom to wait for ---- */
+
+static bool near_demand(struct collect_op *op, const struct nutrient *x)
+{
+    struct arena *arena = op->cmd.call->arena;
+    struct record_nutrient key = {.no = x->no}, row;
+    struct store *store = op->engine->store;
+    if (op->in->task_id.len && bytes_equal(op->in->task_id, x->task_id))
+        return true;
+    if (store->ops->get(store, RECORD_NUTRIENT, &key, arena, &row, &(struct err){0}) != QMN_OK ||
+        row.embedding.len != 2 * (size_t)op->dim)
+        return false;
+    const float *unit = engine_unpack_f16(row.embedding, arena);
+    double dot = 0;
+    for (uint32_t i = 0; unit && i < op->dim; i++)
+        dot += (double)unit[i] * (double)op->unit[i];
+    return dot >= (double)COLLECT_NEAR;
+}
+
+/* Read lock held: the acting agent's newest own nutrients that matter to the demand. */
+static void watch_own(struct collect_op *op)
+{
+    uint32_t seen = 0;
+    for (struct nutrient *x = op->cmd.tenant->newest; x && seen < COLLECT_WATCH_MAX; x = x->older) {
+        if (x->source != op->agent->slot)
+            continue;
+        seen++;
+        if (x->pending && near_demand(op, x))
+            op->watched[op->waiter.watched_count++] = x->no;
+    }
+    op->waiter.watched = op->watched;
+}
+
+/* Read lock and inbox_lock held. */
+static uint32_t outstanding(const struct collect_op *op, int64_t now)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < op->waiter.watched_count; i++) {
+        uint64_t *at = u64map_get(&op->engine->net.live_by_no, (uint64_t)op->watched[i]);
+        const struct nutrient *x = at ? (const struct nutrient *)(uintptr_t)*at : NULL;
+        for (uint32_t k = 0; x && k < x->delivery_count; k++) {
+            const struct delivery *d = &x->deliveries[k];
+            bool leased = d->touched && d->ready_ms > now;
+            bool around = d->agent->last_seen_ms && now - d->agent->last_seen_ms < COLLECT_SEEN_MS;
+            n += d->queued && !d->responded && (leased || around);
+        }
+    }
+    return n;
+}
+
+/* ---- what was found ---- */
+
+struct permit {
+    struct collect_op *op;
+    uint32_t clearance;
+    int64_t now;
+};
+
+static bool permit_response(void *ctx, uint32_t slot)
+{
+    const struct permit *p = ctx;
+    const struct response *r = &p->op->cmd.tenant->responses[slot];
+    return r->used && r->sensitivity <= p->clearance && r->expires_ms > p->now;
+}
+
+static bool permit_memory(void *ctx, uint32_t slot)
+{
+    const struct permit *p = ctx;
+    const struct memory *m = &p->op->cmd.tenant->memories[slot];
+    return m->used && m->sensitivity <= p->clearance && !m->superseded_by_no &&
+           (!m->expires_ms || m->expires_ms > p->now);
+}
+
+static bool add_found(struct collect_op *op, struct found f, const struct flat *index,
+                      uint32_t slot, int64_t now)
+{
+    const float *unit = flat_vector(index, slot);
+    struct arena *arena = op->cmd.call->arena;
+    if (f.similarity < op->in->min_similarity)
+        return true;
+    /* an agent's own memories count as from an edge at the prior */
+    double weight =
+        f.agent == op->agent->slot ? EDGE_PRIOR : edge_weight_now(op->agent, f.agent, now);
+    f.agent_no = op->cmd.tenant->agents[f.agent]->record->no;
+    f.score = (f.similarity > 0 ? f.similarity : 0) * f.quality * (float)(weight / EDGE_PRIOR);
+    f.unit = unit ? arena_copy(arena, unit, sizeof *unit * index->dim) : NULL;
+    f.kind = arena_bytes(arena, f.kind);
+    op->found[op->found_count++] = f;
+    return f.unit && f.kind.ptr;
+}
+
+static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
+{
+    struct tenant *t = op->cmd.tenant;
+    struct arena *arena = op->cmd.call->arena;
+    struct topk_item *items = arena_array(arena, struct topk_item, k);
+    uint64_t permitted = 0;
+    size_t n = items && t->response_index.dim
+                   ? flat_search(&t->response_index, op->unit, k, permit_response, p, arena, items,
+                                 &permitted)
+                   : 0;
+    op->out->responses_considered = (uint32_t)permitted;
+    for (size_t i = 0; i < n; i++) {
+        const struct response *r = &t->responses[items[i].id];
+        struct found f = {.id = r->id,
+                          .no = r->no,
+                          .created_ms = r->created_ms,
+                          .agent = r->agent,
+                          .sensitivity = r->sensitivity,
+                          .kind = BYTES_LIT("response"),
+                          .similarity = items[i].score,
+                          .quality = r->quality};
+        if (!add_found(op, f, &t->response_index, items[i].id, p->now))
+            return false;
+    }
+    return items != NULL;
+}
+
+static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
+{
+    struct tenant *t = op->cmd.tenant;
+    struct arena *arena = op->cmd.call->arena;
+    struct topk_item *items = arena_array(arena, struct topk_item, k);
+    uint64_t permitted = 0;
+    size_t n =
+        items && t->memory_index.dim
+            ? flat_search(&t->memory_index, op->unit, k, permit_memory, p, arena, items, &permitted)
+            : 0;
+    op->out->memories_considered = (uint32_t)permitted;
+    for (size_t i = 0; i < n; i++) {
+        const struct memory *m = &t->memories[items[i].id];
+        struct found f = {.id = m->id,
+                          .no = m->no,
+                          .created_ms = m->created_ms,
+                          .agent = m->agent,
+                          .sensitivity = m->sensitivity,
+                          .kind = t->memory_kinds[m->kind],
+                          .from_memory = true,
+                          .similarity = items[i].score,
+                          .quality = (float)m->quality};
+        if (!add_found(op, f, &t->memory_index, items[i].id, p->now))
+            return false;
+    }
+    return items != NULL;
+}
+
+/* Read lock held. */
+static bool gather(struct collect_op *op)
+{
+    const struct caller *caller = op->cmd.call->caller;
+    struct permit p = {.op = op, .clearance = caller->clearance, .now = engine_now(op->engine)};
+    size_t k = (size_t)op->in->top_k * COLLECT_POOL_PER_RESULT;
+    if (p.clearance > op->agent->record->clearance)
+        p.clearance = (uint32_t)op->agent->record->clearance;
+    op->found = arena_array(op->cmd.call->arena, struct found, 2 * k + 1);
+    return op->found && gather_responses(op, &p, k) && gather_memories(op, &p, k);
+}
+
+/* Best first; equal ones by age and number, so that an answer is stable. */
+static bool before(const struct found *a, const struct found *b)
+{
+    return a->score > b->score || (a->score == b->score && a->no < b->no);
+}
+
+static void sort_found(struct found *f, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) /* a few dozen */
+        for (uint32_t k = i; k > 0 && before(&f[k], &f[k - 1]); k--) {
+            struct found swap = f[k];
+            f[k] = f[k - 1];
+            f[k - 1] = swap;
+        }
+}
+
+/* Leaves the chosen in front: plain order, or MMR over the best. */
+static void choose(struct collect_op *op)
+{
+    struct select_candidate candidates[ROUTE_POOL_MAX];
+    struct selection sel;
+    struct found *picked = arena_array(op->cmd.call->arena, struct found, LIMIT_TOP_K + 1);
+    sort_found(op->found, op->found_count);
+    if (op->found_count > ROUTE_POOL_MAX)
+        op->found_count = ROUTE_POOL_MAX;
+    if (!op->in->diversify || !picked || !op->found_count) {
+        if (op->found_count > op->in->top_k)
+            op->found_count = op->in->top_k;
+        return;
+    }
+    for (uint32_t i = 0; i < op->found_count; i++)
+        candidates[i] =
+            (struct select_candidate){.score = op->found[i].score, .unit = op->found[i].unit};
+    struct select_options options = {.top_k = op->in->top_k,
+                                     .dim = op->dim,
+                                     .eligible_total = op->found_count,
+                                     .diversify = true,
+                                     .epsilon = 0};
+    struct rng rng;
+    rng_seed(&rng, 1); /* epsilon 0: not drawn from */
+    route_select(candidates, op->found_count, &options, &rng, &sel);
+    for (uint32_t i = 0; i < sel.count; i++)
+        picked[i] = op->found[sel.chosen[i]];
+    memcpy(op->found, picked, sel.count * sizeof *picked);
+    op->found_count = sel.count;
+}
+
+/* ---- the answer ---- */
+
+static enum qmn_code read_content(struct collect_op *op, const struct found *f, struct bytes *ret,
+                                  struct err *err)
+{
+    struct store *store = op->engine->store;
+    struct arena *arena = op->cmd.call->arena;
+    if (f->from_memory) {
+        struct record_memory key = {.no = f->no}, row;
+        TRY(store->ops->get(store, RECORD_MEMORY, &key, arena, &row, err));
+        *ret = row.content;
+    } else {
+        struct record_response key = {.no = f->no}, row;
+        TRY(store->ops->get(store, RECORD_RESPONSE, &key, arena, &row, err));
+        *ret = row.content;
+    }
+    return QMN_OK;
+}
+
+/* Reads the contents; what went in between is left out, of the trace too. */
+static enum qmn_code fill_items(struct collect_op *op, struct err *err)
+{
+    struct arena *arena = op->cmd.call->arena;
+    struct context_item *items = arena_array(arena, struct context_item, op->found_count + 1);
+    uint32_t n = 0;
+    if (!items)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < op->found_count; i++) {
+        const struct found f = op->found[i];
+        struct bytes data = {0};
+        enum qmn_code code = read_content(op, &f, &data, err);
+        if (code == QMN_E_NOT_FOUND)
+            continue;
+        TRY(code);
+        items[n] = (struct context_item){
+            .id = engine_id_text(arena, &f.id, f.from_memory ? PREFIX_MEMORY : PREFIX_RESPONSE),
+            .agent_id = arena_bytes(arena, op->cmd.tenant->agents[f.agent]->record->id),
+            .kind = f.kind,
+            .data = data,
+            .from_memory = f.from_memory,
+            .similarity = f.similarity,
+            .quality = f.quality,
+            .score = f.score,
+            .sensitivity = f.sensitivity,
+            .created_ms = f.created_ms};
+        op->found[n++] = f;
+    }
+    op->found_count = n;
+    op->out->items = items;
+    op->out->count = n;
+    return QMN_OK;
+}
+
+static enum qmn_code pack_trace(struct collect_op *op, struct err *err)
+{
+    struct arena *arena = op->cmd.call->arena;
+    struct contribution_view *c = arena_array(arena, struct contribution_view, op->found_count + 1);
+    struct decision d = {.head = {.version = DECISION_VERSION,
+                                  .contribution_count = op->found_count,
+                                  .top_k = op->in->top_k},
+                         .contributions = c};
+    if (!c)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < op->found_count; i++)
+        c[i] = (struct contribution_view){.agent_no = op->found[i].agent_no,
+                                          .item_no = op->found[i].no,
+                                          .id = op->found[i].id,
+                                          .from_memory = op->found[i].from_memory,
+                                          .similarity = op->found[i].similarity,
+                                          .score = op->found[i].score};
+    op->trace = (struct record_trace){.tenant_no = op->cmd.tenant->record->no,
+                                      .id = id_bytes(&op->id),
+                                      .kind = TRACE_COLLECT,
+                                      .agent_no = op->agent->record->no,
+                                      .task_id = op->in->task_id,
+                                      .decision = decision_pack(&d, arena)};
+    op->out->trace_id = engine_id_text(arena, &op->id, PREFIX_TRACE);
+    return op->trace.decision.ptr && op->out->trace_id.len ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code collect_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct collect_op *op = CONTAINER_OF(cmd, struct collect_op, cmd);
+    TRY(writer_use(e, cmd->tenant, USAGE_COLLECTS, 1, err));
+    op->trace.no = writer_next_no(e);
+    op->trace.created_ms = writer_now_ms(e);
+    writer_add(e, MUT_INSERT, RECORD_TRACE, &op->trace);
+    return QMN_OK;
+}
+
+static void collect_publish(struct engine *e, struct command *cmd)
+{
+    (void)cmd;
+    counter_add(e->m.collects, 1);
+}
+
+static const struct command_ops collect_ops = {
+    .name = "collect", .check = collect_check, .publish = collect_publish};
+
+static void collect_end(struct collect_op *op)
+{
+    struct engine *e = op->engine;
+    struct call *call = op->cmd.call;
+    op->ended = true;
+    call->exec->timer_cancel(call->exec, &op->timer);
+    atomic_fetch_sub(&e->waiting, 1);
+    op->out->waited_ms = (uint32_t)(engine_now(e) - op->started_ms);
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = gather(op) ? QMN_OK : err_nomem(&call->err);
+    if (code == QMN_OK)
+        choose(op);
+    if (code == QMN_OK)
+        code = fill_items(op, &call->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK)
+        code = pack_trace(op, &call->err);
+    if (code != QMN_OK)
+        call_finish(call, code);
+    else
+        writer_submit(e, call, &op->cmd);
+}
+
+/* ---- waiting ---- */
+
+static bool unpark(struct collect_op *op)
+{
+    pthread_mutex_lock(&op->engine->net.inbox_lock);
+    bool was = waiter_unpark(&op->waiter);
+    pthread_mutex_unlock(&op->engine->net.inbox_lock);
+    return was;
+}
+
+static void collect_step(struct collect_op *op)
+{
+    struct engine *e = op->engine;
+    struct executor *exec = op->cmd.call->exec;
+    int64_t now = engine_now(e);
+    pthread_rwlock_rdlock(&e->net.lock);
+    pthread_mutex_lock(&e->net.inbox_lock);
+    op->out->outstanding = outstanding(op, now);
+    bool park = op->out->outstanding && now < op->deadline_ms && !atomic_load(&e->draining);
+    if (park)
+        waiter_park(&op->cmd.tenant->collects, &op->waiter);
+    pthread_mutex_unlock(&e->net.inbox_lock);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (park && exec->timer_set(exec, &op->timer, (uint32_t)(op->deadline_ms - now)))
+        return;
+    if (park && !unpark(op))
+        return; /* without a timer it ends now, unless a wake is on its way */
+    collect_end(op);
+}
+
+static void collect_woken(struct task *t)
+{
+    struct waiter *w = CONTAINER_OF(t, struct waiter, task);
+    struct collect_op *op = CONTAINER_OF(w, struct collect_op, waiter);
+    if (!op->ended)
+        collect_step(op);
+}
+
+static void collect_timer(struct timer *t)
+{
+    struct collect_op *op = CONTAINER_OF(t, struct collect_op, timer);
+    op->deadline_ms = 0;
+    if (unpark(op))
+        collect_step(op);
+}
+
+static enum qmn_code collect_prepare(struct engine *e, struct call *c, struct collect_op *op,
+                                     struct err *err)
+{
+    struct bytes space;
+    TRY(engine_open_for(e, err));
+    TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
+    TRY(network_acting_agent(op->cmd.tenant, c->caller, op->in->agent_id, "agent_id", &op->agent,
+                             err));
+    TRY(engine_vector(op->cmd.tenant, &op->in->demand, "demand_embedding", c->arena, &op->unit,
+                      &op->dim, &space, err));
+    watch_own(op);
+    return QMN_OK;
+}
+
+void engine_collect(struct engine *e, struct call *c, const struct collect_in *in,
+                    struct collect_out *out)
+{
+    struct collect_op *op = arena_new(c->arena, struct collect_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    *out = (struct collect_out){0};
+    op->engine = e;
+    op->in = in;
+    op->out = out;
+    op->cmd.ops = &collect_ops;
+    op->cmd.call = c;
+    op->waiter.exec = c->exec;
+    op->waiter.task.run = collect_woken;
+    op->timer.fire = collect_timer;
+    op->started_ms = engine_now(e);
+    op->deadline_ms = op->started_ms + in->window_ms;
+    op->id = id_make(op->started_ms);
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = collect_prepare(e, c, op, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK) {
+        call_finish(c, code);
+        return;
+    }
+    atomic_fetch_add(&e->waiting, 1);
+    collect_step(op);
+}

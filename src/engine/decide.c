@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Scores every agent of the tenant and chooses.
+ *
+ * All agents are scored by an int8 pass; what depends on the pair (edge, demand, capabilities)
+ * touches only the few agents that have an edge or share a tag.  The best of them, with some to
+ * spare, are scored again exactly, and only those enter the pool.  So a decision costs one pass
+ * over the codes and little else. */
+#include "engine/decide_priv.h"
+
+#include "route/demand.h"
+#include "route/plasticity.h"
+#include "route/propagate.h"
+#include "route/select.h"
+
+#define DAY_MS 86400000.0
+
+enum {
+    RESCORE_SPARE = 32, /* above the pool: int8 may misplace neighbours by a few ranks */
+    DEMAND_WINDOW_MS = 24 * 3600 * 1000, /* a recent task counts that long */
+};
+
+/* Per agent slot, all in the arena. */
+struct scratch {
+    uint32_t n;
+    float *cosine;
+    float *demand;
+    float *best; /* of the hint at hand */
+    uint8_t *capable;
+    float *score;
+};
+
+struct decider {
+    struct engine *e;
+    struct tenant *t;
+    const struct decide_in *in;
+    struct arena *arena;
+    struct scratch s;
+    float min_score;
+};
+
+double edge_weight_now(const struct agent *src, uint32_t dst, int64_t now_ms)
+{
+    const struct edge *x = agent_edge(src, dst);
+    return x ? edge_idle(x->weight, (double)(now_ms - x->updated_ms) / DAY_MS) : EDGE_PRIOR;
+}
+
+static bool may_receive(const struct decider *d, const struct agent *a)
+{
+    return a->record->status == AGENT_ACTIVE &&
+           a->record->clearance >= (int64_t)d->in->sensitivity && a != d->in->source &&
+           a != d->t->default_agent;
+}
+
+static bool scratch_init(struct decider *d)
+{
+    struct scratch *s = &d->s;
+    s->n = d->t->agent_count;
+    s->cosine = arena_array(d->arena, float, s->n + FLAT_CHUNK);
+    s->demand = arena_array(d->arena, float, s->n + 1);
+    s->best = arena_array(d->arena, float, s->n + 1);
+    s->score = arena_array(d->arena, float, s->n + 1);
+    s->capable = arena_calloc(d->arena, s->n + 1, 1);
+    return s->cosine && s->demand && s->best && s->score && s->capable;
+}
+
+/* One hint's part in demand and capabilities. */
+static void apply_hint(struct decider *d, struct bytes hint, float share)
+{
+    struct scratch *s = &d->s;
+    const struct tag *same = tags_find(&d->t->tags, hint);
+    for (uint32_t i = 0; same && i < same->capable.count; i++)
+        if (s->capable[same->capable.items[i].agent] < UINT8_MAX)
+            s->capable[same->capable.items[i].agent]++;
+
+    const struct tag_match *matches;
+    uint32_t count = tags_matches(&d->t->tags, hint, d->arena, &matches);
+    int64_t since = d->in->now_ms - DEMAND_WINDOW_MS;
+    for (uint32_t m = 0; m < count; m++) {
+        const struct postings *p = &d->t->tags.items[matches[m].tag]->recent;
+        for (uint32_t i = 0; i < p->count; i++) {
+            uint32_t a = p->items[i].agent;
+            float gain = matches[m].ratio - s->best[a];
+            if (p->items[i].last_ms < since || gain <= 0)
+                continue;
+            s->best[a] += gain;
+            s->demand[a] +=
+                gain * share; /* the mean over the hints of the best match, hint by hint */
+        }
+    }
+    for (uint32_t m = 0; m < count; m++) { /* clean for the next hint */
+        const struct postings *p = &d->t->tags.items[matches[m].tag]->recent;
+        for (uint32_t i = 0; i < p->count; i++)
+            s->best[p->items[i].agent] = 0;
+    }
+}
+
+static void apply_hints(struct decider *d)
+{
+    size_t count = textlist_count(d->in->hints);
+    struct bytes rest = d->in->hints, hint;
+    while (count && textlist_next(&rest, &hint))
+        apply_hint(d, hint, 1.0f / (float)count);
+}
+
+static bool score_all(struct decider *d)
+{
+    struct scratch *s = &d->s;
+    struct flat_query q;
+    if (d->t->profiles.dim) {
+        if (!flat_query_init(&q, &d->t->profiles, d->in->unit, d->arena))
+            return false;
+        flat_scores(&d->t->profiles, &q, s->cosine);
+    }
+    apply_hints(d);
+    /* route_score() for every agent would be the same; with the prior for a weight it is a product
+     * and a sum */
+    for (uint32_t i = 0; i < s->n; i++) {
+        float relevance = s->cosine[i] > 0 ? s->cosine[i] : 0;
+        uint32_t caps = s->capable[i] < SCORE_CAPABILITY_MAX ? s->capable[i] : SCORE_CAPABILITY_MAX;
+        s->score[i] = relevance * (1 + s->demand[i]) / 2 + (float)SCORE_CAPABILITY * (float)caps;
+    }
+    for (uint32_t i = 0; i < d->in->source->edge_count; i++) {
+        const struct edge *x = &d->in->source->edges[i];
+        double w = edge_idle(x->weight, (double)(d->in->now_ms - x->updated_ms) / DAY_MS);
+        s->score[x->dst] =
+            route_score(s->cosine[x->dst], w, s->demand[x->dst], s->capable[x->dst]).score;
+    }
+    return true;
+}
+
+static struct score_parts exact_parts(const struct decider *d, uint32_t slot,
+                                      const struct agent *from)
+{
+    return route_score(flat_exact(&d->t->profiles, slot, d->in->unit),
+                       edge_weight_now(from, slot, d->in->now_ms), d->s.demand[slot],
+                       d->s.capable[slot]);
+}
+
+/* Fills the pool from an exact second look at the roughly best; returns how many agents are
+ * eligible at all. */
+static bool fill_pool(struct decider *d, struct route_pool *pool)
+{
+    uint32_t keep = route_pool_size(d->in->top_k) + RESCORE_SPARE, eligible = 0;
+    struct topk_item *rough_items = arena_array(d->arena, struct topk_item, keep);
+    struct topk_item *pool_items =
+        arena_array(d->arena, struct topk_item, route_pool_size(d->in->top_k));
+    struct topk rough;
+    if (!rough_items || !pool_items)
+        return false;
+    topk_init(&rough, rough_items, keep);
+    route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
+    for (uint32_t i = 0; i < d->s.n; i++) {
+        if ((d->s.cosine[i] <= 0 && !d->s.capable[i]) || d->s.score[i] < d->min_score ||
+            !may_receive(d, d->t->agents[i]))
+            continue;
+        eligible++;
+        topk_offer(&rough, d->s.score[i], i);
+    }
+    for (size_t i = 0; i < rough.len; i++) {
+        struct score_parts parts = exact_parts(d, rough.items[i].id, d->in->source);
+        eligible -= !route_pool_offer(pool, rough.items[i].id, &parts);
+    }
+    pool->eligible_total = eligible;
+    return true;
+}
+
+/* The agent behind "number rank of the eligible ones outside the pool", in order of slot. */
+static uint32_t outsider(const struct decider *d, const struct topk_item *pool, uint32_t pool_len,
+                         uint32_t rank)
+{
+    for (uint32_t i = 0; i < d->s.n; i++) {
+        if ((d->s.cosine[i] <= 0 && !d->s.capable[i]) || d->s.score[i] < d->min_score ||
+            !may_receive(d, d->t->agents[i]))
+            continue;
+        bool inside = false;
+        for (uint32_t k = 0; k < pool_len && !inside; k++)
+            inside = pool[k].id == i;
+        if (inside)
+            continue;
+        if (rank-- == 0)
+            return i;
+    }
+    return UINT32_MAX; /* the int8 pass counted one that the exact look refused: nobody is explored
+                        */
+}
+
+static uint32_t neighbours(void *ctx, uint32_t forwarder, const struct route_neighbour **ret)
+{
+    struct decider *d = ctx;
+    const struct agent *f = d->t->agents[forwarder];
+    struct route_neighbour *out = arena_array(d->arena, struct route_neighbour, f->edge_count + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; out && i < f->edge_count; i++) {
+        uint32_t slot = f->edges[i].dst;
+        /* the int8 score rules most of them out before the exact one is computed */
+        if (d->s.cosine[slot] <= 0 || !may_receive(d, d->t->agents[slot]))
+            continue;
+        out[n++] = (struct route_neighbour){.agent = slot, .parts = exact_parts(d, slot, f)};
+    }
+    *ret = out;
+    return n;
+}
+
+static void add_route(struct decider *d, struct route_view *ret, const struct route_hop *hop,
+                      float propensity, bool explored)
+{
+    const struct score_parts *p = &hop->parts;
+    *ret = (struct route_view){
+        .agent_no = d->t->agents[hop->agent]->record->no,
+        .from_no = d->t->agents[hop->from]->record->no,
+        .similarity = p->relevance,
+        .weight = p->weight,
+        .demand = p->demand,
+        .score = p->score,
+        .propensity = propensity,
+        .hop = (uint8_t)hop->hop,
+        .capabilities = (uint8_t)(p->capabilities > UINT8_MAX ? UINT8_MAX : p->capabilities),
+        .explored = explored};
+}
+
+/* The chosen of the first hop, then those they pass it on to. */
+static enum qmn_code fill_routes(struct decider *d, const struct topk_item *pool, uint32_t pool_len,
+                                 const struct selection *sel, struct decision *ret, struct err *err)
+{
+    struct route_hop hops[LIMIT_FANOUT];
+    float propensity[LIMIT_TOP_K];
+    uint32_t first = 0, explored_at = UINT32_MAX;
+    for (uint32_t i = 0; i < sel->count; i++) {
+        bool outside = sel->chosen[i] == SELECT_OUTSIDE;
+        uint32_t slot =
+            outside ? outsider(d, pool, pool_len, sel->outside_rank) : pool[sel->chosen[i]].id;
+        if (slot == UINT32_MAX)
+            continue;
+        propensity[first] =
+            (float)(outside ? sel->outside_propensity : sel->propensity[sel->chosen[i]]);
+        if (sel->explored && i + 1 == sel->count)
+            explored_at = first;
+        hops[first++] = (struct route_hop){.agent = slot,
+                                           .from = d->in->source->slot,
+                                           .hop = 1,
+                                           .parts = exact_parts(d, slot, d->in->source)};
+    }
+    struct propagate_options options = {.source = d->in->source->slot,
+                                        .top_k = d->in->top_k,
+                                        .max_hops = d->in->max_hops,
+                                        .min_score = d->min_score};
+    uint32_t n =
+        d->in->max_hops > 1 ? route_propagate(hops, first, &options, neighbours, d) : first;
+    struct route_view *routes = arena_array(d->arena, struct route_view, n + 1);
+    if (!routes)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < n; i++)
+        add_route(d, &routes[i], &hops[i], i < first ? propensity[i] : 1, i == explored_at);
+    ret->routes = routes;
+    ret->head.route_count = n;
+    return QMN_OK;
+}
+
+static enum qmn_code fill_candidates(struct decider *d, const struct topk_item *pool,
+                                     uint32_t pool_len, const struct selection *sel,
+                                     struct decision *ret, struct err *err)
+{
+    uint32_t n = pool_len < LIMIT_CANDIDATES ? pool_len : LIMIT_CANDIDATES;
+    struct candidate_view *out = arena_array(d->arena, struct candidate_view, n + 1);
+    if (!out)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        struct score_parts p = exact_parts(d, pool[i].id, d->in->source);
+        out[i] = (struct candidate_view){
+            .agent_no = d->t->agents[pool[i].id]->record->no,
+            .similarity = p.relevance,
+            .weight = p.weight,
+            .demand = p.demand,
+            .score = p.score,
+            .propensity = (float)sel->propensity[i],
+            .capabilities = (uint8_t)(p.capabilities > UINT8_MAX ? UINT8_MAX : p.capabilities)};
+        for (uint32_t k = 0; k < sel->count; k++)
+            out[i].chosen |= sel->chosen[k] == i;
+    }
+    ret->candidates = out;
+    ret->head.candidate_count = n;
+    return QMN_OK;
+}
+
+static void choose(struct decider *d, const struct topk_item *pool, uint32_t pool_len,
+                   uint32_t eligible, struct selection *sel)
+{
+    struct select_candidate candidates[ROUTE_POOL_MAX];
+    struct rng rng;
+    rng_seed(&rng, atomic_fetch_add_explicit(&d->e->seed, 1, memory_order_relaxed));
+    for (uint32_t i = 0; i < pool_len; i++)
+        candidates[i] = (struct select_candidate){
+            .score = pool[i].score,
+            .unit = d->t->profiles.dim ? flat_vector(&d->t->profiles, pool[i].id) : NULL};
+    struct select_options options = {.top_k = d->in->top_k,
+                                     .dim = d->t->profiles.dim,
+                                     .eligible_total = eligible,
+                                     .diversify = d->in->diversify,
+                                     .epsilon = d->e->epsilon};
+    route_select(candidates, pool_len, &options, &rng, sel);
+}
+
+enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct decide_in *in,
+                            struct arena *arena, struct decision *ret, struct err *err)
+{
+    struct decider d = {.e = e,
+                        .t = t,
+                        .in = in,
+                        .arena = arena,
+                        .min_score = in->min_score > 0 ? in->min_score : 0};
+    struct selection *sel = arena_new(arena, struct selection);
+    struct route_pool pool;
+    *ret = (struct decision){
+        .head = {.version = DECISION_VERSION, .epsilon = (float)e->epsilon, .top_k = in->top_k}};
+    if (!sel || !scratch_init(&d) || !score_all(&d) || !fill_pool(&d, &pool))
+        return err_nomem(err);
+    uint32_t n = route_pool_finish(&pool);
+    ret->head.eligible_total = pool.eligible_total;
+    if (!n)
+        return QMN_OK;
+    choose(&d, pool.best.items, n, pool.eligible_total, sel);
+    ret->head.outside_propensity = (float)sel->outside_propensity;
+    TRY(fill_routes(&d, pool.best.items, n, sel, ret, err));
+    return fill_candidates(&d, pool.best.items, n, sel, ret, err);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The routing decision of one nutrient: from a vector and hints to deliveries, with the reasons. */
+#ifndef QMN_ENGINE_DECIDE_PRIV_H
+#define QMN_ENGINE_DECIDE_PRIV_H
+
+#include "engine/live_priv.h"
+
+struct decide_in {
+    struct agent *source;
+    const float *unit;  /* float[dim] of the tenant */
+    struct bytes hints; /* text list */
+    uint32_t sensitivity, top_k, max_hops;
+    bool diversify;
+    float min_score; /* negative: none */
+    int64_t now_ms;
+};
+
+/* Read lock held.  Everything into the arena; NOMEM is the only failure. */
+QMN_NODISCARD enum qmn_code engine_decide(struct engine *e, struct tenant *t,
+                                          const struct decide_in *in, struct arena *arena,
+                                          struct decision *ret, struct err *err);
+
+/* The routes of a decision in words.  Read lock held.  NULL: out of memory. */
+struct hop_out;
+const struct hop_out *engine_hops(struct engine *e, const struct decision *d, struct arena *arena,
+                                  size_t *ret_count);
+
+/* The weight of an edge now; the prior where there is none. */
+double edge_weight_now(const struct agent *src, uint32_t dst, int64_t now_ms);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Looking at edges, and their upkeep on request. */
+#include "engine/decide_priv.h"
+#include "engine/learning.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "route/plasticity.h"
+
+#define DAY_MS 86400000.0
+
+static double relaxed(const struct edge *x, int64_t now)
+{
+    return edge_idle(x->weight, (double)(now - x->updated_ms) / DAY_MS);
+}
+
+/* ---- reading ---- */
+
+static enum qmn_code stats_read(struct engine *e, struct call *c, struct edge_stats *out)
+{
+    struct tenant *t;
+    double sum = 0, squares = 0, success = 0, decay = 0;
+    int64_t now = engine_now(e);
+    TRY(engine_tenant(e, c->caller, &t, &c->err));
+    *out = (struct edge_stats){.total = t->edge_count};
+    if (!t->edge_count)
+        return QMN_OK;
+    out->min_weight = EDGE_W_MAX;
+    for (uint32_t i = 0; i < t->agent_count; i++)
+        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++) {
+            const struct edge *x = &t->agents[i]->edges[k];
+            double w = relaxed(x, now);
+            sum += w;
+            squares += w * w;
+            success += x->success;
+            decay += x->decay;
+            out->min_weight = fmin(out->min_weight, w);
+            out->max_weight = fmax(out->max_weight, w);
+        }
+    double n = (double)t->edge_count;
+    out->avg_weight = sum / n;
+    out->stddev_weight = sqrt(fmax(0, squares / n - out->avg_weight * out->avg_weight));
+    out->avg_success = success / n;
+    out->avg_decay = decay / n;
+    return QMN_OK;
+}
+
+void engine_edge_stats(struct engine *e, struct call *c, struct edge_stats *out)
+{
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = stats_read(e, c, out);
+    pthread_rwlock_unlock(&e->net.lock);
+    call_finish(c, code);
+}
+
+struct ranked {
+    double weight;
+    const struct agent *src;
+    const struct edge *edge;
+};
+
+/* Strongest first; equal ones by name, so that a listing is stable. */
+static int ranked_order(const void *pa, const void *pb)
+{
+    const struct ranked *a = pa, *b = pb;
+    if (a->weight != b->weight)
+        return a->weight < b->weight ? 1 : -1;
+    int c = bytes_compare(a->src->record->id, b->src->record->id);
+    return c ? c : (a->edge->dst > b->edge->dst) - (a->edge->dst < b->edge->dst);
+}
+
+static void rank_agent(const struct agent *a, int64_t now, struct ranked *out, size_t *count)
+{
+    for (uint32_t k = 0; k < a->edge_count; k++)
+        out[(*count)++] = (struct ranked){relaxed(&a->edges[k], now), a, &a->edges[k]};
+}
+
+static enum qmn_code fill_edges(const struct tenant *t, const struct ranked *ranked, size_t count,
+                                struct arena *arena, struct edges_out *out, struct err *err)
+{
+    struct edge_out *edges = arena_array(arena, struct edge_out, count + 1);
+    for (size_t i = 0; edges && i < count; i++) {
+        const struct agent *src = ranked[i].src, *dst = t->agents[ranked[i].edge->dst];
+        const float *profile = t->profiles.dim ? flat_vector(&t->profiles, src->slot) : NULL;
+        edges[i] = (struct edge_out){
+            .src = arena_bytes(arena, src->record->id),
+            .dst = arena_bytes(arena, dst->record->id),
+            .weight = ranked[i].weight,
+            .success = ranked[i].edge->success,
+            .decay = ranked[i].edge->decay,
+            .similarity = profile ? (double)flat_exact(&t->profiles, dst->slot, profile) : 0,
+            .outcomes = ranked[i].edge->outcomes,
+            .updated_ms = ranked[i].edge->updated_ms};
+    }
+    out->edges = edges;
+    out->count = edges ? count : 0;
+    return edges ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code edges_read(struct engine *e, struct call *c, struct bytes src, uint32_t limit,
+                                struct edges_out *out)
+{
+    struct tenant *t;
+    struct agent *only = NULL;
+    size_t count = 0;
+    TRY(engine_tenant(e, c->caller, &t, &c->err));
+    if (src.len && !(only = tenant_agent(t, src)))
+        return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
+                         BYTES_FMT(src));
+    struct ranked *ranked =
+        arena_array(c->arena, struct ranked, (only ? only->edge_count : t->edge_count) + 1);
+    if (!ranked)
+        return err_nomem(&c->err);
+    for (uint32_t i = 0; i < (only ? 1 : t->agent_count); i++)
+        rank_agent(only ? only : t->agents[i], engine_now(e), ranked, &count);
+    qsort(ranked, count, sizeof *ranked, ranked_order);
+    return fill_edges(t, ranked, count < limit ? count : limit, c->arena, out, &c->err);
+}
+
+void engine_edges(struct engine *e, struct call *c, struct bytes src, uint32_t limit,
+                  struct edges_out *out)
+{
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = edges_read(e, c, src, limit, out);
+    pthread_rwlock_unlock(&e->net.lock);
+    call_finish(c, code);
+}
+
+/* ---- upkeep ---- */
+
+struct upkeep_op {
+    struct command cmd;
+    double threshold; /* prune: below it; negative: decay */
+    struct edge_upkeep_out *out;
+};
+
+/* Counts what has relaxed and removes what may go, as commands of the writer so that no outcome is
+ * lost. */
+static enum qmn_code edge_upkeep_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct upkeep_op *op = CONTAINER_OF(cmd, struct upkeep_op, cmd);
+    struct tenant *t = cmd->tenant;
+    int64_t now = writer_now_ms(e);
+    *op->out = (struct edge_upkeep_out){0};
+    for (uint32_t i = 0; i < t->agent_count; i++)
+        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++) {
+            const struct edge *x = &t->agents[i]->edges[k];
+            double days = (double)(now - x->updated_ms) / DAY_MS;
+            bool prune = op->threshold >= 0;
+            op->out->changed += !prune && days >= EDGE_FORGET_DAYS && relaxed(x, now) != x->weight;
+            if (prune ? relaxed(x, now) >= op->threshold : !edge_forgettable(x->weight, days))
+                continue;
+            struct edge_next *next = writer_edge(e, t->agents[i], t->agents[x->dst]);
+            if (!next)
+                return err_nomem(err);
+            if (next->updated_ms != x->updated_ms)
+                continue; /* an outcome earlier in this group: it is in use */
+            next->removed = true;
+            op->out->deleted++;
+        }
+    cmd->idem_result = bytes_of(op->out, sizeof *op->out);
+    return QMN_OK;
+}
+
+static enum qmn_code edge_upkeep_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                        struct err *err)
+{
+    struct upkeep_op *op = CONTAINER_OF(cmd, struct upkeep_op, cmd);
+    (void)e;
+    if (result.len != sizeof *op->out)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(op->out, result.ptr, result.len);
+    return QMN_OK;
+}
+
+static const struct command_ops edge_upkeep_ops = {
+    .name = "edges", .check = edge_upkeep_check, .replay = edge_upkeep_replay};
+
+static void edge_upkeep(struct engine *e, struct call *c, double threshold,
+                        struct edge_upkeep_out *out)
+{
+    struct upkeep_op *op = arena_new(c->arena, struct upkeep_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &edge_upkeep_ops;
+    op->threshold = threshold;
+    op->out = out;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = engine_tenant(e, c->caller, &op->cmd.tenant, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}
+
+void engine_prune_edges(struct engine *e, struct call *c, double threshold,
+                        struct edge_upkeep_out *out)
+{
+    edge_upkeep(e, c, threshold, out);
+}
+
+void engine_decay_edges(struct engine *e, struct call *c, struct edge_upkeep_out *out)
+{
+    edge_upkeep(e, c, -1, out);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The group at hand: its batch of mutations and what its commands accumulate.  Writer thread only,
+ * but for the queue in front. */
+#ifndef QMN_ENGINE_GROUP_PRIV_H
+#define QMN_ENGINE_GROUP_PRIV_H
+
+#include "engine/engine_priv.h"
+
+struct usage_next {
+    struct tenant *tenant;
+    uint64_t add[USAGE_BYTES + 1]; /* by enum usage_kind */
+};
+
+/* A tenant whose vector space this group fixes. */
+struct space_next {
+    struct tenant *tenant;
+    struct record_tenant *record; /* held */
+    struct flat profiles;         /* with room for every agent */
+    struct space_next *next;
+};
+
+struct writer {
+    /* the queue; guarded by lock */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct command *head, **tail;
+    uint32_t queued;
+    bool stop;
+
+    /* owned by the writer thread */
+    pthread_t thread;
+    bool running, maintain_failed;
+    struct arena arena;
+    int64_t now_ms, last_no;
+    uint64_t serial;
+    struct mutation *batch;
+    size_t batch_len, batch_cap;
+    bool failed; /* out of memory: the group cannot commit */
+    struct u64map claims;
+    struct u64map edge_at; /* hash of (src, dst) -> struct edge_next */
+    struct edge_next *edges;
+    struct usage_next usage[LIMIT_GROUP];
+    uint32_t usage_len;
+    struct space_next *spaces;
+    struct upkeep *upkeep;
+};
+
+struct writer *writer_new(struct engine *e);
+void writer_free(struct writer *w);
+
+void group_begin(struct engine *e);
+/* After the checks: turns what was accumulated into mutations and makes room for the publish. */
+void group_finish(struct engine *e);
+/* Write lock held. */
+void group_publish(struct engine *e);
+void group_discard(struct engine *e);
+/* Rows of a tenant's counters as they will be with `add` (by enum usage_kind). */
+void group_put_usage(struct engine *e, struct tenant *t, const uint64_t *add);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pulling from an inbox: lease what is ready, or wait for it.  Leases live in memory only: after a
+ * restart everything not acknowledged is offered again, which at-least-once allows. */
+#include "engine/live_priv.h"
+#include "engine/nutrients.h"
+
+enum {
+    PULL_RETRY_MS = 50, /* least pause before looking again for a lease that runs out */
+};
+
+struct pull_op {
+    struct waiter waiter;
+    struct timer timer;
+    struct engine *engine;
+    struct call *call;
+    const struct pull_in *in;
+    struct pull_out *out;
+    struct agent *agent;
+    int64_t deadline_ms; /* on the engine's clock */
+    bool ended;
+    struct leased {
+        int64_t no, expires_ms, created_ms, source_no;
+        struct id id;
+        struct bytes source_id, from_id, task_id, client_id;
+        uint32_t hop, sensitivity, attempt;
+        float score;
+    } * leased;
+    uint32_t leased_count;
+};
+
+static bool ready(const struct pull_op *op, const struct delivery *d, int64_t now,
+                  uint32_t clearance)
+{
+    return d->ready_ms <= now && d->nutrient->expires_ms > now && d->nutrient->no > op->in->after &&
+           d->nutrient->sensitivity <= clearance;
+}
+
+static void note_lease(struct pull_op *op, const struct delivery *d)
+{
+    const struct nutrient *x = d->nutrient;
+    struct tenant *t = x->tenant;
+    struct arena *arena = op->call->arena;
+    op->leased[op->leased_count++] = (struct leased){
+        .no = x->no,
+        .expires_ms = x->expires_ms,
+        .created_ms = x->created_ms,
+        .id = x->id,
+        .source_id = arena_bytes(arena, t->agents[x->source]->record->id),
+        .from_id = arena_bytes(arena, t->agents[d->from]->record->id),
+        .task_id = arena_bytes(arena, x->task_id),
+        .client_id = arena_bytes(arena, x->client_id),
+        .hop = d->hop,
+        .sensitivity = x->sensitivity,
+        .attempt = d->attempts,
+        .score = d->score,
+    };
+}
+
+/* Read lock and inbox_lock held.  Leases what it can; *ret_next is when to look again (INT64_MAX:
+ * on a wake). */
+static void lease(struct pull_op *op, int64_t now, int64_t *ret_next)
+{
+    uint32_t clearance = op->call->caller->clearance;
+    struct agent *a = op->agent;
+    if ((int64_t)clearance > a->record->clearance)
+        clearance = (uint32_t)a->record->clearance;
+    *ret_next = INT64_MAX;
+    for (struct delivery *d = a->inbox_head; d && op->leased_count < op->in->limit; d = d->next) {
+        if (!ready(op, d, now, clearance)) {
+            if (d->ready_ms > now && d->ready_ms < *ret_next)
+                *ret_next = d->ready_ms;
+            continue;
+        }
+        d->ready_ms = now + op->in->lease_ms;
+        d->touched = true;
+        if (d->attempts < UINT16_MAX)
+            d->attempts++;
+        note_lease(op, d);
+    }
+    op->out->pending = a->inbox_pending;
+    op->out->dropped = a->dropped;
+}
+
+static enum qmn_code fill_item(struct pull_op *op, const struct leased *l, struct inbox_item *ret,
+                               struct err *err)
+{
+    struct arena *arena = op->call->arena;
+    struct record_nutrient key = {.no = l->no}, row;
+    TRY(op->engine->store->ops->get(op->engine->store, RECORD_NUTRIENT, &key, arena, &row, err));
+    *ret = (struct inbox_item){.sequence = l->no,
+                               .created_ms = l->created_ms,
+                               .expires_ms = l->expires_ms,
+                               .lease_until_ms = engine_now(op->engine) + op->in->lease_ms,
+                               .nutrient_id = engine_nutrient_name(arena, &l->id, l->client_id),
+                               .trace_id = engine_id_text(arena, &l->id, PREFIX_TRACE),
+                               .source_agent_id = l->source_id,
+                               .from_agent_id = l->from_id,
+                               .task_id = l->task_id,
+                               .summary = row.summary,
+                               .snippets = row.snippets,
+                               .hints = row.hints,
+                               .hop = l->hop,
+                               .sensitivity = l->sensitivity,
+                               .attempt = l->attempt,
+                               .score = l->score};
+    if (op->in->embedding) {
+        ret->embedding = engine_unpack_f16(row.embedding, arena);
+        ret->dim = row.embedding.len / 2;
+        if (!ret->embedding)
+            return err_nomem(err);
+    }
+    return QMN_OK;
+}
+
+/* Reads the bodies; what expired in between is left out. */
+static enum qmn_code pull_fill(struct pull_op *op, struct err *err)
+{
+    struct inbox_item *items =
+        arena_array(op->call->arena, struct inbox_item, op->leased_count + 1);
+    size_t n = 0;
+    if (!items)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < op->leased_count; i++) {
+        enum qmn_code code = fill_item(op, &op->leased[i], &items[n], err);
+        if (code == QMN_OK)
+            n++;
+        else if (code != QMN_E_NOT_FOUND)
+            return code;
+    }
+    op->out->items = items;
+    op->out->count = n;
+    return QMN_OK;
+}
+
+static void pull_end(struct pull_op *op)
+{
+    op->ended = true;
+    op->call->exec->timer_cancel(op->call->exec, &op->timer);
+    atomic_fetch_sub(&op->engine->waiting, 1);
+    call_finish(op->call, pull_fill(op, &op->call->err));
+}
+
+/* Leases or parks.  True: parked. */
+static bool pull_try(struct pull_op *op)
+{
+    struct engine *e = op->engine;
+    int64_t now = engine_now(e), next;
+    pthread_rwlock_rdlock(&e->net.lock);
+    pthread_mutex_lock(&e->net.inbox_lock);
+    atomic_store_explicit(&op->agent->last_seen_ms, now, memory_order_relaxed);
+    lease(op, now, &next);
+    bool park = !op->leased_count && now < op->deadline_ms && !atomic_load(&e->draining);
+    if (park)
+        waiter_park(&op->agent->waiters, &op->waiter);
+    pthread_mutex_unlock(&e->net.inbox_lock);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (!park)
+        return false;
+    int64_t wait = op->deadline_ms - now;
+    if (next != INT64_MAX && next - now < wait)
+        wait = next - now < PULL_RETRY_MS ? PULL_RETRY_MS : next - now;
+    if (op->call->exec->timer_set(op->call->exec, &op->timer, (uint32_t)wait))
+        return true;
+    pthread_mutex_lock(&e->net.inbox_lock);
+    bool still = waiter_unpark(&op->waiter);
+    pthread_mutex_unlock(&e->net.inbox_lock);
+    return !still; /* without a timer it ends now, unless a wake is on its way */
+}
+
+static void pull_step(struct pull_op *op)
+{
+    if (!op->ended && !pull_try(op))
+        pull_end(op);
+}
+
+static void pull_woken(struct task *t)
+{
+    pull_step(CONTAINER_OF(CONTAINER_OF(t, struct waiter, task), struct pull_op, waiter));
+}
+
+/* True if it was parked and now is not; false: a wake-up is on its way and will end it. */
+static bool pull_unpark(struct pull_op *op)
+{
+    pthread_mutex_lock(&op->engine->net.inbox_lock);
+    bool was = waiter_unpark(&op->waiter);
+    pthread_mutex_unlock(&op->engine->net.inbox_lock);
+    return was;
+}
+
+static void pull_timer(struct timer *t)
+{
+    struct pull_op *op = CONTAINER_OF(t, struct pull_op, timer);
+    if (pull_unpark(op))
+        pull_step(op);
+}
+
+void engine_cancel(struct engine *e, struct call *c)
+{
+    struct pull_op *op = c->op;
+    (void)e;
+    if (!op || op->ended)
+        return;
+    op->deadline_ms = 0;
+    if (pull_unpark(op))
+        pull_end(op);
+}
+
+void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, struct pull_out *out)
+{
+    struct pull_op *op = arena_new(c->arena, struct pull_op);
+    struct tenant *t;
+    if (op)
+        op->leased = arena_array(c->arena, struct leased, in->limit + 1);
+    if (!op || !op->leased) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->engine = e;
+    op->call = c;
+    op->in = in;
+    op->out = out;
+    *out = (struct pull_out){0};
+    op->waiter.exec = c->exec;
+    op->waiter.task.run = pull_woken;
+    op->timer.fire = pull_timer;
+    op->deadline_ms = engine_now(e) + in->wait_ms;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
+    if (code == QMN_OK)
+        code = network_acting_agent(t, c->caller, in->agent_id, "agent_id", &op->agent, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK)
+        code = engine_open_for(e, &c->err);
+    if (code != QMN_OK) {
+        call_finish(c, code);
+        return;
+    }
+    c->op = op;
+    atomic_fetch_add(&e->waiting, 1);
+    pull_step(op);
+}

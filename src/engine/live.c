@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Live nutrients, inboxes and waiters.  Changes happen in publishes of the writer; loops only lease
+ * (inbox.c). */
+#include "engine/live_priv.h"
+
+#include "base/mem.h"
+
+/* ---- waiting ---- */
+
+void waiter_park(struct waiter **list, struct waiter *w)
+{
+    w->next = *list;
+    w->link = list;
+    if (w->next)
+        w->next->link = &w->next;
+    *list = w;
+}
+
+bool waiter_unpark(struct waiter *w)
+{
+    if (!w->link)
+        return false;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->link = NULL;
+    w->next = NULL;
+    return true;
+}
+
+static void waiter_wake(struct waiter *w)
+{
+    if (waiter_unpark(w))
+        w->exec->post(w->exec, &w->task);
+}
+
+void waiters_wake(struct waiter **list)
+{
+    while (*list)
+        waiter_wake(*list);
+}
+
+void collects_wake(struct tenant *t, int64_t nutrient_no)
+{
+    struct waiter *next;
+    for (struct waiter *w = t->collects; w; w = next) {
+        next = w->next;
+        for (uint32_t i = 0; i < w->watched_count; i++)
+            if (w->watched[i] == nutrient_no) {
+                waiter_wake(w);
+                break;
+            }
+    }
+}
+
+/* ---- nutrients ---- */
+
+static struct bytes put_behind(char **at, struct bytes text)
+{
+    char *p = *at;
+    if (text.len)
+        memcpy(p, text.ptr, text.len);
+    *at += text.len;
+    return bytes_of(p, text.len);
+}
+
+static uint32_t body_bytes(const struct record_nutrient *r)
+{
+    return (uint32_t)(r->summary.len + r->snippets.len + r->hints.len + r->embedding.len + 64);
+}
+
+struct nutrient *live_new(struct tenant *t, const struct live_in *in)
+{
+    struct network *n = &t->engine->net;
+    const struct record_trace *trace = in->trace;
+    size_t front = sizeof(struct nutrient) + in->route_count * sizeof(struct delivery);
+    struct nutrient *x = mem_calloc(1, front + trace->task_id.len + trace->client_id.len +
+                                           in->nutrient->hints.len + 1);
+    if (!x)
+        return NULL;
+    char *behind = (char *)x + front;
+    *x = (struct nutrient){.no = trace->no,
+                           .tenant = t,
+                           .source = in->source,
+                           .sensitivity = (uint32_t)in->nutrient->sensitivity,
+                           .bytes = body_bytes(in->nutrient),
+                           .created_ms = trace->created_ms,
+                           .expires_ms = trace->expires_ms,
+                           .task_id = put_behind(&behind, trace->task_id),
+                           .client_id = put_behind(&behind, trace->client_id),
+                           .hints = put_behind(&behind, in->nutrient->hints)};
+    memcpy(&x->id, trace->id.ptr, sizeof x->id);
+    for (uint32_t i = 0; i < in->route_count; i++) {
+        const struct route_view *r = &in->routes[i];
+        struct agent *a = network_agent_no(n, r->agent_no), *from = network_agent_no(n, r->from_no);
+        if (!a || a->tenant != t)
+            continue; /* loading: the agent was purged since */
+        x->deliveries[x->delivery_count++] =
+            (struct delivery){.nutrient = x,
+                              .agent = a,
+                              .from = from ? from->slot : in->source,
+                              .hop = r->hop,
+                              .state = DELIVERY_PENDING,
+                              .score = r->score};
+    }
+    return x;
+}
+
+bool live_reserve(struct engine *e)
+{
+    return network_grow_live(&e->net, LIMIT_GROUP) && upkeep_reserve(e, LIMIT_GROUP);
+}
+
+static void inbox_append(struct delivery *d)
+{
+    struct agent *a = d->agent;
+    d->prev = a->inbox_tail;
+    d->next = NULL;
+    *(a->inbox_tail ? &a->inbox_tail->next : &a->inbox_head) = d;
+    a->inbox_tail = d;
+    a->inbox_pending++;
+    d->queued = true;
+    d->nutrient->pending++;
+    waiters_wake(&a->waiters);
+}
+
+void delivery_end(struct delivery *d, enum delivery_state state)
+{
+    struct agent *a = d->agent;
+    d->state = (uint8_t)state;
+    if (!d->queued)
+        return;
+    *(d->prev ? &d->prev->next : &a->inbox_head) = d->next;
+    *(d->next ? &d->next->prev : &a->inbox_tail) = d->prev;
+    d->queued = false;
+    a->inbox_pending--;
+    d->nutrient->pending--;
+}
+
+void live_publish(struct engine *e, struct nutrient *x)
+{
+    struct tenant *t = x->tenant;
+    u64map_put(&e->net.live_by_id, id_hash(&x->id), (uintptr_t)x);
+    u64map_put(&e->net.live_by_no, (uint64_t)x->no, (uintptr_t)x);
+    if (x->client_id.len)
+        u64map_put(&e->net.live_by_client, client_id_hash(t, x->client_id), (uintptr_t)x);
+    x->older = t->newest;
+    *(t->newest ? &t->newest->newer : &t->oldest) = x;
+    t->newest = x;
+    if (!t->bounded)
+        t->bounded = x;
+    t->live_bytes += x->bytes;
+    t->live_count++;
+    for (uint32_t i = 0; i < x->delivery_count; i++)
+        if (x->deliveries[i].state == DELIVERY_PENDING &&
+            x->deliveries[i].agent->record->status != AGENT_SUSPENDED)
+            inbox_append(&x->deliveries[i]);
+    upkeep_schedule(e, EXPIRE_NUTRIENT, x->expires_ms, t, x->no, 0);
+    live_bound(e, t);
+}
+
+void live_bound(struct engine *e, struct tenant *t)
+{
+    struct nutrient *x = t->bounded;
+    for (; x && t->live_bytes > LIMIT_INBOX_BYTES && x != t->newest; x = x->newer) {
+        for (uint32_t i = 0; i < x->delivery_count && x->pending; i++)
+            if (x->deliveries[i].queued) {
+                delivery_end(&x->deliveries[i], DELIVERY_REJECTED);
+                x->deliveries[i].agent->dropped++;
+                counter_add(e->m.dropped, 1);
+            }
+        t->live_bytes -= x->bytes;
+        x->bytes = 0; /* it no longer counts; its body goes with its TTL */
+    }
+    t->bounded = x;
+}
+
+void live_remove(struct engine *e, struct nutrient *x)
+{
+    struct tenant *t = x->tenant;
+    for (uint32_t i = 0; i < x->delivery_count; i++)
+        delivery_end(&x->deliveries[i], DELIVERY_REJECTED);
+    collects_wake(t, x->no);
+    *(x->older ? &x->older->newer : &t->oldest) = x->newer;
+    *(x->newer ? &x->newer->older : &t->newest) = x->older;
+    if (t->bounded == x)
+        t->bounded = x->newer;
+    t->live_bytes -= x->bytes;
+    t->live_count--;
+    u64map_remove(&e->net.live_by_id, id_hash(&x->id));
+    u64map_remove(&e->net.live_by_no, (uint64_t)x->no);
+    if (x->client_id.len)
+        u64map_remove(&e->net.live_by_client, client_id_hash(t, x->client_id));
+    mem_free(x);
+}
+
+/* ---- responses ---- */
+
+/* Room for one more slot in an index and the array beside it; under the write lock when something
+ * moves. */
+static bool reserve_slots(struct engine *e, struct flat *index, void **items, uint32_t *cap,
+                          size_t size)
+{
+    if (!network_grow_array(&e->net, items, cap, index->slots + LIMIT_GROUP, size))
+        return false;
+    if (flat_has_room(index, LIMIT_GROUP))
+        return true;
+    pthread_rwlock_wrlock(&e->net.lock);
+    bool ok = flat_reserve(index, LIMIT_GROUP);
+    pthread_rwlock_unlock(&e->net.lock);
+    return ok;
+}
+
+bool response_reserve(struct engine *e, struct tenant *t)
+{
+    return reserve_slots(e, &t->response_index, (void **)&t->responses, &t->response_cap,
+                         sizeof *t->responses) &&
+           upkeep_reserve(e, LIMIT_GROUP);
+}
+
+void response_publish(struct engine *e, struct tenant *t, const struct record_response *r,
+                      uint32_t agent, const float *unit)
+{
+    uint32_t slot = flat_add(&t->response_index, unit);
+    struct response *x = &t->responses[slot];
+    *x = (struct response){.no = r->no,
+                           .nutrient_no = r->nutrient_no,
+                           .expires_ms = r->expires_ms,
+                           .created_ms = r->created_ms,
+                           .agent = agent,
+                           .sensitivity = (uint32_t)r->sensitivity,
+                           .quality = (float)r->quality,
+                           .used = true};
+    memcpy(&x->id, r->id.ptr, sizeof x->id);
+    upkeep_schedule(e, EXPIRE_RESPONSE, r->expires_ms, t, r->no, slot);
+}
+
+void response_remove(struct tenant *t, uint32_t slot)
+{
+    t->responses[slot] = (struct response){0};
+    flat_remove(&t->response_index, slot);
+}
+
+/* ---- memories ---- */
+
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
+{
+    struct network *n = &e->net;
+    if (!reserve_slots(e, &t->memory_index, (void **)&t->memories, &t->memory_cap,
+                       sizeof *t->memories) ||
+        !upkeep_reserve(e, LIMIT_GROUP) ||
+        !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
+                            t->memory_kind_count + 1, sizeof *t->memory_kinds))
+        return false;
+    bool known = textmap_get(&t->memory_kind_ids, kind) != NULL;
+    char *text = known ? NULL : mem_alloc(kind.len + 1);
+    if (!known && !text)
+        return false;
+    pthread_rwlock_wrlock(&n->lock);
+    bool ok = u64map_reserve(&t->memory_by_id, LIMIT_GROUP) &&
+              (known || textmap_reserve(&t->memory_kind_ids, 1));
+    if (ok && !known) {
+        /* a kind stays even if this memory does not: harmless, and publishing needs no memory */
+        memcpy(text, kind.ptr, kind.len);
+        t->memory_kinds[t->memory_kind_count] = bytes_of(text, kind.len);
+        textmap_put(&t->memory_kind_ids, bytes_of(text, kind.len),
+                    (void *)(uintptr_t)(++t->memory_kind_count));
+        text = NULL;
+    }
+    pthread_rwlock_unlock(&n->lock);
+    mem_free(text);
+    return ok;
+}
+
+void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
+                    uint32_t agent, const float *unit)
+{
+    uint32_t slot = flat_add(&t->memory_index, unit);
+    struct memory *x = &t->memories[slot];
+    uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
+    *x = (struct memory){.no = m->no,
+                         .expires_ms = m->expires_ms,
+                         .created_ms = m->created_ms,
+                         .superseded_by_no = m->superseded_by_no,
+                         .agent = agent,
+                         .kind = (uint32_t)(kind - 1),
+                         .sensitivity = (uint32_t)m->sensitivity,
+                         .quality = m->quality,
+                         .used = true};
+    memcpy(&x->id, m->id.ptr, sizeof x->id);
+    u64map_put(&t->memory_by_id, id_hash(&x->id), slot);
+    if (m->expires_ms)
+        upkeep_schedule(e, EXPIRE_MEMORY, m->expires_ms, t, m->no, slot);
+}
+
+uint32_t memory_slot(const struct tenant *t, const struct id *id)
+{
+    uint64_t *at = u64map_get(&t->memory_by_id, id_hash(id));
+    return at && memcmp(&t->memories[*at].id, id, sizeof *id) == 0 ? (uint32_t)*at : UINT32_MAX;
+}
+
+void memory_remove(struct tenant *t, uint32_t slot)
+{
+    u64map_remove(&t->memory_by_id, id_hash(&t->memories[slot].id));
+    t->memories[slot] = (struct memory){0};
+    flat_remove(&t->memory_index, slot);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is alive and passes: nutrients on their way, inboxes, responses, and who waits for them. */
+#ifndef QMN_ENGINE_LIVE_PRIV_H
+#define QMN_ENGINE_LIVE_PRIV_H
+
+#include "engine/decision_priv.h"
+#include "engine/engine_priv.h"
+
+/* ---- waiting ---- */
+
+/* A parked pull or collect.  Linked while it waits; taken off its list and posted to its loop when
+ * something it waits for happened.  Guarded by inbox_lock. */
+struct waiter {
+    struct waiter *next, **link; /* link NULL: not waiting */
+    struct executor *exec;
+    struct task task;
+    const int64_t *watched; /* collects: nos of the nutrients it waits on */
+    uint32_t watched_count;
+};
+
+/* inbox_lock held. */
+void waiter_park(struct waiter **list, struct waiter *w);
+/* True if it was still waiting. */
+bool waiter_unpark(struct waiter *w);
+void waiters_wake(struct waiter **list);
+/* Wakes the collects of a tenant that watch this nutrient. */
+void collects_wake(struct tenant *t, int64_t nutrient_no);
+
+/* ---- nutrients ---- */
+
+/* Builds the live object of a broadcast on the heap; agents by slot.  NULL: out of memory. */
+struct live_in {
+    const struct record_trace *trace;
+    const struct record_nutrient *nutrient;
+    uint32_t source; /* slot */
+    const struct route_view *routes;
+    uint32_t route_count;
+};
+struct nutrient *live_new(struct tenant *t, const struct live_in *in);
+/* Room in the tables for a publish of this group. */
+bool live_reserve(struct engine *e);
+/* Write lock and inbox_lock held.  Links it into the tables and every inbox, wakes the waiting. */
+void live_publish(struct engine *e, struct nutrient *x);
+/* Takes it out of everything and frees it. */
+void live_remove(struct engine *e, struct nutrient *x);
+/* Takes one delivery out of its inbox with a final state. */
+void delivery_end(struct delivery *d, enum delivery_state state);
+/* Drops the tenant's oldest nutrients from the inboxes while they take more than LIMIT_INBOX_BYTES.
+ */
+void live_bound(struct engine *e, struct tenant *t);
+
+/* ---- responses ---- */
+bool response_reserve(struct engine *e, struct tenant *t);
+void response_publish(struct engine *e, struct tenant *t, const struct record_response *r,
+                      uint32_t agent, const float *unit);
+void response_remove(struct tenant *t, uint32_t slot);
+
+/* ---- memories ---- */
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind);
+void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
+                    uint32_t agent, const float *unit);
+/* Slot of a live memory, or UINT32_MAX. */
+uint32_t memory_slot(const struct tenant *t, const struct id *id);
+void memory_remove(struct tenant *t, uint32_t slot);
+
+/* ---- expiry ---- */
+
+enum expiry_kind { EXPIRE_NUTRIENT = 1, EXPIRE_RESPONSE, EXPIRE_MEMORY };
+/* Has room after upkeep_reserve.  `slot`: of a response or memory. */
+void upkeep_schedule(struct engine *e, enum expiry_kind kind, int64_t at_ms, struct tenant *t,
+                     int64_t no, uint32_t slot);
+bool upkeep_reserve(struct engine *e, uint32_t more);
+QMN_NODISCARD bool upkeep_new(struct engine *e);
+void upkeep_free(struct engine *e);
+/* Expires the due memories of one tenant in the group at hand: what `cleanup` asks for. */
+uint64_t upkeep_expire_memories(struct engine *e, struct tenant *t);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hyphal memory: stored with its exact vector, searched by similarity under filters and labels. */
+#include "engine/memories.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/live_priv.h"
+
+#define HOUR_MS 3600000.0
+
+struct memory_op {
+    struct command cmd;
+    const struct memory_in *in;
+    struct memory_out *out;
+    struct agent *agent;
+    const float *unit;
+    uint32_t dim, slot;
+    struct bytes space, id_text;
+    struct id id;
+    struct record_memory row;
+    struct record_memory_vector vector;
+};
+
+/* ---- store ---- */
+
+static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    const struct memory_in *in = op->in;
+    struct tenant *t = cmd->tenant;
+    TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
+    if (cmd->defer)
+        return QMN_OK;
+    if (!memory_reserve(e, t, in->kind))
+        return err_nomem(err);
+    int64_t now = writer_now_ms(e);
+    size_t bytes = in->content.len + in->metadata.len + op->dim * sizeof(float);
+    TRY(writer_use(e, t, USAGE_STORES, 1, err));
+    TRY(writer_use(e, t, USAGE_BYTES, bytes, err));
+    op->row = (struct record_memory){
+        .no = writer_next_no(e),
+        .tenant_no = t->record->no,
+        .id = id_bytes(&op->id),
+        .agent_no = op->agent->record->no,
+        .kind = in->kind,
+        .content = in->content,
+        .metadata = in->metadata,
+        .quality = in->quality,
+        .sensitivity = in->sensitivity,
+        .created_ms = now,
+        .updated_ms = now,
+        .expires_ms = in->ttl_hours > 0 ? now + (int64_t)ceil(in->ttl_hours * HOUR_MS) : 0,
+        .task_id = in->task_id,
+        .trace_id = in->trace_id};
+    op->vector =
+        (struct record_memory_vector){.no = op->row.no,
+                                      .tenant_no = t->record->no,
+                                      .vector = bytes_of(op->unit, op->dim * sizeof(float))};
+    cmd->idem_result = bytes_of(&op->row.no, sizeof op->row.no);
+    writer_add(e, MUT_INSERT, RECORD_MEMORY, &op->row);
+    writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &op->vector);
+    return QMN_OK;
+}
+
+static void store_publish(struct engine *e, struct command *cmd)
+{
+    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    memory_publish(e, cmd->tenant, &op->row, op->agent->slot, op->unit);
+}
+
+/* Read lock held. */
+static bool fill_out(struct engine *e, const struct record_memory *row, struct arena *arena,
+                     struct memory_out *out)
+{
+    struct id id;
+    const struct agent *author = network_agent_no(&e->net, row->agent_no);
+    memcpy(&id, row->id.ptr, sizeof id);
+    *out = (struct memory_out){.id = engine_id_text(arena, &id, PREFIX_MEMORY),
+                               .agent_id = author ? arena_bytes(arena, author->record->id)
+                                                  : BYTES_LIT("(purged)"),
+                               .kind = row->kind,
+                               .content = row->content,
+                               .metadata = row->metadata,
+                               .task_id = row->task_id,
+                               .trace_id = row->trace_id,
+                               .quality = row->quality,
+                               .sensitivity = (uint32_t)row->sensitivity,
+                               .created_ms = row->created_ms,
+                               .expires_ms = row->expires_ms};
+    return out->id.len && out->agent_id.ptr;
+}
+
+static enum qmn_code memory_finish(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    pthread_rwlock_rdlock(&e->net.lock);
+    bool ok = fill_out(e, &op->row, cmd->call->arena, op->out);
+    pthread_rwlock_unlock(&e->net.lock);
+    return ok ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code memory_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                   struct err *err)
+{
+    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    struct record_memory key = {0};
+    if (result.len != sizeof key.no)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&key.no, result.ptr, sizeof key.no);
+    TRY(e->store->ops->get(e->store, RECORD_MEMORY, &key, cmd->call->arena, &op->row, err));
+    return memory_finish(e, cmd, err);
+}
+
+static const struct command_ops store_ops = {.name = "memory.store",
+                                             .check = store_check,
+                                             .publish = store_publish,
+                                             .finish = memory_finish,
+                                             .replay = memory_replay};
+
+static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memory_op *op,
+                                   struct err *err)
+{
+    const struct memory_in *in = op->in;
+    TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
+    TRY(network_acting_agent(op->cmd.tenant, c->caller, in->agent_id, "agent_id", &op->agent, err));
+    if (in->sensitivity > c->caller->clearance)
+        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
+                         "\"%s\" is above the clearance of this key",
+                         label_name(sensitivity_names, in->sensitivity));
+    return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->unit, &op->dim,
+                         &op->space, err);
+}
+
+void engine_store_memory(struct engine *e, struct call *c, const struct memory_in *in,
+                         struct memory_out *out)
+{
+    struct memory_op *op = arena_new(c->arena, struct memory_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &store_ops;
+    op->in = in;
+    op->out = out;
+    op->id = id_make(engine_now(e));
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = store_prepare(e, c, op, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}
+
+/* ---- delete ---- */
+
+static enum qmn_code delete_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    struct tenant *t = cmd->tenant;
+    uint32_t clearance = cmd->call->caller->clearance;
+    if (!writer_claim(e, cmd, RECORD_MEMORY, id_hash(&op->id)))
+        return QMN_OK;
+    op->slot = memory_slot(t, &op->id);
+    if (op->slot == UINT32_MAX || t->memories[op->slot].sensitivity > clearance)
+        return err_field(err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"",
+                         BYTES_FMT(op->id_text));
+    op->row.no = op->vector.no = t->memories[op->slot].no;
+    writer_add(e, MUT_DELETE, RECORD_MEMORY, &op->row);
+    writer_add(e, MUT_DELETE, RECORD_MEMORY_VECTOR, &op->vector);
+    return QMN_OK;
+}
+
+static void delete_publish(struct engine *e, struct command *cmd)
+{
+    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    (void)e;
+    if (cmd->tenant->memories[op->slot].no ==
+        op->row.no) /* it may have expired in this very group */
+        memory_remove(cmd->tenant, op->slot);
+}
+
+static enum qmn_code delete_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                   struct err *err)
+{
+    (void)e;
+    (void)cmd;
+    (void)result;
+    (void)err;
+    return QMN_OK;
+}
+
+static const struct command_ops delete_ops = {.name = "memory.delete",
+                                              .check = delete_check,
+                                              .publish = delete_publish,
+                                              .replay = delete_replay};
+
+void engine_delete_memory(struct engine *e, struct call *c, struct bytes id)
+{
+    struct memory_op *op = arena_new(c->arena, struct memory_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &delete_ops;
+    op->id_text = id;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = engine_tenant(e, c->caller, &op->cmd.tenant, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK && !id_parse(id, PREFIX_MEMORY, &op->id))
+        code =
+            err_field(&c->err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"", BYTES_FMT(id));
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}
+
+/* ---- reading ---- */
+
+static bool visible(const struct memory *m, uint32_t clearance, int64_t now)
+{
+    return m->used && m->sensitivity <= clearance && !m->superseded_by_no &&
+           (!m->expires_ms || m->expires_ms > now);
+}
+
+static enum qmn_code read_row(struct engine *e, int64_t no, struct arena *arena,
+                              struct memory_out *out, struct err *err)
+{
+    struct record_memory key = {.no = no}, row;
+    TRY(e->store->ops->get(e->store, RECORD_MEMORY, &key, arena, &row, err));
+    return fill_out(e, &row, arena, out) ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code get_read(struct engine *e, struct call *c, struct bytes text,
+                              struct memory_out *out)
+{
+    struct tenant *t;
+    struct id id;
+    TRY(engine_tenant(e, c->caller, &t, &c->err));
+    uint32_t slot = id_parse(text, PREFIX_MEMORY, &id) ? memory_slot(t, &id) : UINT32_MAX;
+    if (slot == UINT32_MAX || !visible(&t->memories[slot], c->caller->clearance, engine_now(e)))
+        return err_field(&c->err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"",
+                         BYTES_FMT(text));
+    return read_row(e, t->memories[slot].no, c->arena, out, &c->err);
+}
+
+void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out)
+{
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = get_read(e, c, id, out);
+    pthread_rwlock_unlock(&e->net.lock);
+    call_finish(c, code);
+}
+
+static int newest_first(const void *pa, const void *pb)
+{
+    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
+    return (a < b) - (a > b);
+}
+
+/* Rows by number; what was deleted in between is left out. */
+static enum qmn_code read_rows(struct engine *e, struct call *c, const int64_t *nos, size_t count,
+                               struct memories_out *out)
+{
+    struct memory_out *items = arena_array(c->arena, struct memory_out, count + 1);
+    size_t n = 0;
+    if (!items)
+        return err_nomem(&c->err);
+    for (size_t i = 0; i < count; i++) {
+        enum qmn_code code = read_row(e, nos[i], c->arena, &items[n], &c->err);
+        if (code == QMN_OK)
+            n++;
+        else if (code != QMN_E_NOT_FOUND)
+            return code;
+    }
+    *out = (struct memories_out){.items = items, .count = n, .candidates = count};
+    return QMN_OK;
+}
+
+static enum qmn_code list_read(struct engine *e, struct call *c, struct bytes agent_id,
+                               struct bytes kind, uint32_t limit, struct memories_out *out)
+{
+    struct tenant *t;
+    size_t count = 0;
+    int64_t now = engine_now(e);
+    TRY(engine_tenant(e, c->caller, &t, &c->err));
+    const struct agent *author = tenant_agent(t, agent_id);
+    if (!author)
+        return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
+                         BYTES_FMT(agent_id));
+    uintptr_t kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, kind);
+    int64_t *nos = arena_array(c->arena, int64_t, t->memory_index.live + 1);
+    if (!nos)
+        return err_nomem(&c->err);
+    for (uint32_t i = 0; i < t->memory_index.slots; i++) {
+        const struct memory *m = &t->memories[i];
+        if (visible(m, c->caller->clearance, now) && m->agent == author->slot &&
+            (!kind.len || m->kind + 1 == kind_no))
+            nos[count++] = m->no;
+    }
+    qsort(nos, count, sizeof *nos, newest_first);
+    return read_rows(e, c, nos, count < limit ? count : limit, out);
+}
+
+void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,
+                           struct bytes kind, uint32_t limit, struct memories_out *out)
+{
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = list_read(e, c, agent_id, kind, limit, out);
+    pthread_rwlock_unlock(&e->net.lock);
+    call_finish(c, code);
+}
+
+/* ---- search ---- */
+
+struct search {
+    const struct tenant *t;
+    const struct memory_filter *filter;
+    const struct agent *author;
+    uintptr_t kind_no; /* 1-based; 0: no such kind */
+    uint32_t clearance;
+    int64_t now;
+};
+
+static bool search_permit(void *ctx, uint32_t slot)
+{
+    const struct search *s = ctx;
+    const struct memory *m = &s->t->memories[slot];
+    const struct memory_filter *f = s->filter;
+    if (!visible(m, s->clearance, s->now) || (f->kind.len && m->kind + 1 != s->kind_no) ||
+        (f->agent_id.len && (!s->author || m->agent != s->author->slot)))
+        return false;
+    return (f->quality_min < 0 || m->quality >= f->quality_min) &&
+           (f->quality_above < 0 || m->quality > f->quality_above) &&
+           (f->quality_max > 1 || m->quality <= f->quality_max) &&
+           (f->quality_below > 1 || m->quality < f->quality_below);
+}
+
+static enum qmn_code search_read(struct engine *e, struct call *c, const struct vector_in *query,
+                                 uint32_t top_k, const struct memory_filter *filter,
+                                 struct memories_out *out)
+{
+    struct tenant *t;
+    const float *unit;
+    uint32_t dim;
+    struct bytes space;
+    uint64_t permitted = 0;
+    TRY(engine_tenant(e, c->caller, &t, &c->err));
+    TRY(usage_count_read(e, t, USAGE_SEARCHES, &c->err));
+    TRY(engine_vector(t, query, "embedding", c->arena, &unit, &dim, &space, &c->err));
+    struct search s = {.t = t,
+                       .filter = filter,
+                       .author = filter->agent_id.len ? tenant_agent(t, filter->agent_id) : NULL,
+                       .kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, filter->kind),
+                       .clearance = c->caller->clearance,
+                       .now = engine_now(e)};
+    struct topk_item *items = arena_array(c->arena, struct topk_item, top_k);
+    struct memory_out *results = arena_array(c->arena, struct memory_out, top_k + 1);
+    if (!items || !results)
+        return err_nomem(&c->err);
+    size_t n = t->memory_index.dim ? flat_search(&t->memory_index, unit, top_k, search_permit, &s,
+                                                 c->arena, items, &permitted)
+                                   : 0;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        enum qmn_code code =
+            read_row(e, t->memories[items[i].id].no, c->arena, &results[count], &c->err);
+        if (code == QMN_E_NOT_FOUND)
+            continue;
+        TRY(code);
+        results[count++].similarity = items[i].score;
+    }
+    *out = (struct memories_out){.items = results, .count = count, .candidates = permitted};
+    return QMN_OK;
+}
+
+void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
+                          uint32_t top_k, const struct memory_filter *filter,
+                          struct memories_out *out)
+{
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = search_read(e, c, query, top_k, filter, out);
+    pthread_rwlock_unlock(&e->net.lock);
+    call_finish(c, code);
+}
+
+/* ---- cleanup ---- */
+
+struct cleanup_op {
+    struct command cmd;
+    uint64_t *deleted;
+};
+
+static enum qmn_code cleanup_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct cleanup_op *op = CONTAINER_OF(cmd, struct cleanup_op, cmd);
+    (void)err;
+    *op->deleted = upkeep_expire_memories(e, cmd->tenant);
+    cmd->idem_result = bytes_of(op->deleted, sizeof *op->deleted);
+    return QMN_OK;
+}
+
+static enum qmn_code cleanup_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                    struct err *err)
+{
+    struct cleanup_op *op = CONTAINER_OF(cmd, struct cleanup_op, cmd);
+    (void)e;
+    if (result.len != sizeof *op->deleted)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(op->deleted, result.ptr, result.len);
+    return QMN_OK;
+}
+
+static const struct command_ops cleanup_ops = {
+    .name = "memory.cleanup", .check = cleanup_check, .replay = cleanup_replay};
+
+void engine_cleanup_memory(struct engine *e, struct call *c, uint64_t *ret_deleted)
+{
+    struct cleanup_op *op = arena_new(c->arena, struct cleanup_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &cleanup_ops;
+    op->deleted = ret_deleted;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = engine_tenant(e, c->caller, &op->cmd.tenant, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}

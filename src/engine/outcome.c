@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Outcomes: one vote per trace, hop and rater, credited to the edges that carried it.
+ *
+ * What one rater has said of one trace is one row.  The requester of the trace rates every hop; an
+ * agent that forwarded rates the hops it caused; nobody rates itself.  A repeat with the same
+ * scores answers what the first one did; a different score for a hop already rated is a conflict;
+ * hops not rated yet may be added. */
+#include "engine/decide_priv.h"
+#include "engine/learning.h"
+#include "engine/recent_priv.h"
+#include "engine/trace_priv.h"
+#include "route/plasticity.h"
+
+#define DAY_MS           86400000.0
+#define RECENT_TASK_FROM 0.5 /* rated so well, the nutrient counts as one the agent worked on */
+
+struct hop_credit {
+    struct agent *src, *dst;
+    double score;
+    uint32_t hop;
+    bool known;                /* rated before, with the same score */
+    struct recent_next recent; /* what this rating adds to the tasks of dst */
+};
+
+struct outcome_op {
+    struct command cmd;
+    const struct outcome_in *in;
+    struct outcome_out *out;
+    struct agent *rater;
+    struct record_trace trace;
+    struct decision decision;
+    struct hop_credit *hops; /* what this call rates */
+    uint32_t hop_count;
+    struct credit_view *credits; /* all of this rater: old ones first, then ours */
+    uint32_t old_count, credit_count;
+    bool rated_before;
+    double old_score;
+    struct record_outcome row;
+};
+
+/* ---- loop: whom does this call rate? ---- */
+
+static double hop_score_of(const struct outcome_op *op, struct bytes agent)
+{
+    for (size_t i = 0; i < op->in->hop_count; i++)
+        if (bytes_equal(op->in->hops[i].agent_id, agent))
+            return op->in->hops[i].score;
+    return op->in->score;
+}
+
+static void add_hop(struct outcome_op *op, struct agent *src, struct agent *dst, uint32_t hop)
+{
+    bool requester = op->trace.agent_no == op->rater->record->no;
+    if (!src || !dst || dst == op->rater || src == dst || (!requester && src != op->rater))
+        return;
+    for (uint32_t i = 0; i < op->hop_count; i++)
+        if (op->hops[i].dst == dst)
+            return; /* several contributions of one agent are one hop */
+    op->hops[op->hop_count++] = (struct hop_credit){
+        .src = src, .dst = dst, .hop = hop, .score = hop_score_of(op, dst->record->id)};
+}
+
+/* A broadcast credits its routes, a collect the agents whose answers and memories it used. */
+static void gather_hops(struct engine *e, struct outcome_op *op)
+{
+    const struct decision *d = &op->decision;
+    struct agent *requester = network_agent_no(&e->net, op->trace.agent_no);
+    for (uint32_t i = 0; i < d->head.route_count; i++)
+        add_hop(op, network_agent_no(&e->net, d->routes[i].from_no),
+                network_agent_no(&e->net, d->routes[i].agent_no), d->routes[i].hop);
+    for (uint32_t i = 0; i < d->head.contribution_count; i++)
+        add_hop(op, requester, network_agent_no(&e->net, d->contributions[i].agent_no), 1);
+}
+
+static enum qmn_code check_named(const struct outcome_op *op, struct err *err)
+{
+    for (size_t i = 0; i < op->in->hop_count; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < op->hop_count && !known; k++)
+            known = bytes_equal(op->hops[k].dst->record->id, op->in->hops[i].agent_id);
+        if (!known)
+            return err_field(
+                err, QMN_E_INVALID, "hop_outcomes",
+                "agent \"%.*s\" is not a hop of this trace that agent \"%.*s\" may rate",
+                BYTES_FMT(op->in->hops[i].agent_id), BYTES_FMT(op->rater->record->id));
+    }
+    return QMN_OK;
+}
+
+static enum qmn_code load_trace(struct engine *e, struct call *c, struct outcome_op *op,
+                                struct err *err)
+{
+    struct id id;
+    bool ours = id_parse(op->in->trace_id, PREFIX_TRACE, &id);
+    enum qmn_code code = QMN_E_NOT_FOUND;
+    if (ours)
+        code = engine_find_trace(e, op->cmd.tenant, &id, c->arena, &op->trace, err);
+    if (code == QMN_E_NOT_FOUND && ours && id_time_ms(&id) < engine_now(e) - e->retention_ms)
+        return err_field(err, QMN_E_GONE, "trace_id",
+                         "traces are kept for %lld days, and this one is older",
+                         (long long)(e->retention_ms / 86400000));
+    if (code == QMN_E_NOT_FOUND)
+        return err_field(err, QMN_E_NOT_FOUND, "trace_id", "there is no trace \"%.*s\"",
+                         BYTES_FMT(op->in->trace_id));
+    TRY(code);
+    return decision_unpack(op->trace.decision, c->arena, &op->decision, err);
+}
+
+/* ---- writer ---- */
+
+static struct nutrient *live_of(struct engine *e, const struct outcome_op *op)
+{
+    uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)op->trace.no);
+    return at ? (struct nutrient *)(uintptr_t)*at : NULL;
+}
+
+/* What the rater has said before.  A live nutrient that nobody rated saves the look into the store.
+ */
+static enum qmn_code load_previous(struct engine *e, struct outcome_op *op, struct err *err)
+{
+    struct arena *arena = writer_arena(e);
+    struct record_outcome key = {.trace_no = op->trace.no, .rater_no = op->rater->record->no},
+                          row = {0};
+    const struct nutrient *live = live_of(e, op);
+    const struct credit_view *old = NULL;
+    enum qmn_code code = QMN_E_NOT_FOUND;
+    op->old_count = 0;
+    if (!live || live->rated)
+        code = e->store->ops->get(e->store, RECORD_OUTCOME, &key, arena, &row, err);
+    if (code == QMN_OK)
+        TRY(credits_unpack(row.hops, arena, &old, &op->old_count, err));
+    else if (code != QMN_E_NOT_FOUND)
+        return code;
+    op->rated_before = code == QMN_OK;
+    op->old_score = row.score;
+    op->credits = arena_array(arena, struct credit_view, op->old_count + op->hop_count + 1);
+    if (!op->credits)
+        return err_nomem(err);
+    if (op->old_count)
+        memcpy(op->credits, old, op->old_count * sizeof *old);
+    op->credit_count = op->old_count;
+    return QMN_OK;
+}
+
+static enum qmn_code conflict(struct bytes agent, double before, double now, struct err *err)
+{
+    return err_field(err, QMN_E_CONFLICT, "outcome.score",
+                     "agent \"%.*s\" was rated %g on this trace already; this call says %g",
+                     BYTES_FMT(agent), before, now);
+}
+
+/* Marks the hops rated before; a different score than then is a conflict.  Counts the new ones. */
+static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, struct err *err)
+{
+    *ret_fresh = 0;
+    for (uint32_t k = 0; k < op->hop_count; k++) {
+        struct hop_credit *h = &op->hops[k];
+        h->known = false;
+        for (uint32_t i = 0; i < op->old_count; i++) {
+            if (op->credits[i].dst_no != h->dst->record->no)
+                continue;
+            h->known = true;
+            if (op->credits[i].score != h->score)
+                return conflict(h->dst->record->id, op->credits[i].score, h->score, err);
+        }
+        *ret_fresh += !h->known;
+    }
+    if (!op->hop_count && op->rated_before && op->old_score != op->in->score)
+        return err_field(err, QMN_E_CONFLICT, "outcome.score",
+                         "this trace was rated %g already; this call says %g", op->old_score,
+                         op->in->score);
+    return QMN_OK;
+}
+
+static bool reinforce(struct engine *e, struct outcome_op *op, struct hop_credit *h)
+{
+    struct edge_next *x = writer_edge(e, h->src, h->dst);
+    int64_t now = writer_now_ms(e);
+    if (!x)
+        return false;
+    double old = edge_idle(x->weight, (double)(now - x->updated_ms) / DAY_MS);
+    x->weight = edge_reinforce(old, h->score);
+    x->success += h->score;
+    x->decay += 1 - h->score;
+    x->outcomes++;
+    x->updated_ms = now;
+    x->removed = false;
+    op->credits[op->credit_count++] = (struct credit_view){.src_no = h->src->record->no,
+                                                           .dst_no = h->dst->record->no,
+                                                           .score = h->score,
+                                                           .old_weight = old,
+                                                           .new_weight = x->weight,
+                                                           .hop = h->hop};
+    return h->score < RECENT_TASK_FROM || recent_check(e, h->dst, live_of(e, op), &h->recent);
+}
+
+static void outcome_discard(struct engine *e, struct command *cmd)
+{
+    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
+    for (uint32_t i = 0; i < op->hop_count; i++)
+        recent_discard(e, op->hops[i].dst, &op->hops[i].recent);
+}
+
+static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
+    int64_t pair[2] = {op->trace.no, op->rater->record->no};
+    uint32_t fresh;
+    if (!writer_claim(e, cmd, RECORD_OUTCOME, bytes_hash(bytes_of(pair, sizeof pair), 0)))
+        return QMN_OK;
+    TRY(load_previous(e, op, err));
+    TRY(compare_hops(op, &fresh, err));
+    cmd->idem_result = bytes_of(&op->trace.no, sizeof op->trace.no);
+    if (!fresh && op->rated_before)
+        return QMN_OK; /* a repeat: finish answers what stands */
+    TRY(writer_use(e, cmd->tenant, USAGE_OUTCOMES, 1, err));
+    for (uint32_t i = 0; i < op->hop_count; i++)
+        if (!op->hops[i].known && !reinforce(e, op, &op->hops[i])) {
+            outcome_discard(e, cmd);
+            return err_nomem(err);
+        }
+    op->row = (struct record_outcome){
+        .trace_no = op->trace.no,
+        .rater_no = op->rater->record->no,
+        .tenant_no = cmd->tenant->record->no,
+        .score = op->in->score,
+        .hops = bytes_of(op->credits, op->credit_count * sizeof *op->credits),
+        .metadata = op->in->metadata,
+        .at_ms = writer_now_ms(e)};
+    writer_add(e, MUT_PUT, RECORD_OUTCOME, &op->row);
+    return QMN_OK;
+}
+
+static void outcome_publish(struct engine *e, struct command *cmd)
+{
+    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
+    struct nutrient *live = live_of(e, op);
+    if (live)
+        live->rated = true;
+    for (uint32_t i = 0; i < op->hop_count; i++)
+        recent_publish(op->hops[i].dst, &op->hops[i].recent);
+    counter_add(e->m.outcomes, 1);
+    counter_add(e->m.edge_changes, op->credit_count - op->old_count);
+    /* the arena of the writer goes with the group, the answer is made after: keep what it needs */
+    struct credit_view *keep =
+        arena_copy(cmd->call->arena, op->credits, (op->credit_count + 1) * sizeof *op->credits);
+    op->credits = keep;
+    op->credit_count = keep ? op->credit_count : 0;
+}
+
+/* ---- loop: the answer ---- */
+
+const struct weight_change *engine_changes(struct engine *e, const struct credit_view *credits,
+                                           uint32_t count, struct arena *arena)
+{
+    struct weight_change *out = arena_array(arena, struct weight_change, count + 1);
+    for (uint32_t i = 0; out && i < count; i++) {
+        const struct agent *src = network_agent_no(&e->net, credits[i].src_no);
+        const struct agent *dst = network_agent_no(&e->net, credits[i].dst_no);
+        out[i] = (struct weight_change){
+            .src = src ? arena_bytes(arena, src->record->id) : BYTES_LIT("(purged)"),
+            .dst = dst ? arena_bytes(arena, dst->record->id) : BYTES_LIT("(purged)"),
+            .old_weight = credits[i].old_weight,
+            .new_weight = credits[i].new_weight,
+            .hop_score = credits[i].score,
+            .hop = credits[i].hop};
+    }
+    return out;
+}
+
+static enum qmn_code fill_out(struct engine *e, struct outcome_op *op,
+                              const struct credit_view *credits, uint32_t count, struct err *err)
+{
+    struct arena *arena = op->cmd.call->arena;
+    pthread_rwlock_rdlock(&e->net.lock);
+    op->out->changes = engine_changes(e, credits, count, arena);
+    pthread_rwlock_unlock(&e->net.lock);
+    op->out->change_count = op->out->changes ? count : 0;
+    op->out->trace_id = op->in->trace_id;
+    return op->out->changes ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code outcome_finish(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
+    return fill_out(e, op, op->credits, op->credit_count, err);
+}
+
+static enum qmn_code outcome_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                    struct err *err)
+{
+    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
+    struct record_outcome key = {.rater_no = op->rater->record->no}, row;
+    const struct credit_view *credits;
+    uint32_t count;
+    if (result.len != sizeof key.trace_no)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&key.trace_no, result.ptr, sizeof key.trace_no);
+    TRY(e->store->ops->get(e->store, RECORD_OUTCOME, &key, cmd->call->arena, &row, err));
+    TRY(credits_unpack(row.hops, cmd->call->arena, &credits, &count, err));
+    return fill_out(e, op, credits, count, err);
+}
+
+static const struct command_ops outcome_ops = {
+    .name = "outcome",
+    .check = outcome_check,
+    .publish = outcome_publish,
+    .finish = outcome_finish,
+    .replay = outcome_replay,
+    .discard = outcome_discard,
+};
+
+static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct outcome_op *op,
+                                     struct err *err)
+{
+    TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
+    TRY(network_acting_agent(op->cmd.tenant, c->caller, op->in->agent_id, "agent_id", &op->rater,
+                             err));
+    TRY(load_trace(e, c, op, err));
+    op->hops =
+        arena_array(c->arena, struct hop_credit,
+                    op->decision.head.route_count + op->decision.head.contribution_count + 1);
+    if (!op->hops)
+        return err_nomem(err);
+    gather_hops(e, op);
+    if (!op->hop_count && op->trace.agent_no != op->rater->record->no)
+        return err_field(
+            err, QMN_E_FORBIDDEN, "agent_id",
+            "agent \"%.*s\" neither asked on this trace nor passed it on; it has nothing to rate",
+            BYTES_FMT(op->rater->record->id));
+    return check_named(op, err);
+}
+
+void engine_record_outcome(struct engine *e, struct call *c, const struct outcome_in *in,
+                           struct outcome_out *out)
+{
+    struct outcome_op *op = arena_new(c->arena, struct outcome_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &outcome_ops;
+    op->in = in;
+    op->out = out;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = outcome_prepare(e, c, op, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The recent tasks of an agent: the hints of the last LIMIT_RECENT_TASKS nutrients it acknowledged
+ * or was rated at least .5 on.  A ring; each slot is one stored row.  They make its demand. */
+#ifndef QMN_ENGINE_RECENT_PRIV_H
+#define QMN_ENGINE_RECENT_PRIV_H
+
+#include "engine/live_priv.h"
+
+/* One task on its way into the ring. */
+struct recent_next {
+    uint32_t slot, *tags, count; /* tags NULL: nothing to add */
+    int64_t at_ms;
+};
+
+/* Writer, in a check: interns the hints of a live nutrient and adds the row.  Several tasks of one
+ * agent may come in one group.  A nutrient without hints, or NULL (gone), adds nothing.  False: out
+ * of memory. */
+bool recent_check(struct engine *e, struct agent *a, const struct nutrient *x,
+                  struct recent_next *ret);
+/* Write lock held. */
+void recent_publish(struct agent *a, struct recent_next *next);
+void recent_discard(struct engine *e, struct agent *a, struct recent_next *next);
+/* Loading: one stored row.  False: out of memory. */
+bool recent_load(struct agent *a, const struct record_agent_task *row);
+
+/* The live nutrient that `text` (our id, its trace's, or the client's own) names; NULL.  Read lock
+ * or the writer. */
+struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An agent's answer to a nutrient it was given. */
+#include "engine/nutrients.h"
+#include "engine/recent_priv.h"
+
+struct respond_op {
+    struct command cmd;
+    const struct respond_in *in;
+    struct respond_out *out;
+    struct agent *agent;
+    const float *unit; /* NULL: the nutrient's */
+    uint32_t dim;
+    struct bytes space;
+    struct id id, nutrient_id;
+    struct bytes client_id;
+    struct record_response row;
+};
+
+/* The nutrient must be alive and must have been delivered to the agent. */
+static enum qmn_code find_delivery(struct engine *e, struct respond_op *op, struct delivery **ret,
+                                   struct err *err)
+{
+    struct nutrient *x = engine_find_live(e, op->cmd.tenant, op->in->nutrient_id);
+    struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
+    if (!d)
+        return err_field(err, QMN_E_NOT_FOUND, "nutrient_id",
+                         "no live nutrient \"%.*s\" was delivered to agent \"%.*s\"",
+                         BYTES_FMT(op->in->nutrient_id), BYTES_FMT(op->agent->record->id));
+    *ret = d;
+    return QMN_OK;
+}
+
+static enum qmn_code nutrient_vector(struct engine *e, int64_t no, struct respond_op *op,
+                                     struct err *err)
+{
+    struct arena *arena = writer_arena(e);
+    struct record_nutrient key = {.no = no}, row;
+    TRY(e->store->ops->get(e->store, RECORD_NUTRIENT, &key, arena, &row, err));
+    op->unit = engine_unpack_f16(row.embedding, arena);
+    op->dim = (uint32_t)(row.embedding.len / 2);
+    return op->unit ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code respond_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
+    const struct respond_in *in = op->in;
+    struct delivery *d = NULL;
+    if (op->unit)
+        TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
+    if (cmd->defer)
+        return QMN_OK;
+    TRY(find_delivery(e, op, &d, err));
+    const struct nutrient *x = d->nutrient;
+    if (in->sensitivity && in->sensitivity < x->sensitivity)
+        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
+                         "\"%s\" is below the nutrient's \"%s\"; an answer inherits the label",
+                         label_name(sensitivity_names, in->sensitivity),
+                         label_name(sensitivity_names, x->sensitivity));
+    if (!op->unit)
+        TRY(nutrient_vector(e, x->no, op, err));
+    if (!response_reserve(e, cmd->tenant))
+        return err_nomem(err);
+    op->nutrient_id = x->id;
+    op->client_id = arena_bytes(op->cmd.call->arena, x->client_id);
+    op->row =
+        (struct record_response){.no = writer_next_no(e),
+                                 .tenant_no = cmd->tenant->record->no,
+                                 .id = id_bytes(&op->id),
+                                 .nutrient_no = x->no,
+                                 .agent_no = op->agent->record->no,
+                                 .sensitivity = in->sensitivity ? in->sensitivity : x->sensitivity,
+                                 .created_ms = writer_now_ms(e),
+                                 .expires_ms = x->expires_ms,
+                                 .quality = (double)in->quality,
+                                 .content = in->content,
+                                 .embedding = engine_pack_f16(op->unit, op->dim, writer_arena(e))};
+    if (!op->row.embedding.ptr)
+        return err_nomem(err);
+    TRY(writer_use(e, cmd->tenant, USAGE_BYTES, in->content.len + op->row.embedding.len, err));
+    cmd->idem_result = bytes_of(&op->row.no, sizeof op->row.no);
+    writer_add(e, MUT_INSERT, RECORD_RESPONSE, &op->row);
+    return QMN_OK;
+}
+
+static void respond_publish(struct engine *e, struct command *cmd)
+{
+    struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
+    uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)op->row.nutrient_no);
+    struct nutrient *x = at ? (struct nutrient *)(uintptr_t)*at : NULL;
+    struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
+    if (!d)
+        return; /* it expired in this very group; the row goes with its own expiry at the next start
+                 */
+    d->responded = true;
+    response_publish(e, cmd->tenant, &op->row, op->agent->slot, op->unit);
+    collects_wake(cmd->tenant, x->no);
+}
+
+static enum qmn_code fill_out(struct respond_op *op, const struct record_response *row,
+                              const struct id *nutrient, struct err *err)
+{
+    struct arena *arena = op->cmd.call->arena;
+    struct id id;
+    memcpy(&id, row->id.ptr, sizeof id);
+    *op->out =
+        (struct respond_out){.response_id = engine_id_text(arena, &id, PREFIX_RESPONSE),
+                             .nutrient_id = engine_nutrient_name(arena, nutrient, op->client_id),
+                             .trace_id = engine_id_text(arena, nutrient, PREFIX_TRACE),
+                             .agent_id = arena_bytes(arena, op->agent->record->id),
+                             .created_ms = row->created_ms};
+    return op->out->response_id.len && op->out->nutrient_id.len && op->out->trace_id.len
+               ? QMN_OK
+               : err_nomem(err);
+}
+
+static enum qmn_code respond_finish(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = fill_out(op, &op->row, &op->nutrient_id, err);
+    pthread_rwlock_unlock(&e->net.lock);
+    return code;
+}
+
+static enum qmn_code respond_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                    struct err *err)
+{
+    struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
+    struct record_response key = {0}, row;
+    struct record_trace trace_key = {0}, trace;
+    struct id id;
+    if (result.len != sizeof key.no)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&key.no, result.ptr, sizeof key.no);
+    TRY(e->store->ops->get(e->store, RECORD_RESPONSE, &key, cmd->call->arena, &row, err));
+    trace_key.no = row.nutrient_no;
+    TRY(e->store->ops->get(e->store, RECORD_TRACE, &trace_key, cmd->call->arena, &trace, err));
+    memcpy(&id, trace.id.ptr, sizeof id);
+    op->client_id = trace.client_id;
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = fill_out(op, &row, &id, err);
+    pthread_rwlock_unlock(&e->net.lock);
+    return code;
+}
+
+static const struct command_ops respond_ops = {
+    .name = "respond",
+    .check = respond_check,
+    .publish = respond_publish,
+    .finish = respond_finish,
+    .replay = respond_replay,
+};
+
+/* Read lock held. */
+static enum qmn_code respond_prepare(struct engine *e, struct call *c, struct respond_op *op,
+                                     struct err *err)
+{
+    const struct respond_in *in = op->in;
+    struct delivery *d;
+    TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
+    TRY(network_acting_agent(op->cmd.tenant, c->caller, in->agent_id, "agent_id", &op->agent, err));
+    if (in->sensitivity > c->caller->clearance)
+        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
+                         "\"%s\" is above the clearance of this key",
+                         label_name(sensitivity_names, in->sensitivity));
+    if (!c->idempotency.value.len) /* a repeat may come after the nutrient has gone */
+        TRY(find_delivery(e, op, &d, err));
+    if (!in->embedding.values && !in->embedding.text.ptr)
+        return QMN_OK;
+    return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->unit, &op->dim,
+                         &op->space, err);
+}
+
+void engine_respond(struct engine *e, struct call *c, const struct respond_in *in,
+                    struct respond_out *out)
+{
+    struct respond_op *op = arena_new(c->arena, struct respond_op);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &respond_ops;
+    op->in = in;
+    op->out = out;
+    op->id = id_make(engine_now(e));
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = respond_prepare(e, c, op, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK)
+        call_finish(c, code);
+    else
+        writer_submit(e, c, &op->cmd);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Interned tags with their postings, and a cache of fuzzy matches per hint. */
+#include "engine/tags_priv.h"
+
+#include "base/mem.h"
+#include "model/textlist.h"
+#include "route/demand.h"
+
+enum {
+    HINT_CACHE_MAX = 4096,  /* hints remembered per tenant; the cache is emptied beyond */
+    HINT_MATCHES_MAX = 256, /* similar tags of one hint: the rest would be noise */
+};
+
+/* Matches of one hint among the tags made before `serial`. */
+struct hint_matches {
+    uint64_t serial;
+    uint32_t count, cap;
+    struct hint_match {
+        uint32_t tag;
+        float ratio;
+        uint64_t serial; /* of the tag: a reused number is another tag */
+    } * items;
+    struct bytes hint; /* behind the struct */
+};
+
+bool tags_init(struct tags *t)
+{
+    *t = (struct tags){0};
+    return pthread_mutex_init(&t->cache_lock, NULL) == 0;
+}
+
+static void postings_release(struct postings *p)
+{
+    mem_free(p->items);
+    u64map_release(&p->at);
+}
+
+static void tag_free(struct tag *g)
+{
+    if (!g)
+        return;
+    postings_release(&g->capable);
+    postings_release(&g->recent);
+    mem_free((void *)(uintptr_t)g->text.ptr);
+    mem_free(g);
+}
+
+static void cache_clear(struct tags *t)
+{
+    for (size_t i = 0; i < t->cache.cap; i++) {
+        struct hint_matches *m = t->cache.slots[i].value;
+        if (m)
+            mem_free(m->items);
+        mem_free(m);
+    }
+    textmap_release(&t->cache);
+}
+
+void tags_release(struct tags *t)
+{
+    for (uint32_t i = 0; i < t->count; i++)
+        tag_free(t->items[i]);
+    mem_free(t->items);
+    mem_free(t->freed);
+    mem_free(t->serials);
+    textmap_release(&t->by_text);
+    cache_clear(t);
+    pthread_mutex_destroy(&t->cache_lock);
+    *t = (struct tags){0};
+}
+
+const struct tag *tags_find(const struct tags *t, struct bytes text)
+{
+    return textmap_get(&t->by_text, text);
+}
+
+static bool grow_items(struct tags *t)
+{
+    if (t->freed_count || t->count < t->cap)
+        return true;
+    uint32_t cap = t->cap ? t->cap * 2 : 64;
+    struct tag **items = mem_resize(t->items, cap, sizeof(struct tag *));
+    if (items)
+        t->items = items;
+    uint32_t *freed = mem_resize(t->freed, cap, sizeof *freed);
+    if (freed)
+        t->freed = freed;
+    uint64_t *serials = mem_resize(t->serials, cap, sizeof *serials);
+    if (serials)
+        t->serials = serials;
+    if (!items || !freed || !serials)
+        return false;
+    t->cap = cap;
+    return true;
+}
+
+static bool make_tag(struct tags *t, struct bytes text, uint32_t *ret_number)
+{
+    struct tag *g = mem_calloc(1, sizeof *g);
+    char *copy = mem_alloc(text.len + 1);
+    if (!g || !copy || !grow_items(t) || !textmap_reserve(&t->by_text, 1)) {
+        mem_free(g);
+        mem_free(copy);
+        return false;
+    }
+    if (text.len)
+        memcpy(copy, text.ptr, text.len);
+    uint32_t number = t->freed_count ? t->freed[--t->freed_count] : t->count++;
+    *g = (struct tag){.text = bytes_of(copy, text.len), .number = number};
+    t->items[number] = g;
+    t->serials[number] = ++t->serial;
+    textmap_put(&t->by_text, g->text, g);
+    *ret_number = number;
+    return true;
+}
+
+static bool number_in(const uint32_t *numbers, uint32_t count, uint32_t number)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (numbers[i] == number)
+            return true;
+    return false;
+}
+
+void tags_drop(struct tags *t, const uint32_t *numbers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct tag *g = t->items[numbers[i]];
+        if (--g->refs)
+            continue;
+        textmap_remove(&t->by_text, g->text);
+        t->items[numbers[i]] = NULL;
+        t->serials[numbers[i]] = 0;
+        t->freed[t->freed_count++] = numbers[i];
+        tag_free(g);
+    }
+}
+
+bool tags_intern(struct tags *t, struct bytes list, uint32_t **ret_numbers, uint32_t *ret_count)
+{
+    uint32_t count = 0, *numbers = mem_alloc(sizeof *numbers * (textlist_count(list) + 1));
+    struct bytes each;
+    if (!numbers)
+        return false;
+    while (textlist_next(&list, &each)) {
+        const struct tag *g = tags_find(t, each);
+        uint32_t number = g ? g->number : 0;
+        if (!g && !make_tag(t, each, &number)) {
+            tags_drop(t, numbers, count);
+            mem_free(numbers);
+            return false;
+        }
+        if (number_in(numbers, count, number))
+            continue;
+        t->items[number]->refs++;
+        numbers[count++] = number;
+    }
+    *ret_numbers = numbers;
+    *ret_count = count;
+    return true;
+}
+
+/* ---- postings ---- */
+
+/* Promises add up, since several commands of one group may each need a place.  A promise never kept
+ * (its command failed) only leaves room. */
+static bool postings_reserve(struct postings *p)
+{
+    uint32_t need = p->count + p->reserved + 1;
+    if (need > p->cap) {
+        uint32_t cap = p->cap ? p->cap * 2 : 4;
+        struct posting *items = mem_resize(p->items, cap, sizeof *items);
+        if (!items)
+            return false;
+        p->items = items;
+        p->cap = cap;
+    }
+    if (!u64map_reserve(&p->at, p->reserved + 1))
+        return false;
+    p->reserved++;
+    return true;
+}
+
+static void postings_add(struct postings *p, uint32_t agent, int64_t at_ms)
+{
+    uint64_t *at = u64map_get(&p->at, agent);
+    p->reserved -= p->reserved > 0;
+    if (!at) {
+        u64map_put(&p->at, agent, p->count);
+        p->items[p->count++] = (struct posting){.agent = agent, .count = 1, .last_ms = at_ms};
+        return;
+    }
+    p->items[*at].count++;
+    if (at_ms > p->items[*at].last_ms)
+        p->items[*at].last_ms = at_ms;
+}
+
+static void postings_remove(struct postings *p, uint32_t agent)
+{
+    uint64_t *at = u64map_get(&p->at, agent);
+    if (!at || --p->items[*at].count)
+        return;
+    uint64_t hole = *at;
+    u64map_remove(&p->at, agent);
+    p->count--;
+    if (hole != p->count) {
+        p->items[hole] = p->items[p->count];
+        *u64map_get(&p->at, p->items[hole].agent) = hole;
+    }
+}
+
+bool tags_reserve(struct tags *t, const uint32_t *numbers, uint32_t count, bool recent)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct tag *g = t->items[numbers[i]];
+        if (!postings_reserve(recent ? &g->recent : &g->capable))
+            return false;
+    }
+    return true;
+}
+
+void tags_add_capable(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent)
+{
+    for (uint32_t i = 0; i < count; i++)
+        postings_add(&t->items[numbers[i]]->capable, agent, 0);
+}
+
+void tags_remove_capable(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent)
+{
+    for (uint32_t i = 0; i < count; i++)
+        postings_remove(&t->items[numbers[i]]->capable, agent);
+}
+
+void tags_add_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent,
+                     int64_t at_ms)
+{
+    for (uint32_t i = 0; i < count; i++)
+        postings_add(&t->items[numbers[i]]->recent, agent, at_ms);
+}
+
+void tags_remove_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent)
+{
+    for (uint32_t i = 0; i < count; i++)
+        postings_remove(&t->items[numbers[i]]->recent, agent);
+}
+
+/* ---- fuzzy matches ---- */
+
+static struct hint_matches *cache_entry(struct tags *t, struct bytes hint)
+{
+    struct hint_matches *m = textmap_get(&t->cache, hint);
+    if (m)
+        return m;
+    if (t->cache.len >= HINT_CACHE_MAX)
+        cache_clear(t);
+    m = mem_calloc(1, sizeof *m + hint.len + 1);
+    if (!m || !textmap_reserve(&t->cache, 1)) {
+        mem_free(m);
+        return NULL;
+    }
+    char *text = (char *)(m + 1);
+    if (hint.len)
+        memcpy(text, hint.ptr, hint.len);
+    m->hint = bytes_of(text, hint.len);
+    textmap_put(&t->cache, m->hint, m);
+    return m;
+}
+
+static bool matches_add(struct hint_matches *m, uint32_t tag, float ratio, uint64_t serial)
+{
+    if (m->count == m->cap) {
+        uint32_t cap = m->cap ? m->cap * 2 : 8;
+        void *p = mem_resize(m->items, cap, sizeof *m->items);
+        if (!p)
+            return false;
+        m->items = p;
+        m->cap = cap;
+    }
+    m->items[m->count].tag = tag;
+    m->items[m->count].ratio = ratio;
+    m->items[m->count++].serial = serial;
+    return true;
+}
+
+/* Compares the hint with the tags made since the last time; forgets the ones that are gone. */
+static void matches_refresh(const struct tags *t, struct hint_matches *m)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < m->count; i++)
+        if (t->serials[m->items[i].tag] == m->items[i].serial)
+            m->items[kept++] = m->items[i];
+    m->count = kept;
+    if (m->serial == t->serial)
+        return;
+    for (uint32_t i = 0; i < t->count && m->count < HINT_MATCHES_MAX; i++) {
+        if (!t->items[i] || t->serials[i] <= m->serial)
+            continue;
+        float ratio = demand_match(m->hint, t->items[i]->text);
+        if (ratio > 0 && !matches_add(m, i, ratio, t->serials[i]))
+            return; /* out of memory: the rest is compared next time */
+    }
+    m->serial = t->serial;
+}
+
+uint32_t tags_matches(struct tags *t, struct bytes hint, struct arena *arena,
+                      const struct tag_match **ret)
+{
+    uint32_t count = 0;
+    pthread_mutex_lock(&t->cache_lock);
+    struct hint_matches *m = cache_entry(t, hint);
+    if (m) {
+        matches_refresh(t, m);
+        struct tag_match *out = arena_alloc(arena, sizeof *out * (m->count + 1));
+        for (; out && count < m->count; count++)
+            out[count] = (struct tag_match){m->items[count].tag, m->items[count].ratio};
+        *ret = out;
+    }
+    pthread_mutex_unlock(&t->cache_lock);
+    return count;
+}

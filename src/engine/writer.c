@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writer thread: queue, groups, commit, publish.  What a group accumulates stands in group.c.
+ */
+#include "engine/engine_priv.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/group_priv.h"
+#include "engine/idempotency_priv.h"
+
+enum {
+    WRITER_TICK_MS = 100, /* background work at least this often */
+    IDEM_STATUS_OK = 200,
+};
+
+/* ---- on the loop: start and end of a call ---- */
+
+void call_finish(struct call *c, enum qmn_code code)
+{
+    c->code = code;
+    if (code != QMN_OK)
+        c->err.code = code;
+    c->done(c);
+}
+
+static struct command *command_of(struct task *t)
+{
+    struct call *call = CONTAINER_OF(t, struct call, task);
+    return call->op;
+}
+
+/* Runs on the call's loop once the writer is through with the command. */
+static void command_done(struct task *t)
+{
+    struct command *cmd = command_of(t);
+    struct call *call = cmd->call;
+    enum qmn_code code = cmd->code;
+    if (code == QMN_OK && cmd->ops->finish)
+        code = cmd->ops->finish(cmd->engine, cmd, &call->err);
+    call_finish(call, code);
+}
+
+static enum qmn_code command_replay(struct engine *e, struct call *call, struct command *cmd,
+                                    int64_t no)
+{
+    struct record_idempotency key = {.no = no}, row;
+    struct err *err = &call->err;
+    TRY(e->store->ops->get(e->store, RECORD_IDEMPOTENCY, &key, call->arena, &row, err));
+    if (!bytes_equal(row.key_hash, bytes_of(cmd->idem_key, 16)))
+        return err_set(err, QMN_E_CONFLICT,
+                       "this Idempotency-Key collides with another one; choose a new one");
+    if (!bytes_equal(row.body_hash, bytes_of(call->idempotency.body_hash, 16)))
+        return err_set(
+            err, QMN_E_IDEMPOTENCY,
+            "this Idempotency-Key was used within 24 hours with a different request body");
+    counter_add(e->m.idempotent_replays, 1);
+    call->replayed = true;
+    return cmd->ops->replay(e, cmd, row.result, err);
+}
+
+/* QMN_OK: go on to the writer.  Otherwise the call has ended. */
+static bool command_admit(struct engine *e, struct call *call, struct command *cmd)
+{
+    int64_t no = 0;
+    enum qmn_code code = engine_open_for(e, &call->err);
+    if (code != QMN_OK || !call->idempotency.value.len)
+        return code == QMN_OK || (call_finish(call, code), false);
+    idempotency_hash(call->caller, &call->idempotency, cmd->idem_key);
+    switch (idempotency_begin(e->idempotency, cmd->idem_key, &no)) {
+    case IDEM_NEW:
+        cmd->idem_running = true;
+        return true;
+    case IDEM_KNOWN:
+        call_finish(call, command_replay(e, call, cmd, no));
+        return false;
+    case IDEM_RUNNING:
+        call_finish(call, err_retry(&call->err, QMN_E_IN_PROGRESS, 1,
+                                    "a request with this Idempotency-Key is still running"));
+        return false;
+    default:
+        call_finish(call, err_nomem(&call->err));
+        return false;
+    }
+}
+
+static bool writer_push(struct writer *w, struct command *cmd)
+{
+    pthread_mutex_lock(&w->lock);
+    bool ok = !w->stop && (!cmd->call || w->queued < LIMIT_WRITER_QUEUE);
+    if (ok) {
+        cmd->next = NULL;
+        *w->tail = cmd;
+        w->tail = &cmd->next;
+        if (w->queued++ == 0)
+            pthread_cond_signal(&w->wake);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return ok;
+}
+
+void writer_submit(struct engine *e, struct call *call, struct command *cmd)
+{
+    cmd->engine = e;
+    cmd->call = call;
+    if (call) {
+        call->op = cmd;
+        call->task.run = command_done;
+        if (!command_admit(e, call, cmd))
+            return;
+    }
+    if (writer_push(e->writer, cmd) || !call)
+        return;
+    if (cmd->idem_running)
+        idempotency_abort(e->idempotency, cmd->idem_key);
+    counter_add(e->m.shed, 1);
+    call_finish(call, err_retry(&call->err, QMN_E_OVERLOADED, 1,
+                                "the write queue is full (%d commands)", LIMIT_WRITER_QUEUE));
+}
+
+/* ---- the writer thread ---- */
+
+static void timespec_after_ms(struct timespec *ts, int ms)
+{
+    clock_gettime(CLOCK_MONOTONIC, ts);
+    ts->tv_nsec += ms * 1000000L;
+    ts->tv_sec += ts->tv_nsec / 1000000000L;
+    ts->tv_nsec %= 1000000000L;
+}
+
+/* Waits for work or the tick; takes at most a group.  False: stopped and empty. */
+static bool take_group(struct writer *w, struct command **ret_list)
+{
+    struct timespec until;
+    timespec_after_ms(&until, WRITER_TICK_MS);
+    pthread_mutex_lock(&w->lock);
+    while (!w->head && !w->stop)
+        if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+            break;
+    struct command *list = w->head, **end = &list;
+    uint32_t n = 0;
+    for (; *end && n < LIMIT_GROUP; n++)
+        end = &(*end)->next;
+    w->head = *end;
+    if (!w->head)
+        w->tail = &w->head;
+    *end = NULL;
+    w->queued -= n;
+    bool go_on = n || !w->stop;
+    pthread_mutex_unlock(&w->lock);
+    *ret_list = list;
+    return go_on;
+}
+
+/* Puts commands back to the front of the queue, in order. */
+static void put_back(struct writer *w, struct command *list)
+{
+    if (!list)
+        return;
+    struct command *last = list;
+    uint32_t n = 1;
+    for (; last->next; last = last->next)
+        n++;
+    pthread_mutex_lock(&w->lock);
+    last->next = w->head;
+    if (!w->head)
+        w->tail = &last->next;
+    w->head = list;
+    w->queued += n;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void refuse(struct engine *e, struct command *cmd, enum qmn_code code)
+{
+    cmd->code = code;
+    if (cmd->ops->discard)
+        cmd->ops->discard(e, cmd);
+}
+
+/* Adds the row that will answer repeats. */
+static void add_idempotency(struct engine *e, struct command *cmd)
+{
+    struct writer *w = e->writer;
+    struct record_idempotency *row = arena_new(&w->arena, struct record_idempotency);
+    if (!row || !idempotency_reserve(e->idempotency, LIMIT_GROUP)) {
+        w->failed = true;
+        return;
+    }
+    *row = (struct record_idempotency){
+        .no = writer_next_no(e),
+        .tenant_no = cmd->call->caller->tenant_no,
+        .key_hash = bytes_of(cmd->idem_key, 16),
+        .body_hash = bytes_of(cmd->call->idempotency.body_hash, 16),
+        .status = cmd->idem_status ? cmd->idem_status : IDEM_STATUS_OK,
+        .result = cmd->idem_result,
+        .created_ms = w->now_ms,
+    };
+    cmd->idem_no = row->no;
+    writer_add(e, MUT_INSERT, RECORD_IDEMPOTENCY, row);
+}
+
+/* Checks each command; the accepted stay in *list, refused and deferred ones leave it. */
+static void check_all(struct engine *e, struct command **list, struct command **ret_refused,
+                      struct command **ret_deferred)
+{
+    struct writer *w = e->writer;
+    struct command **keep = list, *cmd;
+    while ((cmd = *keep)) {
+        struct err local, *err = cmd->call ? &cmd->call->err : &local;
+        size_t mark = w->batch_len;
+        cmd->defer = false;
+        cmd->code = cmd->ops->check(e, cmd, err);
+        if (cmd->code == QMN_OK && !cmd->defer) {
+            cmd->first_mutation = mark;
+            if (cmd->idem_running)
+                add_idempotency(e, cmd);
+            keep = &cmd->next;
+            continue;
+        }
+        w->batch_len = mark;
+        *keep = cmd->next;
+        cmd->next = NULL;
+        struct command ***tail = cmd->code == QMN_OK ? &ret_deferred : &ret_refused;
+        if (cmd->code != QMN_OK)
+            refuse(e, cmd, cmd->code);
+        **tail = cmd;
+        *tail = &cmd->next;
+    }
+}
+
+static enum qmn_code commit_group(struct engine *e, size_t *ret_failed, struct err *err)
+{
+    struct writer *w = e->writer;
+    if (w->failed)
+        return err_nomem(err);
+    if (!w->batch_len)
+        return QMN_OK;
+    int64_t start = clock_mono_us();
+    enum qmn_code code = e->store->ops->commit(e->store, w->batch, w->batch_len, ret_failed, err);
+    atomic_store(&e->last_commit, (int)code);
+    histogram_observe(e->m.commit_seconds, (double)(clock_mono_us() - start) / 1e6);
+    return code;
+}
+
+static void publish_group(struct engine *e, struct command *list)
+{
+    pthread_rwlock_wrlock(&e->net.lock);
+    pthread_mutex_lock(&e->net.inbox_lock);
+    group_publish(e);
+    for (struct command *cmd = list; cmd; cmd = cmd->next)
+        if (cmd->ops->publish)
+            cmd->ops->publish(e, cmd);
+    upkeep_publish(e);
+    pthread_mutex_unlock(&e->net.inbox_lock);
+    pthread_rwlock_unlock(&e->net.lock);
+}
+
+/* Sends the commands of a list home.  Background commands have none: the engine frees them in
+ * publish or discard. */
+static void send_home(struct engine *e, struct command *list)
+{
+    while (list) {
+        struct command *cmd = list;
+        list = cmd->next; /* before posting: the command belongs to its loop from then on */
+        if (cmd->idem_running && cmd->code == QMN_OK)
+            idempotency_done(e->idempotency, cmd->idem_key, cmd->idem_no);
+        else if (cmd->idem_running)
+            idempotency_abort(e->idempotency, cmd->idem_key);
+        if (cmd->call)
+            cmd->call->exec->post(cmd->call->exec, &cmd->call->task);
+        else if (cmd->ops->finish)
+            (void)cmd->ops->finish(e, cmd, NULL);
+    }
+}
+
+static void run_group(struct engine *e, struct command *list);
+
+/* The group failed as a whole.  A conflict is one command's fault: try each alone, so that the
+ * others pass. */
+static void group_failed(struct engine *e, struct command *list, enum qmn_code code,
+                         const struct err *err)
+{
+    group_discard(e);
+    upkeep_discard(e);
+    bool retry = code == QMN_E_CONFLICT && list && list->next;
+    if (!retry)
+        log_warn("commit failed", LOG_S("code", code_info(code)->wire), LOG_S("detail", err->text));
+    struct command *each = list;
+    while (each) {
+        struct command *next = each->next;
+        each->next = NULL;
+        if (!retry) {
+            if (each->call)
+                each->call->err = *err;
+            refuse(e, each, code);
+            send_home(e, each);
+        } else {
+            if (each->ops->discard)
+                each->ops->discard(e, each);
+            run_group(e, each);
+        }
+        each = next;
+    }
+}
+
+static void run_group(struct engine *e, struct command *list)
+{
+    struct writer *w = e->writer;
+    struct command *refused = NULL, *deferred = NULL;
+    struct err err = {0};
+    size_t failed_at = 0;
+    group_begin(e);
+    check_all(e, &list, &refused, &deferred);
+    upkeep_check(e);
+    group_finish(e);
+    enum qmn_code code = commit_group(e, &failed_at, &err);
+    uint32_t n = 0;
+    for (struct command *cmd = list; cmd; cmd = cmd->next)
+        n++;
+    if (code == QMN_OK)
+        publish_group(e, list);
+    send_home(e, refused);
+    put_back(w, deferred);
+    if (code != QMN_OK) {
+        group_failed(e, list, code, &err);
+        return;
+    }
+    if (n)
+        histogram_observe(e->m.group_commands, n);
+    send_home(e, list);
+}
+
+static void *writer_main(void *arg)
+{
+    struct engine *e = arg;
+    struct writer *w = e->writer;
+    struct command *list;
+    struct err err = {0};
+    while (take_group(w, &list)) {
+        run_group(e, list);
+        if (e->store->ops->maintain(e->store, &err) != QMN_OK && !w->maintain_failed) {
+            w->maintain_failed = true; /* once: the next commit will say what it means */
+            log_error("store upkeep failed", LOG_S("detail", err.text));
+        }
+    }
+    return NULL;
+}
+
+enum qmn_code writer_start(struct engine *e, struct err *err)
+{
+    struct writer *w = e->writer;
+    if (pthread_create(&w->thread, NULL, writer_main, e))
+        return err_set(err, QMN_E_NOMEM, "cannot start the writer thread");
+    w->running = true;
+    return QMN_OK;
+}
+
+void writer_stop(struct engine *e)
+{
+    struct writer *w = e->writer;
+    if (!w || !w->running)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    w->running = false;
+}

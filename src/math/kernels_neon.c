@@ -5,8 +5,6 @@
  * the integer loops there already, NEON being part of the base instruction set. */
 #include "kernels_priv.h"
 
-#include <string.h>
-
 static float dot_f32(const float *a, const float *b, size_t dim)
 {
     return kernels_scalar.dot_f32(a, b, dim);

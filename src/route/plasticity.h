@@ -23,7 +23,8 @@
 #define EDGE_FORGET_DAYS  1.0   /* and only after a day, lest a used edge be removed and remade */
 
 /* weight' = clamp(weight + EDGE_LEARN_UP o - EDGE_LEARN_DOWN (1 - o) - EDGE_LEARN_COST, EDGE_W_MIN,
- * EDGE_W_MAX).  weight: after edge_idle().  outcome o: [0, 1], clamped (NaN counts as 0). */
+ * EDGE_W_MAX).  An outcome of .35 changes nothing.  weight: after edge_idle().  outcome o: [0, 1],
+ * clamped (NaN counts as 0). */
 double edge_reinforce(double weight, double outcome);
 
 /* EDGE_PRIOR + (weight - EDGE_PRIOR) exp(-EDGE_IDLE_RATE idle_days).  Relaxing by a and then b days
@@ -32,7 +33,9 @@ double edge_reinforce(double weight, double outcome);
 double edge_idle(double weight, double idle_days);
 
 /* Whether the decay job may remove the edge: idle for EDGE_FORGET_DAYS and, relaxed, less than
- * EDGE_FORGET_RANGE from the prior it would count as once removed.  weight: as stored. */
+ * EDGE_FORGET_RANGE from the prior it would count as once removed.  weight: as stored.
+ * Removal moves a score by at most 2%; but propagation follows stored edges only, so an idle edge
+ * just above the prior stops forwarding then. */
 bool edge_forgettable(double weight, double idle_days);
 
 #endif

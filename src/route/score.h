@@ -18,8 +18,8 @@
 #include "base/limits.h"
 #include "math/topk.h"
 
-/* Edge weights: three successes in four keep an edge above the prior, and the best edge counts
- * three times a new one; the floor keeps a bad edge recoverable. */
+/* Edge weights: the best edge counts three times a new one, and the floor keeps a bad one
+ * recoverable. */
 #define EDGE_PRIOR 0.5
 #define EDGE_W_MIN 0.01
 #define EDGE_W_MAX 1.5

@@ -11,60 +11,65 @@
 
 #include "math/kernels.h"
 
+/* The maximum similarity only grows as more are chosen, so a value that lacks the latest choices is
+ * an upper bound: only the candidate that leads by such a bound has to be brought up to date, and
+ * most never are.  The result is that of recomputing everything. */
 struct mmr {
     const struct select_candidate *candidates;
-    uint32_t n, dim;
-    double low, range;
-    float max_similarity[ROUTE_POOL_MAX]; /* to those chosen so far */
-    bool taken[ROUTE_POOL_MAX];
+    const uint32_t *chosen;
+    uint32_t n, dim, chosen_count;
+    double relevance[ROUTE_POOL_MAX]; /* SELECT_LAMBDA s' */
+    double value[ROUTE_POOL_MAX];     /* marginal relevance to the first seen[i] of the chosen */
+    float max_similarity[ROUTE_POOL_MAX];
+    uint32_t seen[ROUTE_POOL_MAX];
 };
 
 static void mmr_init(struct mmr *m, const struct select_candidate *candidates, uint32_t n,
-                     uint32_t dim)
+                     uint32_t dim, const uint32_t *chosen)
 {
-    *m = (struct mmr){.candidates = candidates, .n = n, .dim = dim};
+    m->candidates = candidates;
+    m->chosen = chosen;
+    m->n = n;
+    m->dim = dim;
+    m->chosen_count = 0;
     double low = DBL_MAX, high = -DBL_MAX;
     for (uint32_t i = 0; i < n; i++) {
         low = fmin(low, (double)candidates[i].score);
         high = fmax(high, (double)candidates[i].score);
-        m->max_similarity[i] = -1;
     }
-    m->low = low;
-    m->range = high - low;
+    for (uint32_t i = 0; i < n; i++) {
+        double scaled = high > low ? ((double)candidates[i].score - low) / (high - low) : 1;
+        m->relevance[i] = SELECT_LAMBDA * scaled;
+        m->max_similarity[i] = -1;
+        m->value[i] = m->relevance[i] + (1 - SELECT_LAMBDA);
+        m->seen[i] = 0;
+    }
 }
 
-static double marginal_relevance(const struct mmr *m, uint32_t i)
-{
-    double scaled = m->range > 0 ? ((double)m->candidates[i].score - m->low) / m->range : 1;
-    return SELECT_LAMBDA * scaled - (1 - SELECT_LAMBDA) * (double)m->max_similarity[i];
-}
-
-static void mmr_take(struct mmr *m, uint32_t chosen)
+static void mmr_refresh(struct mmr *m, uint32_t i)
 {
     const struct kernels *k = math_kernels();
-    const float *unit = m->candidates[chosen].unit;
-    m->taken[chosen] = true;
-    for (uint32_t i = 0; i < m->n; i++) {
-        if (m->taken[i])
-            continue;
-        const float *other = m->candidates[i].unit;
+    const float *unit = m->candidates[i].unit;
+    for (; m->seen[i] < m->chosen_count; m->seen[i]++) {
+        const float *other = m->candidates[m->chosen[m->seen[i]]].unit;
         float similarity = unit && other ? k->dot_f32(unit, other, m->dim) : 0;
         m->max_similarity[i] = fmaxf(m->max_similarity[i], similarity);
     }
+    m->value[i] = m->relevance[i] - (1 - SELECT_LAMBDA) * (double)m->max_similarity[i];
 }
 
-static uint32_t mmr_best(const struct mmr *m)
+/* The first candidate with the largest value, up to date. */
+static uint32_t mmr_best(struct mmr *m)
 {
-    uint32_t best = m->n;
-    double best_value = 0;
-    for (uint32_t i = 0; i < m->n; i++) {
-        double value = marginal_relevance(m, i);
-        if (!m->taken[i] && (best == m->n || value > best_value)) {
-            best = i;
-            best_value = value;
-        }
+    for (;;) {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < m->n; i++)
+            if (m->value[i] > m->value[best])
+                best = i;
+        if (m->seen[best] == m->chosen_count)
+            return best;
+        mmr_refresh(m, best);
     }
-    return best;
 }
 
 /* Writes `count` candidate numbers in the order chosen; the best score always goes first. */
@@ -77,12 +82,12 @@ static void choose_greedily(const struct select_candidate *candidates, uint32_t 
         return;
     }
     struct mmr m;
-    mmr_init(&m, candidates, n, o->dim);
+    mmr_init(&m, candidates, n, o->dim, ret_chosen);
     for (uint32_t slot = 0; slot < count; slot++) {
         uint32_t best = mmr_best(&m);
         ret_chosen[slot] = best;
-        if (slot + 1 < count)
-            mmr_take(&m, best);
+        m.value[best] = -DBL_MAX; /* taken */
+        m.chosen_count++;
     }
 }
 

@@ -76,6 +76,21 @@ static void the_chosen_table_is_the_best_available(void **state)
     assert_null(math_kernels_named("mmx"));
 }
 
+static void the_processor_is_read_as_the_compiler_reads_it(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    struct cpu_features cpu = cpu_features();
+    assert_int_equal(cpu.avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+    assert_int_equal(cpu.avx512_vnni, __builtin_cpu_supports("avx512bw") &&
+                                          __builtin_cpu_supports("avx512vl") &&
+                                          __builtin_cpu_supports("avx512vnni"));
+#else
+    skip();
+#endif
+}
+
 static void float_products_agree_within_the_stated_bound(void **state)
 {
     (void)state;
@@ -387,6 +402,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_chosen_table_is_the_best_available),
+        cmocka_unit_test(the_processor_is_read_as_the_compiler_reads_it),
         cmocka_unit_test(float_products_agree_within_the_stated_bound),
         cmocka_unit_test(float_by_half_products_agree_within_the_stated_bound),
         cmocka_unit_test(every_half_survives_the_way_there_and_back),

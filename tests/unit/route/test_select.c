@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "math/kernels.h"
 #include "math/vector.h"
 #include "route/select.h"
 
@@ -99,6 +100,60 @@ static void scores_are_scaled_over_the_candidates_so_their_unit_does_not_matter(
         struct selection a = selected(c, N, options(6, N, true, 0), &r),
                          b = selected(shifted, N, options(6, N, true, 0), &r);
         assert_memory_equal(a.chosen, b.chosen, 6 * sizeof a.chosen[0]);
+    }
+}
+
+/* The definition: every value computed anew for every slot. */
+static void select_by_definition(const struct select_candidate *c, uint32_t n, uint32_t count,
+                                 uint32_t *ret_chosen)
+{
+    double low = (double)c[n - 1].score, range = (double)c[0].score - low;
+    for (uint32_t slot = 0; slot < count; slot++) {
+        double best_value = 0;
+        ret_chosen[slot] = n;
+        for (uint32_t i = 0; i < n; i++) {
+            bool taken = false;
+            float most = -1;
+            for (uint32_t j = 0; j < slot; j++) {
+                const float *a = c[i].unit, *b = c[ret_chosen[j]].unit;
+                float similarity = a && b ? math_kernels()->dot_f32(a, b, 2) : 0;
+                taken |= ret_chosen[j] == i;
+                most = similarity > most ? similarity : most;
+            }
+            double scaled = range > 0 ? ((double)c[i].score - low) / range : 1;
+            double value = 0.5 * scaled - 0.5 * (double)most;
+            if (!taken && (ret_chosen[slot] == n || value > best_value)) {
+                best_value = value;
+                ret_chosen[slot] = i;
+            }
+        }
+    }
+}
+
+static void random_pools_are_chosen_from_as_the_definition_says(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 8);
+    for (int round = 0; round < 3000; round++) {
+        float units[ROUTE_POOL_MAX][2];
+        struct select_candidate c[ROUTE_POOL_MAX];
+        uint32_t n = 1 + rng_below(&r, round % 10 ? 20 : ROUTE_POOL_MAX),
+                 count = 1 + rng_below(&r, n);
+        count = count < LIMIT_TOP_K ? count : LIMIT_TOP_K;
+        float score = 3;
+        for (uint32_t i = 0; i < n; i++) { /* few directions and equal scores: many ties */
+            double angle = rng_below(&r, 12) * 0.5;
+            units[i][0] = (float)cos(angle);
+            units[i][1] = (float)sin(angle);
+            score -= (float)rng_below(&r, 3) / 64;
+            c[i] = (struct select_candidate){score, rng_below(&r, 8) ? units[i] : NULL};
+        }
+        uint32_t want[LIMIT_TOP_K];
+        select_by_definition(c, n, count, want);
+        struct selection s = selected(c, n, options(count, n, true, 0), &r);
+        for (uint32_t i = 0; i < count; i++)
+            assert_int_equal(s.chosen[i], want[i]);
     }
 }
 
@@ -246,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_much_better_score_still_beats_diversity),
         cmocka_unit_test(similarity_is_the_maximum_to_those_chosen_not_the_mean),
         cmocka_unit_test(scores_are_scaled_over_the_candidates_so_their_unit_does_not_matter),
+        cmocka_unit_test(random_pools_are_chosen_from_as_the_definition_says),
         cmocka_unit_test(equal_candidates_are_chosen_in_their_order),
         cmocka_unit_test(reaching_nobody_is_an_answer),
         cmocka_unit_test(with_no_more_agents_than_slots_all_are_chosen_for_certain),

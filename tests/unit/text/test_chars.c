@@ -37,6 +37,8 @@ static void latin_greek_and_cyrillic_capitals_become_small(void **state)
         assert_lower(pairs[i][0], pairs[i][1]);
     assert_int_equal(only("ς").code, only("σ").code);
     assert_int_equal(only("İ").code, 'i');
+    assert_int_equal(only("ı").code, 'i');
+    assert_int_equal(only("ſ").code, 's');
     assert_int_equal(only("Ｑ").code, 'q');
 }
 

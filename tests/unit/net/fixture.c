@@ -236,6 +236,21 @@ void fixture_stream_end(struct fixture *f)
     visit_all(f, true, end_one, "");
 }
 
+static void hold_run(struct task *t)
+{
+    CONTAINER_OF(t, struct fixture, hold)->holding = 1;
+    sleep_ms(100);
+}
+
+void fixture_hold_loop(struct fixture *f)
+{
+    struct executor *loop = server_loop(f->server, 0);
+    f->holding = 0;
+    f->hold.run = hold_run;
+    loop->post(loop, &f->hold);
+    assert_true(wait_for(&f->holding, 1));
+}
+
 /* ---- life ---- */
 
 void fixture_start(struct fixture *f, void (*change)(struct server_config *))

@@ -30,6 +30,8 @@ struct fixture {
     struct server_config config;
     uint16_t port;
     _Atomic int requests, parked, gone, streams, rounds, refused, flooded;
+    struct task hold;
+    _Atomic int holding;
     _Atomic int round_batch; /* most requests one on_round answered */
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -43,6 +45,10 @@ void fixture_stop(struct fixture *f);
 void fixture_release(struct fixture *f);
 void fixture_stream_send(struct fixture *f, const char *text);
 void fixture_stream_end(struct fixture *f);
+
+/* Holds the first loop for 100 ms; returns when that has begun.  What clients do meanwhile, it
+ * finds all at once. */
+void fixture_hold_loop(struct fixture *f);
 
 /* Waits up to ten seconds for *value to reach `at_least`. */
 bool wait_for(_Atomic int *value, int at_least);

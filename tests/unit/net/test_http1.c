@@ -233,6 +233,8 @@ static const struct hostile hostile[] = {
     ROW("chunk size past 64 bits", CHUNKED "10000000000000005\r\nhello\r\n", E_MALFORMED),
     ROW("bare LF after chunk size", CHUNKED "5\nhello\r\n0\r\n\r\n", E_MALFORMED),
     ROW("bare CR after chunk size", CHUNKED "5\rhello\r\n0\r\n\r\n", E_MALFORMED),
+    ROW("CR and another byte after chunk size", CHUNKED "5\rXhello\r\n0\r\n\r\n", E_MALFORMED),
+    ROW("CR and another byte after chunk", CHUNKED "5\r\nhello\rX0\r\n\r\n", E_MALFORMED),
     ROW("bare LF after chunk", CHUNKED "5\r\nhello\n0\r\n\r\n", E_MALFORMED),
     ROW("chunk longer than its size", CHUNKED "4\r\nhello\r\n0\r\n\r\n", E_MALFORMED),
     ROW("LF in extension", CHUNKED "5;a\nb\r\nhello\r\n0\r\n\r\n", E_MALFORMED),

@@ -457,17 +457,6 @@ static void large_answers_arrive_whole(void **state)
     assert_true(wait_scraped(f, "qmn_net_held_bytes", 0));
 }
 
-struct nap {
-    struct task task;
-    _Atomic int running;
-};
-
-static void nap_run(struct task *t)
-{
-    CONTAINER_OF(t, struct nap, task)->running = 1;
-    sleep_ms(100);
-}
-
 static void requests_of_one_round_are_gathered(void **state)
 {
     struct fixture *f = *state;
@@ -476,10 +465,7 @@ static void requests_of_one_round_are_gathered(void **state)
     for (int i = 0; i < N; i++)
         http_connect(&c[i], f->port);
     assert_true(wait_scraped(f, "qmn_net_connections", N));
-    struct nap nap = {.task.run = nap_run};
-    struct executor *loop = server_loop(f->server, 0);
-    loop->post(loop, &nap.task);
-    assert_true(wait_for(&nap.running, 1));
+    fixture_hold_loop(f);
     for (int i = 0; i < N; i++)
         assert_true(http_sends(&c[i], GET("/round")));
     for (int i = 0; i < N; i++) {

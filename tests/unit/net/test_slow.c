@@ -92,6 +92,28 @@ static void a_body_below_the_minimum_rate_is_cut_before_its_time(void **state)
     fixture_stop(&f);
 }
 
+static void a_body_that_is_fast_enough_but_endless_is_cut(void **state)
+{
+    struct fixture f;
+    struct http_client c;
+    char part[100];
+    (void)state;
+    fixture_start(&f, shorten);
+    http_connect(&c, f.port);
+    memset(part, 'x', sizeof part);
+    int64_t start = now_ms();
+    assert_true(http_sends(&c, POST("/echo") "Content-Length: 1000000\r\n\r\n"));
+    while (now_ms() - start < 3000 && http_send(&c, part, sizeof part)) {
+        sleep_ms(10); /* 10,000 bytes a second */
+        if (scraped(&f, "qmn_net_timeouts_total{phase=\"body\"}") > 0)
+            break;
+    }
+    assert_in_range(now_ms() - start, SHORT_MS - 10, 2000);
+    check_reply(&c, 408, NULL);
+    http_close(&c);
+    fixture_stop(&f);
+}
+
 static void a_body_above_the_minimum_rate_may_take_its_time(void **state)
 {
     struct fixture f;
@@ -351,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_head_that_drips_in_is_cut_with_408),
         cmocka_unit_test(a_body_that_stops_is_cut_with_408),
         cmocka_unit_test(a_body_below_the_minimum_rate_is_cut_before_its_time),
+        cmocka_unit_test(a_body_that_is_fast_enough_but_endless_is_cut),
         cmocka_unit_test(a_body_above_the_minimum_rate_may_take_its_time),
         cmocka_unit_test(an_idle_connection_is_closed_without_a_word),
         cmocka_unit_test(a_busy_connection_outlives_the_idle_time),

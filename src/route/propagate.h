@@ -4,10 +4,13 @@
  *
  * At hop h >= 2 a forwarder f considers only agents it has a stored edge to, whose idle-relaxed
  * weight is at least the prior (it has not proved bad) and whose relevance is above 0 (a capability
- * alone carries one hop, not two): score = PROPAGATE_ATTENUATION^(h - 1) * route_score(relevance,
- * w_fa, demand, capabilities) Never an agent already reached, nor the source; at most top_k per
- * forwarder; best score first within a hop, ties by lower agent, then by the earlier forwarder; so
- * an agent several forwarders want comes from the one it scores best with.
+ * alone carries one hop, not two).  Their score is
+ *
+ *   PROPAGATE_ATTENUATION^(h - 1) * route_score(relevance, w_fa, demand, capabilities)
+ *
+ * Never an agent already reached, nor the source; at most top_k per forwarder; best score first
+ * within a hop, ties by lower agent, then by the earlier forwarder; so an agent several forwarders
+ * want comes from the one it scores best with.
  *
  * Budget: all hops together, the first included, deliver to at most min(LIMIT_FANOUT, 4 top_k)
  * agents. Four: the first hop takes one top_k, and three hops (the default) may each add as many
@@ -22,9 +25,8 @@
 #include "base/limits.h"
 #include "route/score.h"
 
-#define PROPAGATE_ATTENUATION                                                                      \
-    0.5f /* per hop after the first; a guess: each step doubts the last                            \
-          */
+/* Per hop after the first; a guess: each step doubts the last. */
+#define PROPAGATE_ATTENUATION 0.5f
 
 enum { PROPAGATE_BUDGET_FACTOR = 4 };
 

@@ -5,9 +5,11 @@
  * half.
  *
  * A fixed list stands in for inverse document frequency, which would make the space depend on the
- * texts seen so far.  On CLINC150 (requests told apart by the mean of five of their domain, by the
- * nearest of 1,500 others; 1536-d) the list lifts accuracy from .43 to .48 and from .69 to .74 by
- * intent; leaving the words out altogether gains half as much. */
+ * texts seen so far.  Measured on CLINC150, 1536-d, 6,000 queries: the domain whose profile (the
+ * mean of five requests) is nearest is right for .43 of them without the list, .46 with the
+ * function words alone, .48 with the verbs; the intent of the nearest of 1,500 requests for .69,
+ * .71, .74.  Leaving the words out altogether gains about half of that.  The verbs and the factor
+ * were chosen on these same texts, so expect less elsewhere. */
 #include "common_priv.h"
 
 #include <stdlib.h>

@@ -242,7 +242,7 @@ enum qmn_code conn_open(const char *path, enum conn_role role, bool feed, enum s
     return QMN_OK;
 }
 
-void conn_close(struct conn *c)
+void sqlite_conn_close(struct conn *c)
 {
     if (!c)
         return;
@@ -257,7 +257,7 @@ void conn_close(struct conn *c)
 
 void conn_closep(struct conn **c)
 {
-    conn_close(*c);
+    sqlite_conn_close(*c);
 }
 
 static enum qmn_code prepare(struct conn *c, const char *sql, sqlite3_stmt **slot, struct err *err)
@@ -353,5 +353,5 @@ void reader_give(struct store_sqlite *s, struct conn *c)
     }
     pthread_mutex_unlock(&s->pool_lock);
     if (!keep)
-        conn_close(c);
+        sqlite_conn_close(c);
 }

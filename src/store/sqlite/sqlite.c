@@ -17,11 +17,11 @@ static void sqlite_close(struct store *base)
     while (s->pool) {
         struct conn *c = s->pool;
         s->pool = c->next;
-        conn_close(c);
+        sqlite_conn_close(c);
     }
     if (s->writer)
         sqlite_write_close(s);
-    conn_close(s->writer);
+    sqlite_conn_close(s->writer);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     arena_release(&s->arena);

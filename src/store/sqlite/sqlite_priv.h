@@ -94,7 +94,7 @@ enum qmn_code sqlite_fail(sqlite3 *db, int rc, const char *doing, struct err *er
 enum conn_role { CONN_WRITER = 1, CONN_READER, CONN_VERIFIER };
 QMN_NODISCARD enum qmn_code conn_open(const char *path, enum conn_role role, bool feed,
                                       enum store_sync sync, struct conn **ret, struct err *err);
-void conn_close(struct conn *c);
+void sqlite_conn_close(struct conn *c);
 void conn_closep(struct conn **c);
 /* Prepared on first use, reset, nothing bound. */
 QMN_NODISCARD enum qmn_code conn_stmt(struct conn *c, enum record_kind kind, enum stmt_op op,

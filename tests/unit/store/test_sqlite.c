@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What only the SQLite store does: its files, its versions, its log, backups, and damage found. */
+#include "support/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "base/rng.h"
+#include "store/sqlite/sqlite_priv.h"
+
+struct fixture {
+    char dir[64], path[96], copy[96];
+    struct store *store;
+    struct err err;
+};
+
+static struct store_config config(const struct fixture *f)
+{
+    return (struct store_config){
+        .path = f->path, .sealer = sealer_identity, .sync = STORE_SYNC_NORMAL, .feed = true};
+}
+
+static enum qmn_code open_store(struct fixture *f)
+{
+    struct store_config c = config(f);
+    return store_sqlite_open(&c, &f->store, &f->err);
+}
+
+static void close_store(struct fixture *f)
+{
+    store_close(f->store);
+    f->store = NULL;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    /* memory where it can be had: nothing here asks what a disk keeps */
+    snprintf(f->dir, sizeof f->dir, "%s/qmn-sqlite-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->path, sizeof f->path, "%s/store.db", f->dir);
+    snprintf(f->copy, sizeof f->copy, "%s/copy.db", f->dir);
+    assert_int_equal(open_store(f), QMN_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const suffixes[] = {"", "-wal", ".lock"};
+    store_close(f->store);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(suffixes); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s%s", i % 2 ? f->copy : f->path, suffixes[i / 2]);
+        unlink(name);
+    }
+    assert_int_equal(rmdir(f->dir), 0); /* nothing else was left behind */
+    free(f);
+    return 0;
+}
+
+static enum qmn_code put_memory(struct fixture *f, int64_t no, size_t size)
+{
+    char *content = test_malloc(size + 1);
+    memset(content, 'm', size);
+    struct record_memory m = {.no = no, .tenant_no = 1, .content = bytes_of(content, size)};
+    struct mutation mutation = {.op = MUT_PUT, .kind = RECORD_MEMORY, .record = &m};
+    size_t failed;
+    enum qmn_code code = f->store->ops->commit(f->store, &mutation, 1, &failed, &f->err);
+    test_free(content);
+    return code;
+}
+
+static void sql(const char *path, const char *text)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+static bool exists(const struct fixture *f, const char *suffix)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s%s", f->path, suffix);
+    return access(name, F_OK) == 0;
+}
+
+static void a_second_opener_is_told_who_has_it(void **state)
+{
+    struct fixture *f = *state;
+    struct store *second = NULL;
+    struct store_config c = config(f);
+    char expected[120];
+    snprintf(expected, sizeof expected, "the store is in use by process %ld: stop it first",
+             (long)getpid());
+    assert_int_equal(store_sqlite_open(&c, &second, &f->err), QMN_E_CONFLICT);
+    assert_null(second);
+    assert_bytes_equal(bytes_cstr(f->err.text), expected);
+    assert_int_equal(put_memory(f, 1, 10), QMN_OK); /* the first is not harmed */
+    close_store(f);
+    assert_int_equal(open_store(f), QMN_OK);
+}
+
+static void files_are_private_and_a_closed_store_is_one_file(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    assert_int_equal(put_memory(f, 1, 10), QMN_OK);
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_true(exists(f, "-wal"));
+    assert_false(exists(f, "-shm"));
+    close_store(f);
+    assert_false(exists(f, "-wal"));
+}
+
+static void a_newer_file_is_refused_and_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    close_store(f);
+    sql(f->path, "PRAGMA user_version=99");
+    assert_int_equal(open_store(f), QMN_E_CONFLICT);
+    assert_non_null(strstr(f->err.text, "99"));
+    assert_non_null(strstr(f->err.text, "1"));
+    int64_t rows;
+    assert_int_equal(store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err),
+                     QMN_E_CONFLICT);
+    sql(f->path, "PRAGMA user_version=1");
+    assert_int_equal(open_store(f), QMN_OK);
+}
+
+static void a_database_of_another_program_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    close_store(f);
+    assert_int_equal(unlink(f->path), 0);
+    sql(f->path, "CREATE TABLE theirs (x)");
+    assert_int_equal(open_store(f), QMN_E_CORRUPT);
+    assert_non_null(strstr(f->err.text, "another program"));
+}
+
+static void a_file_that_is_no_database_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    close_store(f);
+    FILE *file = fopen(f->path, "wb");
+    assert_non_null(file);
+    for (int i = 0; i < 2000; i++)
+        fputs("not a database ", file);
+    fclose(file);
+    assert_int_equal(open_store(f), QMN_E_CORRUPT);
+    assert_null(strstr(f->err.text, f->dir)); /* no paths in answers */
+}
+
+static void a_file_that_lacks_a_column_is_refused_by_name(void **state)
+{
+    struct fixture *f = *state;
+    close_store(f);
+    sql(f->path, "ALTER TABLE edge DROP COLUMN decay");
+    assert_int_equal(open_store(f), QMN_E_CORRUPT);
+    assert_non_null(strstr(f->err.text, "edge"));
+}
+
+/* Opens the file as an older version would have left it and runs `steps`. */
+static enum qmn_code migrate(struct fixture *f, const struct migration *steps, size_t count,
+                             int version)
+{
+    struct conn *c = NULL;
+    assert_int_equal(conn_open(f->path, CONN_WRITER, false, STORE_SYNC_FULL, &c, &f->err), QMN_OK);
+    enum qmn_code code = schema_migrate(c, steps, count, version, &f->err);
+    sqlite_conn_close(c);
+    return code;
+}
+
+static int64_t version_of(struct fixture *f)
+{
+    struct conn *c = NULL;
+    int64_t version;
+    assert_int_equal(conn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err), QMN_OK);
+    assert_int_equal(conn_int(c, "PRAGMA user_version", &version, &f->err), QMN_OK);
+    sqlite_conn_close(c);
+    return version;
+}
+
+static void migrations_run_once_each_and_all_or_none(void **state)
+{
+    struct fixture *f = *state;
+    static const struct migration steps[] = {
+        {.version = 1, .sql = "CREATE TABLE never (x)"}, /* the file is past it */
+        {.version = 2, .sql = "CREATE TABLE second (x); INSERT INTO second VALUES (2)"},
+        {.version = 3, .sql = "INSERT INTO second VALUES (3)"},
+        {.version = 4, .sql = "INSERT INTO absent VALUES (4)"},
+    };
+    close_store(f);
+    assert_int_not_equal(migrate(f, steps, 4, 4), QMN_OK); /* the last step fails */
+    assert_int_equal(version_of(f), 1);
+    assert_int_equal(migrate(f, steps, 3, 3), QMN_OK);
+    assert_int_equal(migrate(f, steps, 3, 3), QMN_OK); /* nothing left to do */
+    assert_int_equal(version_of(f), 3);
+    struct conn *c = NULL;
+    int64_t sum;
+    assert_int_equal(conn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err), QMN_OK);
+    assert_int_equal(conn_int(c, "SELECT sum(x) FROM second", &sum, &f->err), QMN_OK);
+    assert_int_equal(sum, 5);
+    sqlite_conn_close(c);
+}
+
+static void checkpoints_keep_the_log_short(void **state)
+{
+    struct fixture *f = *state;
+    struct store_stats stats;
+    for (int64_t no = 1; no <= 400; no++) {
+        assert_int_equal(put_memory(f, no, 60000), QMN_OK); /* 24 MB */
+        assert_int_equal(f->store->ops->maintain(f->store, &f->err), QMN_OK);
+    }
+    f->store->ops->stats(f->store, &stats);
+    assert_true(stats.checkpoints > 1);
+    assert_true(stats.log_bytes < 8 << 20);
+    assert_true(stats.file_bytes > 20 << 20);
+    assert_int_equal(stats.commits, 400);
+}
+
+static enum qmn_code hold_and_write(void *ctx, const void *record QMN_UNUSED, struct err *err)
+{
+    struct fixture *f = ctx;
+    for (int64_t no = 1; no <= 400; no++) {
+        TRY(put_memory(f, no, 200000)); /* 80 MB behind the back of this scan */
+        TRY(f->store->ops->maintain(f->store, err));
+    }
+    return QMN_OK;
+}
+
+static void a_log_that_a_reader_held_open_shrinks_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_stats stats;
+    assert_int_equal(put_memory(f, 1, 10), QMN_OK);
+    assert_int_equal(f->store->ops->scan(f->store, RECORD_MEMORY, NULL, hold_and_write, f, &f->err),
+                     QMN_OK);
+    f->store->ops->stats(f->store, &stats);
+    assert_true(stats.log_bytes > 64 << 20);
+    for (int64_t no = 1; no <= 80; no++) {
+        assert_int_equal(put_memory(f, no, 60000), QMN_OK);
+        assert_int_equal(f->store->ops->maintain(f->store, &f->err), QMN_OK);
+    }
+    f->store->ops->stats(f->store, &stats);
+    assert_true(stats.log_bytes < 16 << 20);
+}
+
+struct progress {
+    struct fixture *f;
+    int64_t last, calls;
+};
+
+/* The writer goes on in the middle of the copy. */
+static void on_progress(void *ctx, int64_t done, int64_t total)
+{
+    struct progress *p = ctx;
+    assert_true(done >= p->last && done <= total);
+    p->last = done;
+    assert_int_equal(put_memory(p->f, 1000 + p->calls, 5000), QMN_OK);
+    assert_int_equal(p->f->store->ops->maintain(p->f->store, &p->f->err), QMN_OK);
+    p->calls++;
+}
+
+static void a_backup_is_one_moment_though_writes_go_on(void **state)
+{
+    struct fixture *f = *state;
+    struct progress p = {.f = f};
+    for (int64_t no = 1; no <= 200; no++)
+        assert_int_equal(put_memory(f, no, 60000), QMN_OK);
+    assert_int_equal(f->store->ops->backup(f->store, f->copy, on_progress, &p, &f->err), QMN_OK);
+    assert_true(p.calls > 3);
+    int64_t rows;
+    assert_int_equal(store_sqlite_verify(f->copy, &sealer_identity, &rows, &f->err), QMN_OK);
+    assert_int_equal(rows, 200);
+    struct stat st;
+    assert_int_equal(stat(f->copy, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+
+    close_store(f); /* and it opens as a store */
+    assert_int_equal(rename(f->copy, f->path), 0);
+    assert_int_equal(open_store(f), QMN_OK);
+    int64_t no;
+    assert_int_equal(f->store->ops->max_no(f->store, RECORD_MEMORY, &no, &f->err), QMN_OK);
+    assert_int_equal(no, 200);
+}
+
+static void a_backup_overwrites_nothing(void **state)
+{
+    struct fixture *f = *state;
+    FILE *file = fopen(f->copy, "wb");
+    assert_non_null(file);
+    fputs("precious", file);
+    fclose(file);
+    assert_int_equal(f->store->ops->backup(f->store, f->copy, NULL, NULL, &f->err), QMN_E_CONFLICT);
+    struct stat st;
+    assert_int_equal(stat(f->copy, &st), 0);
+    assert_int_equal(st.st_size, 8);
+}
+
+static void a_backup_that_cannot_be_written_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char nowhere[128];
+    snprintf(nowhere, sizeof nowhere, "%s/absent/copy.db", f->dir);
+    assert_int_not_equal(f->store->ops->backup(f->store, nowhere, NULL, NULL, &f->err), QMN_OK);
+    assert_null(strstr(f->err.text, f->dir));
+}
+
+static void verify_finds_every_damaged_byte_of_content(void **state)
+{
+    struct fixture *f = *state;
+    struct rng r;
+    int64_t rows;
+    static char file[4 << 20];
+    rng_seed(&r, 11);
+    for (int64_t no = 1; no <= 5; no++)
+        assert_int_equal(put_memory(f, no, 3000), QMN_OK);
+    close_store(f);
+    assert_int_equal(store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err), QMN_OK);
+    assert_int_equal(rows, 5);
+    int fd = open(f->path, O_RDWR);
+    size_t size = (size_t)pread(fd, file, sizeof file, 0);
+    const char *content = memmem(file, size, "mmmmmmmm", 8);
+    assert_non_null(content);
+    for (int i = 0; i < 200; i++) {
+        off_t at = content - file + (off_t)rng_below(&r, 2900);
+        char byte = file[at], flipped = (char)(byte ^ (1 << rng_below(&r, 8)));
+        assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
+        assert_int_equal(store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err),
+                         QMN_E_CORRUPT);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    close(fd);
+    assert_false(exists(f, "-wal")); /* verify leaves what it found */
+}
+
+/* Any damage anywhere: an answer or a refusal, never a crash. */
+static void random_damage_never_crashes(void **state)
+{
+    struct fixture *f = *state;
+    struct rng r;
+    static char file[4 << 20];
+    unsigned found = 0;
+    rng_seed(&r, 12);
+    for (int64_t no = 1; no <= 50; no++)
+        assert_int_equal(put_memory(f, no, 500), QMN_OK);
+    close_store(f);
+    int fd = open(f->path, O_RDWR);
+    ssize_t size = pread(fd, file, sizeof file, 0);
+    assert_true(size > 0);
+    for (int i = 0; i < 150; i++) {
+        for (int j = 0; j < 8; j++) {
+            char junk[64];
+            for (size_t k = 0; k < sizeof junk; k++)
+                junk[k] = (char)rng_next(&r);
+            off_t at = (off_t)rng_below(&r, (uint32_t)((size_t)size - sizeof junk));
+            assert_int_equal(pwrite(fd, junk, 1 + rng_below(&r, 63), at) > 0, 1);
+        }
+        int64_t rows;
+        found += store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err) != QMN_OK;
+        assert_int_equal(pwrite(fd, file, (size_t)size, 0), size);
+        assert_int_equal(ftruncate(fd, size), 0);
+    }
+    close(fd);
+    assert_true(found > 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_second_opener_is_told_who_has_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_are_private_and_a_closed_store_is_one_file, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_newer_file_is_refused_and_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_database_of_another_program_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_no_database_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_lacks_a_column_is_refused_by_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(migrations_run_once_each_and_all_or_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(checkpoints_keep_the_log_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_that_a_reader_held_open_shrinks_again, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_backup_is_one_moment_though_writes_go_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_backup_overwrites_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_backup_that_cannot_be_written_leaves_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(verify_finds_every_damaged_byte_of_content, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(random_damage_never_crashes, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("store/sqlite", tests, NULL, NULL);
+}

@@ -44,7 +44,7 @@ static enum qmn_code copy_pages(sqlite3 *from, sqlite3 *to,
 }
 
 /* The file at `path` exists and is empty.  It needs no journal: a half copy is thrown away. */
-static enum qmn_code copy_to(struct conn *from, const char *path,
+static enum qmn_code copy_to(struct dbconn *from, const char *path,
                              void (*progress)(void *, int64_t, int64_t), void *ctx, struct err *err)
 {
     CLEANUP(db_closep) sqlite3 *to = NULL;
@@ -54,11 +54,11 @@ static enum qmn_code copy_to(struct conn *from, const char *path,
     if (rc != SQLITE_OK)
         return sqlite_fail(to, rc, "creating the copy", err);
     int64_t pages; /* reading anything starts the transaction */
-    TRY(conn_run(from, COMMON_READ_BEGIN, "copying", err));
-    enum qmn_code code = conn_int(from, "SELECT count(*) FROM sqlite_schema", &pages, err);
+    TRY(dbconn_run(from, COMMON_READ_BEGIN, "copying", err));
+    enum qmn_code code = dbconn_int(from, "SELECT count(*) FROM sqlite_schema", &pages, err);
     if (code == QMN_OK)
         code = copy_pages(from->db, to, progress, ctx, err);
-    conn_roll_back(from);
+    dbconn_roll_back(from);
     return code;
 }
 
@@ -77,7 +77,7 @@ static enum qmn_code backup_to(struct store_sqlite *s, const char *part,
                                void (*progress)(void *, int64_t, int64_t), void *ctx,
                                struct err *err)
 {
-    struct conn *c;
+    struct dbconn *c;
     int64_t rows;
     TRY(reader_take(s, &c, err));
     enum qmn_code code = copy_to(c, part, progress, ctx, err);
@@ -108,7 +108,7 @@ enum qmn_code sqlite_backup(struct store *base, const char *path,
     return code == QMN_OK ? file_sync_dir(path, err) : code;
 }
 
-static enum qmn_code check_pages(struct conn *c, struct err *err)
+static enum qmn_code check_pages(struct dbconn *c, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(c->db, "PRAGMA integrity_check(1)", -1, &stmt, NULL);
@@ -127,15 +127,15 @@ static enum qmn_code check_pages(struct conn *c, struct err *err)
     return code;
 }
 
-static enum qmn_code check_rows(struct conn *c, const struct sealer *sealer, enum record_kind kind,
-                                int64_t *rows, struct err *err)
+static enum qmn_code check_rows(struct dbconn *c, const struct sealer *sealer,
+                                enum record_kind kind, int64_t *rows, struct err *err)
 {
     const struct layout *l = store_layout(kind);
     sqlite3_stmt *stmt;
     struct arena arena;
     enum qmn_code code = QMN_OK;
     int rc;
-    TRY(conn_stmt(c, kind, STMT_SCAN, &stmt, err));
+    TRY(dbconn_stmt(c, kind, STMT_SCAN, &stmt, err));
     arena_init(&arena, 0);
     while (code == QMN_OK && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
         union record_any record;
@@ -156,10 +156,10 @@ static enum qmn_code ignore_change(void *ctx QMN_UNUSED, int64_t cursor QMN_UNUS
     return QMN_OK;
 }
 
-static enum qmn_code check_feed(struct conn *c, struct err *err)
+static enum qmn_code check_feed(struct dbconn *c, struct err *err)
 {
     sqlite3_stmt *stmt;
-    TRY(conn_common(c, COMMON_FEED_SINCE, &stmt, err));
+    TRY(dbconn_common(c, COMMON_FEED_SINCE, &stmt, err));
     sqlite3_bind_int64(stmt, 1, 0);
     sqlite3_bind_int64(stmt, 2, INT64_MAX);
     enum qmn_code code = QMN_OK;
@@ -177,7 +177,7 @@ static enum qmn_code check_feed(struct conn *c, struct err *err)
 enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer, int64_t *ret_rows,
                                   struct err *err)
 {
-    CLEANUP(conn_closep) struct conn *c = NULL;
+    CLEANUP(dbconn_closep) struct dbconn *c = NULL;
     int64_t rows = 0;
     if (access(path, F_OK) != 0)
         return err_set(err, QMN_E_NOT_FOUND, "there is no such database file");
@@ -185,9 +185,9 @@ enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer,
     if (!log)
         return err_nomem(err);
     bool had_log = access(log, F_OK) == 0;
-    TRY(conn_open(path, CONN_VERIFIER, false, STORE_SYNC_FULL, &c, err));
+    TRY(dbconn_open(path, CONN_VERIFIER, false, STORE_SYNC_FULL, &c, err));
     if (!had_log) /* leave what was found: reading creates an empty log */
-        conn_drop_log(c);
+        dbconn_drop_log(c);
     TRY(check_pages(c, err));
     TRY(schema_check(c, SCHEMA_VERSION, err));
     for (int k = RECORD_META; k < RECORD_KIND_COUNT; k++)

@@ -141,13 +141,13 @@ enum qmn_code sqlite_fail(sqlite3 *db, int rc, const char *doing, struct err *er
     }
 }
 
-enum qmn_code conn_exec(struct conn *c, const char *sql, const char *doing, struct err *err)
+enum qmn_code dbconn_exec(struct dbconn *c, const char *sql, const char *doing, struct err *err)
 {
     int rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? QMN_OK : sqlite_fail(c->db, rc, doing, err);
 }
 
-enum qmn_code conn_int(struct conn *c, const char *sql, int64_t *ret, struct err *err)
+enum qmn_code dbconn_int(struct dbconn *c, const char *sql, int64_t *ret, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
@@ -159,7 +159,7 @@ enum qmn_code conn_int(struct conn *c, const char *sql, int64_t *ret, struct err
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? QMN_OK : sqlite_fail(c->db, rc, "reading", err);
 }
 
-static void conn_harden(sqlite3 *db)
+static void dbconn_harden(sqlite3 *db)
 {
     static const struct {
         int option, value;
@@ -183,7 +183,7 @@ static void conn_harden(sqlite3 *db)
 }
 
 /* The pragma does not fail when it cannot switch: it says what the mode is. */
-static enum qmn_code check_log_mode(struct conn *c, struct err *err)
+static enum qmn_code check_log_mode(struct dbconn *c, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode", -1, &stmt, NULL);
@@ -199,13 +199,13 @@ static enum qmn_code check_log_mode(struct conn *c, struct err *err)
                          "the store's file system allows no write-ahead log");
 }
 
-static enum qmn_code conn_setup(struct conn *c, enum conn_role role, enum store_sync sync,
-                                struct err *err)
+static enum qmn_code dbconn_setup(struct dbconn *c, enum conn_role role, enum store_sync sync,
+                                  struct err *err)
 {
     static const char common[] = "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
                                  "PRAGMA wal_autocheckpoint=0;";
-    conn_harden(c->db);
-    TRY(conn_exec(c, common, "opening", err));
+    dbconn_harden(c->db);
+    TRY(dbconn_exec(c, common, "opening", err));
     struct buf sql;
     buf_init(&sql, SQL_MAX_BYTES);
     if (role == CONN_WRITER)
@@ -217,17 +217,17 @@ static enum qmn_code conn_setup(struct conn *c, enum conn_role role, enum store_
     else
         buf_printf(&sql, "PRAGMA query_only=ON; PRAGMA cache_size=-%d;", READER_CACHE_KB);
     buf_addc(&sql, 0);
-    enum qmn_code code = buf_ok(&sql) ? conn_exec(c, sql.ptr, "opening", err) : err_nomem(err);
+    enum qmn_code code = buf_ok(&sql) ? dbconn_exec(c, sql.ptr, "opening", err) : err_nomem(err);
     buf_release(&sql);
     TRY(code);
     return role == CONN_WRITER ? check_log_mode(c, err) : QMN_OK;
 }
 
-enum qmn_code conn_open(const char *path, enum conn_role role, bool feed, enum store_sync sync,
-                        struct conn **ret, struct err *err)
+enum qmn_code dbconn_open(const char *path, enum conn_role role, bool feed, enum store_sync sync,
+                          struct dbconn **ret, struct err *err)
 {
     sqlite_library_init();
-    CLEANUP(conn_closep) struct conn *c = mem_calloc(1, sizeof *c);
+    CLEANUP(dbconn_closep) struct dbconn *c = mem_calloc(1, sizeof *c);
     if (!c)
         return err_nomem(err);
     c->feed = feed;
@@ -235,14 +235,14 @@ enum qmn_code conn_open(const char *path, enum conn_role role, bool feed, enum s
         sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, "unix-excl");
     if (rc != SQLITE_OK)
         return sqlite_fail(c->db, rc, "opening", err);
-    TRY(conn_setup(c, role, sync, err));
+    TRY(dbconn_setup(c, role, sync, err));
     sqlite3_stmt *roll_back; /* prepared now: it will be needed when memory is out */
-    TRY(conn_common(c, COMMON_ROLLBACK, &roll_back, err));
+    TRY(dbconn_common(c, COMMON_ROLLBACK, &roll_back, err));
     *ret = TAKE(c);
     return QMN_OK;
 }
 
-void sqlite_conn_close(struct conn *c)
+void dbconn_close(struct dbconn *c)
 {
     if (!c)
         return;
@@ -255,19 +255,20 @@ void sqlite_conn_close(struct conn *c)
     mem_free(c);
 }
 
-void conn_closep(struct conn **c)
+void dbconn_closep(struct dbconn **c)
 {
-    sqlite_conn_close(*c);
+    dbconn_close(*c);
 }
 
-static enum qmn_code prepare(struct conn *c, const char *sql, sqlite3_stmt **slot, struct err *err)
+static enum qmn_code prepare(struct dbconn *c, const char *sql, sqlite3_stmt **slot,
+                             struct err *err)
 {
     int rc = sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, slot, NULL);
     return rc == SQLITE_OK ? QMN_OK : sqlite_fail(c->db, rc, "preparing", err);
 }
 
-enum qmn_code conn_stmt(struct conn *c, enum record_kind kind, enum stmt_op op, sqlite3_stmt **ret,
-                        struct err *err)
+enum qmn_code dbconn_stmt(struct dbconn *c, enum record_kind kind, enum stmt_op op,
+                          sqlite3_stmt **ret, struct err *err)
 {
     sqlite3_stmt **slot = &c->kinds[kind][op];
     if (QMN_UNLIKELY(!*slot)) {
@@ -283,7 +284,8 @@ enum qmn_code conn_stmt(struct conn *c, enum record_kind kind, enum stmt_op op, 
     return QMN_OK;
 }
 
-enum qmn_code conn_common(struct conn *c, enum common_stmt op, sqlite3_stmt **ret, struct err *err)
+enum qmn_code dbconn_common(struct dbconn *c, enum common_stmt op, sqlite3_stmt **ret,
+                            struct err *err)
 {
     static const char *const sql[COMMON_COUNT] = {
         [COMMON_BEGIN] = "BEGIN IMMEDIATE",
@@ -303,22 +305,22 @@ enum qmn_code conn_common(struct conn *c, enum common_stmt op, sqlite3_stmt **re
     return QMN_OK;
 }
 
-enum qmn_code conn_run(struct conn *c, enum common_stmt op, const char *doing, struct err *err)
+enum qmn_code dbconn_run(struct dbconn *c, enum common_stmt op, const char *doing, struct err *err)
 {
     sqlite3_stmt *stmt;
-    TRY(conn_common(c, op, &stmt, err));
+    TRY(dbconn_common(c, op, &stmt, err));
     int rc = sqlite3_step(stmt);
     enum qmn_code code = rc == SQLITE_DONE ? QMN_OK : sqlite_fail(c->db, rc, doing, err);
     sqlite3_reset(stmt);
     return code;
 }
 
-void conn_drop_log(struct conn *c)
+void dbconn_drop_log(struct dbconn *c)
 {
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
 
-bool conn_roll_back(struct conn *c)
+bool dbconn_roll_back(struct dbconn *c)
 {
     if (sqlite3_get_autocommit(c->db))
         return true; /* SQLite did it itself, as after some disk errors */
@@ -327,22 +329,22 @@ bool conn_roll_back(struct conn *c)
     return sqlite3_get_autocommit(c->db);
 }
 
-enum qmn_code reader_take(struct store_sqlite *s, struct conn **ret, struct err *err)
+enum qmn_code reader_take(struct store_sqlite *s, struct dbconn **ret, struct err *err)
 {
     pthread_mutex_lock(&s->pool_lock);
-    struct conn *c = s->pool;
+    struct dbconn *c = s->pool;
     if (c) {
         s->pool = c->next;
         s->pooled--;
     }
     pthread_mutex_unlock(&s->pool_lock);
     if (!c)
-        return conn_open(s->path, CONN_READER, s->feed_on, STORE_SYNC_FULL, ret, err);
+        return dbconn_open(s->path, CONN_READER, s->feed_on, STORE_SYNC_FULL, ret, err);
     *ret = c;
     return QMN_OK;
 }
 
-void reader_give(struct store_sqlite *s, struct conn *c)
+void reader_give(struct store_sqlite *s, struct dbconn *c)
 {
     pthread_mutex_lock(&s->pool_lock);
     bool keep = s->pooled < CONN_POOL_MAX && sqlite3_get_autocommit(c->db);
@@ -353,5 +355,5 @@ void reader_give(struct store_sqlite *s, struct conn *c)
     }
     pthread_mutex_unlock(&s->pool_lock);
     if (!keep)
-        sqlite_conn_close(c);
+        dbconn_close(c);
 }

@@ -18,12 +18,12 @@ static enum qmn_code read_one(struct store_sqlite *s, sqlite3_stmt *stmt, const 
     return sqlite_fail(sqlite3_db_handle(stmt), rc, "reading", err);
 }
 
-static enum qmn_code get_on(struct store_sqlite *s, struct conn *c, enum record_kind kind,
+static enum qmn_code get_on(struct store_sqlite *s, struct dbconn *c, enum record_kind kind,
                             const void *key, struct arena *arena, void *ret_record, struct err *err)
 {
     const struct layout *l = store_layout(kind);
     sqlite3_stmt *stmt;
-    TRY(conn_stmt(c, kind, STMT_GET, &stmt, err));
+    TRY(dbconn_stmt(c, kind, STMT_GET, &stmt, err));
     TRY(row_bind_key(stmt, l, key, 1, err));
     enum qmn_code code = read_one(s, stmt, l, arena, ret_record, err);
     sqlite3_reset(stmt);
@@ -34,21 +34,21 @@ enum qmn_code sqlite_get(struct store *base, enum record_kind kind, const void *
                          struct arena *arena, void *ret_record, struct err *err)
 {
     struct store_sqlite *s = (struct store_sqlite *)base;
-    struct conn *c;
+    struct dbconn *c;
     TRY(reader_take(s, &c, err));
     enum qmn_code code = get_on(s, c, kind, key, arena, ret_record, err);
     reader_give(s, c);
     return code;
 }
 
-static enum qmn_code find_on(struct store_sqlite *s, struct conn *c, enum record_kind kind,
+static enum qmn_code find_on(struct store_sqlite *s, struct dbconn *c, enum record_kind kind,
                              size_t unique, const void *probe, struct arena *arena,
                              void *ret_record, struct err *err)
 {
     const struct layout *l = store_layout(kind);
     const struct field *f = &l->type->fields[l->unique[unique]];
     sqlite3_stmt *stmt;
-    TRY(conn_stmt(c, kind, (enum stmt_op)(STMT_FIND_FIRST + unique), &stmt, err));
+    TRY(dbconn_stmt(c, kind, (enum stmt_op)(STMT_FIND_FIRST + unique), &stmt, err));
     TRY(row_bind_field(stmt, 1, f, probe, err));
     if (f->flags & FIELD_UNIQUE_IN_TENANT)
         TRY(row_bind_field(stmt, 2, l->tenant, probe, err));
@@ -65,7 +65,7 @@ enum qmn_code sqlite_find(struct store *base, enum record_kind kind, size_t fiel
     if (unique < 0)
         return err_set(err, QMN_E_INTERNAL, "%s has no unique field %zu", record_type(kind)->name,
                        field);
-    struct conn *c;
+    struct dbconn *c;
     TRY(reader_take(s, &c, err));
     enum qmn_code code = find_on(s, c, kind, (size_t)unique, probe, arena, ret_record, err);
     reader_give(s, c);
@@ -91,12 +91,12 @@ static enum qmn_code scan_rows(struct store_sqlite *s, sqlite3_stmt *stmt, const
     return code;
 }
 
-static enum qmn_code scan_on(struct store_sqlite *s, struct conn *c, enum record_kind kind,
+static enum qmn_code scan_on(struct store_sqlite *s, struct dbconn *c, enum record_kind kind,
                              const void *after, store_row_fn *row, void *ctx, struct err *err)
 {
     const struct layout *l = store_layout(kind);
     sqlite3_stmt *stmt;
-    TRY(conn_stmt(c, kind, after ? STMT_SCAN_AFTER : STMT_SCAN, &stmt, err));
+    TRY(dbconn_stmt(c, kind, after ? STMT_SCAN_AFTER : STMT_SCAN, &stmt, err));
     if (after)
         TRY(row_bind_key(stmt, l, after, 1, err));
     enum qmn_code code = scan_rows(s, stmt, l, row, ctx, err);
@@ -104,7 +104,7 @@ static enum qmn_code scan_on(struct store_sqlite *s, struct conn *c, enum record
     return code;
 }
 
-static void map_file(struct conn *c, sqlite3_int64 bytes)
+static void map_file(struct dbconn *c, sqlite3_int64 bytes)
 {
     /* Best effort: without the mapping the scan is only slower. */
     (void)sqlite3_file_control(c->db, "main", SQLITE_FCNTL_MMAP_SIZE, &bytes);
@@ -114,7 +114,7 @@ enum qmn_code sqlite_scan(struct store *base, enum record_kind kind, const void 
                           store_row_fn *row, void *ctx, struct err *err)
 {
     struct store_sqlite *s = (struct store_sqlite *)base;
-    struct conn *c;
+    struct dbconn *c;
     TRY(reader_take(s, &c, err));
     map_file(c, SCAN_MAP_BYTES);
     enum qmn_code code = scan_on(s, c, kind, after, row, ctx, err);
@@ -123,11 +123,11 @@ enum qmn_code sqlite_scan(struct store *base, enum record_kind kind, const void 
     return code;
 }
 
-static enum qmn_code max_no_on(struct conn *c, enum record_kind kind, int64_t *ret_no,
+static enum qmn_code max_no_on(struct dbconn *c, enum record_kind kind, int64_t *ret_no,
                                struct err *err)
 {
     sqlite3_stmt *stmt;
-    TRY(conn_stmt(c, kind, STMT_MAX_NO, &stmt, err));
+    TRY(dbconn_stmt(c, kind, STMT_MAX_NO, &stmt, err));
     int rc = sqlite3_step(stmt);
     enum qmn_code code = rc == SQLITE_ROW ? QMN_OK : sqlite_fail(c->db, rc, "reading", err);
     if (code == QMN_OK)
@@ -143,7 +143,7 @@ enum qmn_code sqlite_max_no(struct store *base, enum record_kind kind, int64_t *
     if (!store_layout(kind)->int_key)
         return err_set(err, QMN_E_INTERNAL, "the key of %s is not a number",
                        record_type(kind)->name);
-    struct conn *c;
+    struct dbconn *c;
     TRY(reader_take(s, &c, err));
     enum qmn_code code = max_no_on(c, kind, ret_no, err);
     reader_give(s, c);
@@ -151,10 +151,10 @@ enum qmn_code sqlite_max_no(struct store *base, enum record_kind kind, int64_t *
 }
 
 /* Whether changes after `cursor` are all there.  An empty feed has only a beginning. */
-static enum qmn_code feed_covers(struct conn *c, int64_t cursor, struct err *err)
+static enum qmn_code feed_covers(struct dbconn *c, int64_t cursor, struct err *err)
 {
     sqlite3_stmt *stmt;
-    TRY(conn_common(c, COMMON_FEED_BOUNDS, &stmt, err));
+    TRY(dbconn_common(c, COMMON_FEED_BOUNDS, &stmt, err));
     int rc = sqlite3_step(stmt);
     enum qmn_code code = rc == SQLITE_ROW ? QMN_OK : sqlite_fail(c->db, rc, "reading", err);
     if (code == QMN_OK && cursor != 0) {
@@ -166,11 +166,11 @@ static enum qmn_code feed_covers(struct conn *c, int64_t cursor, struct err *err
     return code;
 }
 
-static enum qmn_code feed_read(struct conn *c, int64_t cursor, uint32_t limit, store_change_fn *fn,
-                               void *ctx, int64_t *ret_cursor, struct err *err)
+static enum qmn_code feed_read(struct dbconn *c, int64_t cursor, uint32_t limit,
+                               store_change_fn *fn, void *ctx, int64_t *ret_cursor, struct err *err)
 {
     sqlite3_stmt *stmt;
-    TRY(conn_common(c, COMMON_FEED_SINCE, &stmt, err));
+    TRY(dbconn_common(c, COMMON_FEED_SINCE, &stmt, err));
     sqlite3_bind_int64(stmt, 1, cursor);
     sqlite3_bind_int64(stmt, 2, limit);
     enum qmn_code code = QMN_OK;
@@ -199,14 +199,14 @@ enum qmn_code sqlite_changes_since(struct store *base, int64_t cursor, uint32_t 
     struct store_sqlite *s = (struct store_sqlite *)base;
     if (!s->feed_on)
         return err_set(err, QMN_E_INVALID, "this store keeps no change feed");
-    struct conn *c;
+    struct dbconn *c;
     TRY(reader_take(s, &c, err));
-    enum qmn_code code = conn_run(c, COMMON_READ_BEGIN, "reading changes", err);
+    enum qmn_code code = dbconn_run(c, COMMON_READ_BEGIN, "reading changes", err);
     if (code == QMN_OK)
         code = feed_covers(c, cursor, err);
     if (code == QMN_OK)
         code = feed_read(c, cursor, limit, fn, ctx, ret_cursor, err);
-    conn_roll_back(c);
+    dbconn_roll_back(c);
     reader_give(s, c);
     return code;
 }

@@ -12,16 +12,16 @@
 /* Step n turns a file of version n - 1 into one of version n.  Version 1 was the first. */
 static const struct migration migrations[] = {{.version = 1, .sql = ""}};
 
-static enum qmn_code exec_built(struct conn *c, struct buf *sql, struct err *err)
+static enum qmn_code exec_built(struct dbconn *c, struct buf *sql, struct err *err)
 {
     buf_addc(sql, 0);
     enum qmn_code code =
-        buf_ok(sql) ? conn_exec(c, sql->ptr, "creating the tables", err) : err_nomem(err);
+        buf_ok(sql) ? dbconn_exec(c, sql->ptr, "creating the tables", err) : err_nomem(err);
     buf_clear(sql);
     return code;
 }
 
-static enum qmn_code create_kind(struct conn *c, const struct layout *l, struct buf *sql,
+static enum qmn_code create_kind(struct dbconn *c, const struct layout *l, struct buf *sql,
                                  struct err *err)
 {
     (void)sql_table(l, sql);
@@ -33,7 +33,7 @@ static enum qmn_code create_kind(struct conn *c, const struct layout *l, struct 
     return QMN_OK;
 }
 
-static enum qmn_code create_all(struct conn *c, struct err *err)
+static enum qmn_code create_all(struct dbconn *c, struct err *err)
 {
     struct buf sql;
     enum qmn_code code = QMN_OK;
@@ -42,28 +42,28 @@ static enum qmn_code create_all(struct conn *c, struct err *err)
         code = create_kind(c, store_layout((enum record_kind)k), &sql, err);
     buf_release(&sql);
     TRY(code);
-    return conn_exec(c,
-                     "CREATE TABLE change (cursor INTEGER NOT NULL PRIMARY KEY,"
-                     " entries BLOB NOT NULL) STRICT",
-                     "creating the tables", err);
+    return dbconn_exec(c,
+                       "CREATE TABLE change (cursor INTEGER NOT NULL PRIMARY KEY,"
+                       " entries BLOB NOT NULL) STRICT",
+                       "creating the tables", err);
 }
 
-static enum qmn_code set_version(struct conn *c, int version, struct err *err)
+static enum qmn_code set_version(struct dbconn *c, int version, struct err *err)
 {
     char sql[96];
     snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d",
              SCHEMA_APPLICATION_ID, version);
-    return conn_exec(c, sql, "setting the version", err);
+    return dbconn_exec(c, sql, "setting the version", err);
 }
 
 /* Version, and whether the file is empty; refuses files that are not ours or too new. */
-static enum qmn_code read_version(struct conn *c, int newest, int64_t *ret_version, bool *ret_empty,
-                                  struct err *err)
+static enum qmn_code read_version(struct dbconn *c, int newest, int64_t *ret_version,
+                                  bool *ret_empty, struct err *err)
 {
     int64_t app, tables;
-    TRY(conn_int(c, "PRAGMA user_version", ret_version, err));
-    TRY(conn_int(c, "PRAGMA application_id", &app, err));
-    TRY(conn_int(c, "SELECT count(*) FROM sqlite_schema", &tables, err));
+    TRY(dbconn_int(c, "PRAGMA user_version", ret_version, err));
+    TRY(dbconn_int(c, "PRAGMA application_id", &app, err));
+    TRY(dbconn_int(c, "SELECT count(*) FROM sqlite_schema", &tables, err));
     *ret_empty = tables == 0 && app == 0 && *ret_version == 0;
     if (*ret_empty)
         return QMN_OK;
@@ -77,7 +77,7 @@ static enum qmn_code read_version(struct conn *c, int newest, int64_t *ret_versi
     return QMN_OK;
 }
 
-static enum qmn_code migrate_inside(struct conn *c, const struct migration *steps, size_t count,
+static enum qmn_code migrate_inside(struct dbconn *c, const struct migration *steps, size_t count,
                                     int version, struct err *err)
 {
     int64_t at;
@@ -89,19 +89,19 @@ static enum qmn_code migrate_inside(struct conn *c, const struct migration *step
         TRY(create_all(c, err));
     for (size_t i = 0; i < count && !empty; i++)
         if (steps[i].version > at)
-            TRY(conn_exec(c, steps[i].sql, "migrating", err));
+            TRY(dbconn_exec(c, steps[i].sql, "migrating", err));
     return set_version(c, version, err);
 }
 
-enum qmn_code schema_migrate(struct conn *c, const struct migration *steps, size_t count,
+enum qmn_code schema_migrate(struct dbconn *c, const struct migration *steps, size_t count,
                              int version, struct err *err)
 {
-    TRY(conn_run(c, COMMON_BEGIN, "opening", err));
+    TRY(dbconn_run(c, COMMON_BEGIN, "opening", err));
     enum qmn_code code = migrate_inside(c, steps, count, version, err);
     if (code == QMN_OK)
-        code = conn_run(c, COMMON_COMMIT, "migrating", err);
+        code = dbconn_run(c, COMMON_COMMIT, "migrating", err);
     if (code != QMN_OK)
-        conn_roll_back(c);
+        dbconn_roll_back(c);
     return code;
 }
 
@@ -128,7 +128,7 @@ static enum qmn_code check_columns(const struct layout *l, sqlite3_stmt *info, s
     return QMN_OK;
 }
 
-enum qmn_code schema_check(struct conn *c, int version, struct err *err)
+enum qmn_code schema_check(struct dbconn *c, int version, struct err *err)
 {
     int64_t at;
     bool empty;
@@ -153,7 +153,7 @@ enum qmn_code schema_check(struct conn *c, int version, struct err *err)
     return code;
 }
 
-enum qmn_code schema_open(struct conn *c, struct err *err)
+enum qmn_code schema_open(struct dbconn *c, struct err *err)
 {
     TRY(schema_migrate(c, migrations, ARRAY_LEN(migrations), SCHEMA_VERSION, err));
     return schema_check(c, SCHEMA_VERSION, err);

@@ -15,13 +15,13 @@ static void sqlite_close(struct store *base)
     if (!s)
         return;
     while (s->pool) {
-        struct conn *c = s->pool;
+        struct dbconn *c = s->pool;
         s->pool = c->next;
-        sqlite_conn_close(c);
+        dbconn_close(c);
     }
     if (s->writer)
         sqlite_write_close(s);
-    sqlite_conn_close(s->writer);
+    dbconn_close(s->writer);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     arena_release(&s->arena);
@@ -92,7 +92,7 @@ enum qmn_code store_sqlite_open(const struct store_config *config, struct store 
     bool fresh = file_bytes(s->path) == 0;
     if (fresh)
         TRY(file_create(s->path, err));
-    TRY(conn_open(s->path, CONN_WRITER, s->feed_on, config->sync, &s->writer, err));
+    TRY(dbconn_open(s->path, CONN_WRITER, s->feed_on, config->sync, &s->writer, err));
     TRY(schema_open(s->writer, err));
     TRY(sqlite_write_open(s, err));
     if (fresh)

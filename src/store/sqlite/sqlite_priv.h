@@ -43,9 +43,9 @@ enum common_stmt {
 };
 
 /* One connection, used by one thread at a time. */
-struct conn {
+struct dbconn {
     sqlite3 *db;
-    struct conn *next; /* in the pool */
+    struct dbconn *next; /* in the pool */
     sqlite3_stmt *kinds[RECORD_KIND_COUNT][STMT_OP_COUNT];
     sqlite3_stmt *common[COMMON_COUNT];
     bool feed; /* deletions report what they deleted */
@@ -66,7 +66,7 @@ struct store_sqlite {
     int lock_fd;
 
     /* owned by the writer */
-    struct conn *writer;
+    struct dbconn *writer;
     struct arena arena; /* of one mutation */
     struct buf changes; /* of the batch being committed */
     int log_pages;      /* pages in the log as of the last commit */
@@ -80,7 +80,7 @@ struct store_sqlite {
 
     /* guarded by pool_lock */
     pthread_mutex_t pool_lock;
-    struct conn *pool;
+    struct dbconn *pool;
     int pooled;
 };
 
@@ -92,30 +92,31 @@ void sqlite_library_init(void);
  * paths. */
 enum qmn_code sqlite_fail(sqlite3 *db, int rc, const char *doing, struct err *err);
 enum conn_role { CONN_WRITER = 1, CONN_READER, CONN_VERIFIER };
-QMN_NODISCARD enum qmn_code conn_open(const char *path, enum conn_role role, bool feed,
-                                      enum store_sync sync, struct conn **ret, struct err *err);
-void sqlite_conn_close(struct conn *c);
-void conn_closep(struct conn **c);
+QMN_NODISCARD enum qmn_code dbconn_open(const char *path, enum conn_role role, bool feed,
+                                        enum store_sync sync, struct dbconn **ret, struct err *err);
+void dbconn_close(struct dbconn *c);
+void dbconn_closep(struct dbconn **c);
 /* Prepared on first use, reset, nothing bound. */
-QMN_NODISCARD enum qmn_code conn_stmt(struct conn *c, enum record_kind kind, enum stmt_op op,
-                                      sqlite3_stmt **ret, struct err *err);
-QMN_NODISCARD enum qmn_code conn_common(struct conn *c, enum common_stmt op, sqlite3_stmt **ret,
+QMN_NODISCARD enum qmn_code dbconn_stmt(struct dbconn *c, enum record_kind kind, enum stmt_op op,
+                                        sqlite3_stmt **ret, struct err *err);
+QMN_NODISCARD enum qmn_code dbconn_common(struct dbconn *c, enum common_stmt op, sqlite3_stmt **ret,
+                                          struct err *err);
+QMN_NODISCARD enum qmn_code dbconn_exec(struct dbconn *c, const char *sql, const char *doing,
                                         struct err *err);
-QMN_NODISCARD enum qmn_code conn_exec(struct conn *c, const char *sql, const char *doing,
-                                      struct err *err);
 /* Runs a statement that gives no rows. */
-QMN_NODISCARD enum qmn_code conn_run(struct conn *c, enum common_stmt op, const char *doing,
-                                     struct err *err);
+QMN_NODISCARD enum qmn_code dbconn_run(struct dbconn *c, enum common_stmt op, const char *doing,
+                                       struct err *err);
 /* Lets the closing of this connection, the last, remove the log file. */
-void conn_drop_log(struct conn *c);
+void dbconn_drop_log(struct dbconn *c);
 /* Ends the transaction, if there is one; false if it cannot be ended.  Never allocates. */
-bool conn_roll_back(struct conn *c);
+bool dbconn_roll_back(struct dbconn *c);
 /* The one integer a statement gives; 0 if it gives no row. */
-QMN_NODISCARD enum qmn_code conn_int(struct conn *c, const char *sql, int64_t *ret,
-                                     struct err *err);
+QMN_NODISCARD enum qmn_code dbconn_int(struct dbconn *c, const char *sql, int64_t *ret,
+                                       struct err *err);
 /* A reader of the pool, to be given back. */
-QMN_NODISCARD enum qmn_code reader_take(struct store_sqlite *s, struct conn **ret, struct err *err);
-void reader_give(struct store_sqlite *s, struct conn *c);
+QMN_NODISCARD enum qmn_code reader_take(struct store_sqlite *s, struct dbconn **ret,
+                                        struct err *err);
+void reader_give(struct store_sqlite *s, struct dbconn *c);
 
 /* sql.c: the text of a kind's statement; false when out of memory. */
 bool sql_table(const struct layout *l, struct buf *out);
@@ -129,11 +130,11 @@ struct migration {
 };
 enum { SCHEMA_VERSION = 1, SCHEMA_APPLICATION_ID = 0x514d4e31 /* "QMN1" */ };
 /* Creates an empty file's tables, or brings an older file up to `version` by its steps. */
-QMN_NODISCARD enum qmn_code schema_migrate(struct conn *c, const struct migration *steps,
+QMN_NODISCARD enum qmn_code schema_migrate(struct dbconn *c, const struct migration *steps,
                                            size_t count, int version, struct err *err);
-QMN_NODISCARD enum qmn_code schema_open(struct conn *c, struct err *err);
+QMN_NODISCARD enum qmn_code schema_open(struct dbconn *c, struct err *err);
 /* The file is ours, of this version, and has the tables and columns the descriptors ask for. */
-QMN_NODISCARD enum qmn_code schema_check(struct conn *c, int version, struct err *err);
+QMN_NODISCARD enum qmn_code schema_check(struct dbconn *c, int version, struct err *err);
 
 /* row.c */
 

@@ -82,7 +82,7 @@ static enum qmn_code apply(struct store_sqlite *s, const struct mutation *m, str
         return err_set(err, QMN_E_INTERNAL, "the rows of %s have no order in time",
                        record_type(m->kind)->name);
     sqlite3_stmt *stmt;
-    TRY(conn_stmt(s->writer, m->kind, ops[m->op], &stmt, err));
+    TRY(dbconn_stmt(s->writer, m->kind, ops[m->op], &stmt, err));
     enum qmn_code code = mutation_bind(s, m, stmt, err);
     if (code == QMN_OK)
         code = mutation_run(s, m, stmt, err);
@@ -98,10 +98,10 @@ static enum qmn_code feed_add(struct store_sqlite *s, struct err *err)
     if (!s->changes.len)
         return QMN_OK;
     sqlite3_stmt *stmt;
-    TRY(conn_common(s->writer, COMMON_FEED_ADD, &stmt, err));
+    TRY(dbconn_common(s->writer, COMMON_FEED_ADD, &stmt, err));
     sqlite3_bind_int64(stmt, 1, s->feed_next);
     sqlite3_bind_blob64(stmt, 2, s->changes.ptr, s->changes.len, SQLITE_STATIC);
-    return conn_run(s->writer, COMMON_FEED_ADD, "writing", err);
+    return dbconn_run(s->writer, COMMON_FEED_ADD, "writing", err);
 }
 
 static enum qmn_code apply_all(struct store_sqlite *s, const struct mutation *mutations,
@@ -126,14 +126,14 @@ enum qmn_code sqlite_commit(struct store *base, const struct mutation *mutations
                        "the store's disk failed earlier: no writes until the node restarts");
     if (!count)
         return QMN_OK;
-    enum qmn_code code = conn_run(s->writer, COMMON_BEGIN, "beginning", err);
+    enum qmn_code code = dbconn_run(s->writer, COMMON_BEGIN, "beginning", err);
     if (code == QMN_OK)
         code = apply_all(s, mutations, count, ret_failed, err);
     if (code == QMN_OK)
-        code = conn_run(s->writer, COMMON_COMMIT, "committing", err);
+        code = dbconn_run(s->writer, COMMON_COMMIT, "committing", err);
     if (code != QMN_OK) {
         /* Stuck in a transaction, nothing later may seem to succeed either. */
-        if (!conn_roll_back(s->writer) || code == QMN_E_UNAVAILABLE)
+        if (!dbconn_roll_back(s->writer) || code == QMN_E_UNAVAILABLE)
             s->failed = true;
         return code;
     }
@@ -180,9 +180,9 @@ static enum qmn_code feed_trim(struct store_sqlite *s, struct err *err)
     if (s->feed_next - s->feed_first <= FEED_KEEP + FEED_SLACK)
         return QMN_OK;
     sqlite3_stmt *stmt;
-    TRY(conn_common(s->writer, COMMON_FEED_TRIM, &stmt, err));
+    TRY(dbconn_common(s->writer, COMMON_FEED_TRIM, &stmt, err));
     sqlite3_bind_int64(stmt, 1, s->feed_next - FEED_KEEP);
-    enum qmn_code code = conn_run(s->writer, COMMON_FEED_TRIM, "trimming the feed", err);
+    enum qmn_code code = dbconn_run(s->writer, COMMON_FEED_TRIM, "trimming the feed", err);
     if (code == QMN_OK)
         s->feed_first = s->feed_next - FEED_KEEP;
     else if (code == QMN_E_UNAVAILABLE)
@@ -210,8 +210,9 @@ enum qmn_code sqlite_write_open(struct store_sqlite *s, struct err *err)
 {
     s->checkpoint_at = CHECKPOINT_PAGES;
     (void)sqlite3_wal_hook(s->writer->db, on_commit, s);
-    TRY(conn_int(s->writer, "SELECT coalesce(max(cursor), 0) + 1 FROM change", &s->feed_next, err));
-    TRY(conn_int(s->writer, "SELECT coalesce(min(cursor), 1) FROM change", &s->feed_first, err));
+    TRY(dbconn_int(s->writer, "SELECT coalesce(max(cursor), 0) + 1 FROM change", &s->feed_next,
+                   err));
+    TRY(dbconn_int(s->writer, "SELECT coalesce(min(cursor), 1) FROM change", &s->feed_first, err));
     if (s->feed_on || s->feed_next == 1)
         return QMN_OK;
     /* Commits without a feed follow: an empty batch two past the last one leaves a gap, so every
@@ -220,11 +221,11 @@ enum qmn_code sqlite_write_open(struct store_sqlite *s, struct err *err)
     snprintf(sql, sizeof sql,
              "BEGIN IMMEDIATE; DELETE FROM change; INSERT INTO change VALUES (%lld, x''); COMMIT",
              (long long)s->feed_next + 1);
-    return conn_exec(s->writer, sql, "clearing the feed", err);
+    return dbconn_exec(s->writer, sql, "clearing the feed", err);
 }
 
 void sqlite_write_close(struct store_sqlite *s)
 {
     if (!s->failed && checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL) == QMN_OK)
-        conn_drop_log(s->writer);
+        dbconn_drop_log(s->writer);
 }

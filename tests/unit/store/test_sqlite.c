@@ -176,20 +176,22 @@ static void a_file_that_lacks_a_column_is_refused_by_name(void **state)
 static enum qmn_code migrate(struct fixture *f, const struct migration *steps, size_t count,
                              int version)
 {
-    struct conn *c = NULL;
-    assert_int_equal(conn_open(f->path, CONN_WRITER, false, STORE_SYNC_FULL, &c, &f->err), QMN_OK);
+    struct dbconn *c = NULL;
+    assert_int_equal(dbconn_open(f->path, CONN_WRITER, false, STORE_SYNC_FULL, &c, &f->err),
+                     QMN_OK);
     enum qmn_code code = schema_migrate(c, steps, count, version, &f->err);
-    sqlite_conn_close(c);
+    dbconn_close(c);
     return code;
 }
 
 static int64_t version_of(struct fixture *f)
 {
-    struct conn *c = NULL;
+    struct dbconn *c = NULL;
     int64_t version;
-    assert_int_equal(conn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err), QMN_OK);
-    assert_int_equal(conn_int(c, "PRAGMA user_version", &version, &f->err), QMN_OK);
-    sqlite_conn_close(c);
+    assert_int_equal(dbconn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err),
+                     QMN_OK);
+    assert_int_equal(dbconn_int(c, "PRAGMA user_version", &version, &f->err), QMN_OK);
+    dbconn_close(c);
     return version;
 }
 
@@ -208,12 +210,13 @@ static void migrations_run_once_each_and_all_or_none(void **state)
     assert_int_equal(migrate(f, steps, 3, 3), QMN_OK);
     assert_int_equal(migrate(f, steps, 3, 3), QMN_OK); /* nothing left to do */
     assert_int_equal(version_of(f), 3);
-    struct conn *c = NULL;
+    struct dbconn *c = NULL;
     int64_t sum;
-    assert_int_equal(conn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err), QMN_OK);
-    assert_int_equal(conn_int(c, "SELECT sum(x) FROM second", &sum, &f->err), QMN_OK);
+    assert_int_equal(dbconn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err),
+                     QMN_OK);
+    assert_int_equal(dbconn_int(c, "SELECT sum(x) FROM second", &sum, &f->err), QMN_OK);
     assert_int_equal(sum, 5);
-    sqlite_conn_close(c);
+    dbconn_close(c);
 }
 
 static void checkpoints_keep_the_log_short(void **state)

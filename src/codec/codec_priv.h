@@ -56,6 +56,8 @@ size_t field_size(ProtobufCType type);
 void enum_wire_name(const ProtobufCEnumDescriptor *desc, const char *value_name, char *ret,
                     size_t size);
 
+bool floats_finite(const float *values, size_t count);
+
 static inline void *field_member(const ProtobufCMessage *msg, const ProtobufCFieldDescriptor *fd)
 {
     return (char *)(uintptr_t)msg + fd->offset;

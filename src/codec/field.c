@@ -59,6 +59,19 @@ void field_set_present(ProtobufCMessage *msg, const ProtobufCFieldDescriptor *fd
         *(protobuf_c_boolean *)(void *)((char *)msg + fd->quantifier_offset) = 1;
 }
 
+/* A float32 is finite unless its exponent is all ones; without a branch the loop vectorises. */
+bool floats_finite(const float *values, size_t count)
+{
+    uint32_t worst = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        uint32_t exponent = bits & 0x7f800000u;
+        worst = exponent > worst ? exponent : worst;
+    }
+    return worst != 0x7f800000u;
+}
+
 /* "PlanTier" -> "plan_tier_": the prefix that the style guide of protobuf gives the values. */
 static void enum_prefix(const char *enum_name, char *ret, size_t size)
 {

@@ -95,19 +95,6 @@ static enum qmn_code floats_from_array(struct decoder *d, const struct plan_fiel
     return QMN_OK;
 }
 
-/* A float32 is finite unless its exponent is all ones. */
-static bool floats_finite(const float *values, size_t count)
-{
-    uint32_t worst = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        uint32_t exponent = bits & 0x7f800000u;
-        worst = exponent > worst ? exponent : worst;
-    }
-    return worst != 0x7f800000u;
-}
-
 static enum qmn_code floats_from_base64(struct decoder *d, const struct plan_field *f,
                                         const struct json_token *t, ProtobufCMessage *msg,
                                         struct err *err)

@@ -140,9 +140,12 @@ static enum qmn_code check_value(const struct checker *c, const struct plan_fiel
 }
 
 /* Elements that no row speaks about need no visit, unless they came unchecked off the wire. */
-static bool visits_items(const struct checker *c, const struct plan_field *f)
+static bool visits_items(const struct checker *c, const struct plan_field *f, const void *items,
+                         size_t count)
 {
     const struct constraint *rule = f->rule;
+    if (f->fd->type == PROTOBUF_C_TYPE_FLOAT && !bounds_set(rule->each))
+        return c->scratch && !floats_finite(items, count); /* to find the one */
     return c->scratch || bounds_set(rule->each) || rule->pattern || rule->one_of;
 }
 
@@ -166,7 +169,7 @@ static enum qmn_code check_repeated(const struct checker *c, const struct plan_f
     TRY(check_bounds(range, (double)count, " elements", err));
     if ((f->rule->flags & CON_VECTOR) && all_zero((const float *)(const void *)items, count))
         return err_set(err, QMN_E_INVALID, "expected a vector, got all zeros");
-    if (f->fd->type == PROTOBUF_C_TYPE_MESSAGE || !visits_items(c, f))
+    if (f->fd->type == PROTOBUF_C_TYPE_MESSAGE || !visits_items(c, f, items, count))
         return QMN_OK;
     *ret_item_set = true;
     for (size_t i = 0; i < count; i++) {

@@ -440,6 +440,21 @@ static void every_answer_is_dated(void **state)
     http_reply_release(&r);
 }
 
+static void who_does_not_read_answers_is_not_served_more(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client c;
+    http_connect(&c, f->port);
+    for (int i = 0; i < 5; i++)
+        assert_true(http_sends(&c, GET("/big/30000000")));
+    assert_true(wait_for(&f->requests, 1));
+    sleep_ms(100);
+    assert_int_equal(f->requests, 1);
+    for (int i = 0; i < 5; i++)
+        check_reply(&c, 200, NULL);
+    http_close(&c);
+}
+
 static void large_answers_arrive_whole(void **state)
 {
     struct fixture *f = *state;
@@ -499,6 +514,7 @@ int main(void)
         T(each_refusal_has_its_status),
         T(an_answer_cannot_forge_headers),
         T(every_answer_is_dated),
+        T(who_does_not_read_answers_is_not_served_more),
         T(large_answers_arrive_whole),
         T(requests_of_one_round_are_gathered),
     };

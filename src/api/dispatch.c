@@ -25,18 +25,16 @@ static void call_done(struct call *c)
     if (c->code != QMN_OK) {
         c->err.code = c->code;
         answer_error(x, &c->err);
-    } else if (op->finish) {
-        op->finish(x);
     } else {
         answer_message(x, x->route->status, op->answer ? op->answer(x) : NULL);
     }
 }
 
-/* The client left: only a pull that waits can be cut short, anything else runs to its end. */
+/* The client left: what waits for others is cut short, anything else runs to its end. */
 static void client_gone(struct request *req)
 {
     struct api_call *x = req->user;
-    if (x->running)
+    if (x->running && x->route->op->waits)
         engine_cancel(x->api->engine, &x->call);
 }
 

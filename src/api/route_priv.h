@@ -31,8 +31,7 @@ struct operation {
     /* The engine said QMN_OK: its results as a message (NULL when out of memory).  NULL function:
      * nothing to say. */
     ProtobufCMessage *(*answer)(struct api_call *x);
-    /* Takes over the whole answer instead (streams). */
-    void (*finish)(struct api_call *x);
+    bool waits; /* may park in the engine: it is cancelled when the client leaves */
 };
 
 enum route_access {
@@ -68,7 +67,7 @@ struct route {
     const char *agent; /* the field that names the acting agent; NULL: none acts */
     const char *label; /* label check: "write" (what comes in), "read" (what goes out), NULL */
     const char *quota; /* counted against this quota of the tenant; NULL: none */
-    const char *audit; /* the change is recorded as this kind; NULL: it is not */
+    const char *audit; /* the engine records the change as this kind; NULL: it does not */
     bool mutation;     /* Idempotency-Key is honoured */
     uint32_t input;    /* enum route_input flags */
     size_t body_limit; /* 0: LIMIT_BODY_BYTES */

@@ -423,6 +423,18 @@ static void a_client_that_leaves_ends_its_pull(void **state)
     assert_int_equal(got.answers, 1);
 }
 
+static void a_client_that_leaves_lets_a_change_run_to_its_end(void **state)
+{
+    (void)state;
+    fake.hold = true;
+    fake_http(&handler, BROADCAST, KEY, NUTRIENT);
+    fake_http_leave();
+    assert_int_equal(fake.cancels, 0);
+    assert_int_equal(got.answers, 0);
+    fake_engine_release();
+    assert_int_equal(got.answers, 1);
+}
+
 static void out_of_memory_is_an_answer_too(void **state)
 {
     (void)state;
@@ -491,6 +503,7 @@ int main(void)
         TEST(a_replay_says_so),
         TEST(an_answer_may_come_later),
         TEST(a_client_that_leaves_ends_its_pull),
+        TEST(a_client_that_leaves_lets_a_change_run_to_its_end),
         TEST(out_of_memory_is_an_answer_too),
     };
     return cmocka_run_group_tests(tests, api_up, api_down);

@@ -292,6 +292,7 @@ static void suspend_publish(struct engine *e, struct command *cmd)
     a->record = TAKE(op->record);
     textmap_put(&cmd->tenant->agents_by_id, a->record->id, a);
     mem_free(old);
+    agent_reach(a);
     while (a->inbox_head) {
         struct delivery *d = a->inbox_head;
         delivery_end(d, DELIVERY_REJECTED);

@@ -16,7 +16,7 @@
 #define DAY_MS 86400000.0
 
 enum {
-    RESCORE_SPARE = 32, /* above the pool: int8 may misplace neighbours by a few ranks */
+    RESCORE_SPARE = 16, /* above the pool: int8 may misplace neighbours by a few ranks */
     DEMAND_WINDOW_MS = 24 * 3600 * 1000, /* a recent task counts that long */
 };
 
@@ -27,6 +27,7 @@ struct scratch {
     float *demand;
     float *best; /* of the hint at hand */
     uint8_t *capable;
+    bool *exact; /* cosine is exact, not from the int8 pass */
     float *score;
 };
 
@@ -45,11 +46,16 @@ double edge_weight_now(const struct agent *src, uint32_t dst, int64_t now_ms)
     return x ? edge_idle(x->weight, (double)(now_ms - x->updated_ms) / DAY_MS) : EDGE_PRIOR;
 }
 
-static bool may_receive(const struct decider *d, const struct agent *a)
+static bool may_receive(const struct decider *d, uint32_t slot)
 {
-    return a->record->status == AGENT_ACTIVE &&
-           a->record->clearance >= (int64_t)d->in->sensitivity && a != d->in->source &&
-           a != d->t->default_agent;
+    return d->t->reach[slot] >= d->in->sensitivity && slot != d->in->source->slot;
+}
+
+/* Eligible by the int8 pass: it may receive, and something speaks for it. */
+static bool roughly_eligible(const struct decider *d, uint32_t slot)
+{
+    return (d->s.cosine[slot] > 0 || d->s.capable[slot]) && d->s.score[slot] >= d->min_score &&
+           may_receive(d, slot);
 }
 
 static bool scratch_init(struct decider *d)
@@ -61,7 +67,8 @@ static bool scratch_init(struct decider *d)
     s->best = arena_array(d->arena, float, s->n + 1);
     s->score = arena_array(d->arena, float, s->n + 1);
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
-    return s->cosine && s->demand && s->best && s->score && s->capable;
+    s->exact = arena_calloc(d->arena, s->n + 1, 1);
+    return s->cosine && s->demand && s->best && s->score && s->capable && s->exact;
 }
 
 /* One hint's part in demand and capabilities. */
@@ -129,12 +136,15 @@ static bool score_all(struct decider *d)
     return true;
 }
 
-static struct score_parts exact_parts(const struct decider *d, uint32_t slot,
-                                      const struct agent *from)
+static struct score_parts exact_parts(struct decider *d, uint32_t slot, const struct agent *from)
 {
-    return route_score(flat_exact(&d->t->profiles, slot, d->in->unit),
-                       edge_weight_now(from, slot, d->in->now_ms), d->s.demand[slot],
-                       d->s.capable[slot]);
+    struct scratch *s = &d->s;
+    if (!s->exact[slot]) {
+        s->cosine[slot] = d->t->profiles.dim ? flat_exact(&d->t->profiles, slot, d->in->unit) : 0;
+        s->exact[slot] = true;
+    }
+    return route_score(s->cosine[slot], edge_weight_now(from, slot, d->in->now_ms), s->demand[slot],
+                       s->capable[slot]);
 }
 
 /* Fills the pool from an exact second look at the roughly best; returns how many agents are
@@ -151,8 +161,7 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
     topk_init(&rough, rough_items, keep);
     route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
     for (uint32_t i = 0; i < d->s.n; i++) {
-        if ((d->s.cosine[i] <= 0 && !d->s.capable[i]) || d->s.score[i] < d->min_score ||
-            !may_receive(d, d->t->agents[i]))
+        if (!roughly_eligible(d, i))
             continue;
         eligible++;
         topk_offer(&rough, d->s.score[i], i);
@@ -170,8 +179,7 @@ static uint32_t outsider(const struct decider *d, const struct topk_item *pool, 
                          uint32_t rank)
 {
     for (uint32_t i = 0; i < d->s.n; i++) {
-        if ((d->s.cosine[i] <= 0 && !d->s.capable[i]) || d->s.score[i] < d->min_score ||
-            !may_receive(d, d->t->agents[i]))
+        if (!roughly_eligible(d, i))
             continue;
         bool inside = false;
         for (uint32_t k = 0; k < pool_len && !inside; k++)
@@ -194,7 +202,7 @@ static uint32_t neighbours(void *ctx, uint32_t forwarder, const struct route_nei
     for (uint32_t i = 0; out && i < f->edge_count; i++) {
         uint32_t slot = f->edges[i].dst;
         /* the int8 score rules most of them out before the exact one is computed */
-        if (d->s.cosine[slot] <= 0 || !may_receive(d, d->t->agents[slot]))
+        if (d->s.cosine[slot] <= 0 || !may_receive(d, slot))
             continue;
         out[n++] = (struct route_neighbour){.agent = slot, .parts = exact_parts(d, slot, f)};
     }
@@ -316,6 +324,10 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
     if (!sel || !scratch_init(&d) || !score_all(&d) || !fill_pool(&d, &pool))
         return err_nomem(err);
     uint32_t n = route_pool_finish(&pool);
+    /* a pool that is not full has everybody: whom the int8 pass still counts, the exact look would
+     * refuse */
+    if (n < route_pool_size(in->top_k))
+        pool.eligible_total = n;
     ret->head.eligible_total = pool.eligible_total;
     if (!n)
         return QMN_OK;

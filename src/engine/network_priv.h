@@ -148,6 +148,9 @@ struct tenant {
     struct agent *
         *agents; /* by slot; never NULL below agent_count, never freed before the tenant */
     uint32_t agent_count, agent_cap;
+    uint8_t *reach; /* by slot: highest label the agent may be sent, 0: none now; beside the agents
+                     * because a decision asks it of each of them */
+    uint32_t reach_cap;
     uint32_t active_agents; /* what the quota counts: not suspended, not the default agent */
     struct agent *default_agent;
     struct flat profiles; /* slots are agent slots */
@@ -242,6 +245,8 @@ void tenant_replace(struct tenant *t, struct record_tenant *record);
 void key_replace(struct key *k, struct record_key *record);
 void agent_replace(struct agent *a, struct record_agent *record, uint32_t *capability_tags,
                    uint32_t capability_count, const float *profile);
+/* Recomputes what may be sent to the agent, after its record changed. */
+void agent_reach(struct agent *a);
 struct edge *agent_put_edge(struct agent *a, uint32_t dst);
 void agent_remove_edge(struct agent *a, uint32_t dst);
 

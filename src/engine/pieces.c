@@ -40,6 +40,7 @@ void tenant_free(struct tenant *t)
     for (uint32_t i = 0; i < t->agent_count; i++)
         agent_free(t->agents[i]);
     mem_free(t->agents);
+    mem_free(t->reach);
     textmap_release(&t->agents_by_id);
     flat_release(&t->profiles);
     flat_release(&t->response_index);
@@ -161,6 +162,12 @@ void agent_free(struct agent *a)
     mem_free(a);
 }
 
+void agent_reach(struct agent *a)
+{
+    bool open = a->record->status == AGENT_ACTIVE && a != a->tenant->default_agent;
+    a->tenant->reach[a->slot] = open ? (uint8_t)a->record->clearance : 0;
+}
+
 static bool counts_as_active(const struct agent *a)
 {
     return a->record->status != AGENT_SUSPENDED && !bytes_is(a->record->id, DEFAULT_AGENT_ID);
@@ -178,6 +185,7 @@ void network_add_agent(struct network *n, struct agent *a, const float *profile)
     if (bytes_is(a->record->id, DEFAULT_AGENT_ID))
         t->default_agent = a;
     t->active_agents += counts_as_active(a);
+    agent_reach(a);
     tags_add_capable(&t->tags, a->capability_tags, a->capability_count, a->slot);
 }
 
@@ -199,6 +207,7 @@ void agent_replace(struct agent *a, struct record_agent *record, uint32_t *capab
     if (t->profiles.dim)
         flat_set(&t->profiles, a->slot, profile);
     t->active_agents += counts_as_active(a);
+    agent_reach(a);
 }
 
 /* ---- edges ---- */

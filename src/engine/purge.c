@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Purging a deleted tenant: its keys, policies and tasks leave the memory at once, its rows leave
- * the store in small batches that share groups with everybody else's commands.
+ * Purging a deleted tenant: what it holds leaves the memory at once, its rows leave the store in
+ * small batches that share groups with everybody else's commands.
  *
  * The store finds rows by key only, so a thread of its own reads each table from end to end and
  * hands the keys of what must go to the writer, one batch at a time.  A request that was under way
@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/live_priv.h"
 #include "store/layout.h"
 
 enum {
@@ -95,50 +96,26 @@ static enum qmn_code run(struct purge *p, const struct command_ops *ops)
     return code;
 }
 
-/* Keys that a revocation of this group is about to replace are left to the next group. */
-static enum qmn_code forget_check(struct engine *e, struct command *c, struct err *err)
+/* Removing moves other slots about, into the place at hand too; and near the end a slot can wrap
+ * around to the front, behind the walk, so one walk may leave keys behind. */
+static bool forget_keys(struct network *n, const struct tenant *t)
 {
-    (void)err;
-    const struct textmap *all = &e->net.keys_by_id;
-    for (size_t i = 0; i < all->cap; i++) {
-        const struct key *k = all->slots[i].value;
-        if (k && k->tenant == c->tenant &&
-            !writer_claim(e, c, RECORD_KEY, bytes_hash(k->record->id, 0)))
-            return QMN_OK;
-    }
-    return QMN_OK;
-}
-
-/* Removing moves other slots about, into the place at hand too. */
-static void forget_keys(struct network *n, const struct tenant *t)
-{
+    bool any = false;
     for (size_t i = 0; i < n->keys_by_id.cap;) {
         struct key *k = n->keys_by_id.slots[i].value;
         if (k && k->tenant == t) {
             textmap_remove(&n->keys_by_id, k->record->id);
             key_free(k);
+            any = true;
         } else {
             i++;
         }
     }
+    return any;
 }
 
-/* A removal near the end can wrap a slot around to the front, behind the walk. */
-static bool has_keys(const struct network *n, const struct tenant *t)
+static void forget_records(struct tenant *t)
 {
-    for (size_t i = 0; i < n->keys_by_id.cap; i++) {
-        const struct key *k = n->keys_by_id.slots[i].value;
-        if (k && k->tenant == t)
-            return true;
-    }
-    return false;
-}
-
-static void forget_publish(struct engine *e, struct command *c)
-{
-    struct tenant *t = c->tenant;
-    while (has_keys(&e->net, t))
-        forget_keys(&e->net, t);
     for (uint32_t i = 0; i < t->policy_count; i++)
         mem_free(t->policies[i]);
     t->policy_count = 0;
@@ -147,10 +124,70 @@ static void forget_publish(struct engine *e, struct command *c)
     textmap_release(&t->tasks_by_id);
 }
 
-static const struct command_ops forget_ops = {.name = "purge.forget",
-                                              .check = forget_check,
-                                              .publish = forget_publish,
-                                              .finish = command_finish};
+/* Nutrients, responses and memories with their vectors: what takes the room. */
+static void forget_content(struct engine *e, struct tenant *t)
+{
+    uint32_t dim = (uint32_t)t->record->dim;
+    while (t->newest)
+        live_remove(e, t->newest);
+    for (uint32_t i = 0; i < t->response_index.slots; i++)
+        if (t->responses[i].used)
+            response_remove(t, i);
+    for (uint32_t i = 0; i < t->memory_index.slots; i++)
+        if (t->memories[i].used)
+            memory_remove(t, i);
+    flat_release(&t->response_index);
+    flat_init(&t->response_index, dim);
+    mem_free(TAKE(t->responses));
+    flat_release(&t->memory_index);
+    flat_init(&t->memory_index, dim);
+    mem_free(TAKE(t->memories));
+    t->response_cap = t->memory_cap = 0;
+}
+
+/* The agents stay as stubs, since much points to them; their profiles and edges go. */
+static void forget_agents(struct tenant *t)
+{
+    flat_release(&t->profiles);
+    flat_init(&t->profiles, 0);
+    for (uint32_t i = 0; i < t->agent_count; i++) {
+        struct agent *a = t->agents[i];
+        u64map_release(&a->edge_by_dst);
+        mem_free(TAKE(a->edges));
+        a->edge_count = a->edge_cap = 0;
+    }
+    t->edge_count = 0;
+}
+
+static enum qmn_code forget_check(struct engine *e, struct command *c, struct err *err)
+{
+    (void)e;
+    (void)c;
+    (void)err;
+    return QMN_OK;
+}
+
+/* On the writer, behind a group: no command stands between its check and its publish, so none holds
+ * on to what goes. */
+static enum qmn_code forget_finish(struct engine *e, struct command *c, struct err *err)
+{
+    struct tenant *t = c->tenant;
+    if (c->code == QMN_OK) {
+        pthread_rwlock_wrlock(&e->net.lock);
+        pthread_mutex_lock(&e->net.inbox_lock);
+        while (forget_keys(&e->net, t)) {
+        }
+        forget_records(t);
+        forget_content(e, t);
+        forget_agents(t);
+        pthread_mutex_unlock(&e->net.inbox_lock);
+        pthread_rwlock_unlock(&e->net.lock);
+    }
+    return command_finish(e, c, err);
+}
+
+static const struct command_ops forget_ops = {
+    .name = "purge.forget", .check = forget_check, .finish = forget_finish};
 
 static enum qmn_code delete_check(struct engine *e, struct command *c, struct err *err)
 {

@@ -199,7 +199,13 @@ struct handoff {
 static void handoff_run(struct task *t)
 {
     struct handoff *h = CONTAINER_OF(t, struct handoff, task);
-    (void)conn_new(h->lane->server, &h->lane->loop, h->fd, h->listener, h->peer);
+    struct server *s = h->lane->server;
+    if (s->freeing) {
+        close(h->fd);
+        server_conn_ended(s);
+    } else {
+        (void)conn_new(s, &h->lane->loop, h->fd, h->listener, h->peer);
+    }
     mem_free(h);
 }
 

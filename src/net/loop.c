@@ -298,13 +298,18 @@ void loop_enter(struct loop *l)
     current = l;
 }
 
-void loop_release(struct loop *l)
+void loop_flush(struct loop *l)
 {
     while (atomic_load(&l->mail) || l->deferred || l->dead) {
         run_mail(l);
         run_deferred(l);
         run_dead(l);
     }
+}
+
+void loop_release(struct loop *l)
+{
+    loop_flush(l);
     loop_free_exchanges(l);
     current = NULL;
     for (struct block *b = l->free_blocks; b;) {

@@ -96,7 +96,9 @@ QMN_NODISCARD enum qmn_code loop_init(struct loop *l, uint32_t index, struct met
                                       struct err *err);
 /* From now on the caller's thread is the loop's; the real one must have been joined. */
 void loop_enter(struct loop *l);
-/* After loop_enter: runs what was posted too late, then frees all, unanswered requests too. */
+/* After loop_enter: runs what was posted too late. */
+void loop_flush(struct loop *l);
+/* After loop_enter: flushes, then frees all, unanswered requests too. */
 void loop_release(struct loop *l);
 QMN_NODISCARD enum qmn_code loop_start(struct loop *l, struct err *err);
 /* Any thread but the loop's own: asks it to stop after this round and joins it. */

@@ -281,9 +281,11 @@ void server_free(struct server *s)
         return;
     for (uint32_t i = 0; i < s->lane_count; i++)
         loop_stop(&s->lanes[i].loop);
+    s->freeing = true;
     for (uint32_t i = 0; i < s->lane_count; i++) {
         struct lane *lane = &s->lanes[i];
         loop_enter(&lane->loop);
+        loop_flush(&lane->loop);
         while (lane->loop.conns)
             conn_close(lane->loop.conns);
         loop_release(&lane->loop);

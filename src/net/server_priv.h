@@ -50,6 +50,7 @@ struct server {
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
     struct net_metrics metrics;
     bool started;
+    bool freeing; /* set when no loop runs any more */
 
     /* any thread */
     _Atomic uint32_t connections;

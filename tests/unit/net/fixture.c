@@ -238,17 +238,23 @@ void fixture_stream_end(struct fixture *f)
 
 static void hold_run(struct task *t)
 {
-    CONTAINER_OF(t, struct fixture, hold)->holding = 1;
-    sleep_ms(100);
+    struct fixture *f = CONTAINER_OF(t, struct fixture, hold);
+    for (f->holding = 1; f->holding;)
+        sleep_ms(1);
 }
 
-void fixture_hold_loop(struct fixture *f)
+void fixture_hold_loop(struct fixture *f, uint32_t loop)
 {
-    struct executor *loop = server_loop(f->server, 0);
+    struct executor *x = server_loop(f->server, loop);
     f->holding = 0;
     f->hold.run = hold_run;
-    loop->post(loop, &f->hold);
+    x->post(x, &f->hold);
     assert_true(wait_for(&f->holding, 1));
+}
+
+void fixture_let_go(struct fixture *f)
+{
+    f->holding = 0;
 }
 
 /* ---- life ---- */

@@ -46,9 +46,10 @@ void fixture_release(struct fixture *f);
 void fixture_stream_send(struct fixture *f, const char *text);
 void fixture_stream_end(struct fixture *f);
 
-/* Holds the first loop for 100 ms; returns when that has begun.  What clients do meanwhile, it
- * finds all at once. */
-void fixture_hold_loop(struct fixture *f);
+/* Keeps a loop from doing anything until let go; returns when that has begun.  What clients do
+ * meanwhile, it finds all at once. */
+void fixture_hold_loop(struct fixture *f, uint32_t loop);
+void fixture_let_go(struct fixture *f);
 
 /* Waits up to ten seconds for *value to reach `at_least`. */
 bool wait_for(_Atomic int *value, int at_least);

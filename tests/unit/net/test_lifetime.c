@@ -107,9 +107,10 @@ static void a_request_and_its_end_may_come_together(void **state)
     struct http_client c;
     http_connect(&c, f->port);
     assert_true(wait_scraped(f, "qmn_net_connections", 1));
-    fixture_hold_loop(f); /* so that one event tells of both */
+    fixture_hold_loop(f, 0); /* so that one event tells of both */
     assert_true(http_sends(&c, GET("/peer")));
     http_shut(&c);
+    fixture_let_go(f);
     check_reply(&c, 200, "127.0.0.1");
     assert_true(http_closed_within(&c, 3000));
     http_close(&c);
@@ -349,6 +350,42 @@ static void a_server_may_be_freed_with_requests_unanswered(void **state)
     pthread_mutex_destroy(&f.lock);
 }
 
+static void *free_run(void *arg)
+{
+    struct fixture *f = arg;
+    server_free(f->server);
+    return NULL;
+}
+
+static void a_connection_on_its_way_between_loops_is_closed_by_free(void **state)
+{
+    struct fixture f;
+    struct http_client c[2], late;
+    pthread_t thread;
+    (void)state;
+    fixture_start(&f, two_loops);
+    for (int i = 0; i < 2; i++) {
+        http_connect(&c[i], f.port);
+        assert_true(http_sends(&c[i], GET("/park")));
+        assert_true(wait_for(&f.parked, i + 1));
+    }
+    /* One on each loop; the first loop loses its own, so that the second gives it the next. */
+    int first = f.kept[0]->exec == server_loop(f.server, 0) ? 0 : 1;
+    http_reset(&c[first]);
+    assert_true(wait_for(&f.gone, 1));
+    fixture_hold_loop(&f, 1);
+    pthread_create(&thread, NULL, free_run, &f);
+    sleep_ms(50); /* the first loop has ended, the second is waited for */
+    http_connect(&late, f.port);
+    fixture_let_go(&f);
+    pthread_join(thread, NULL);
+    assert_true(http_closed_within(&late, 3000));
+    http_close(&late);
+    http_close(&c[!first]);
+    metrics_free(f.metrics);
+    pthread_mutex_destroy(&f.lock);
+}
+
 /* ---- memory runs out ---- */
 
 static _Atomic unsigned allocations, fail_at, failures;
@@ -414,6 +451,7 @@ int main(void)
         T(a_drain_ends_streams_at_once_and_properly),
         cmocka_unit_test(requests_already_sent_are_served_by_a_draining_server),
         cmocka_unit_test(a_server_may_be_freed_with_requests_unanswered),
+        cmocka_unit_test(a_connection_on_its_way_between_loops_is_closed_by_free),
         T(each_failed_allocation_costs_one_request_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

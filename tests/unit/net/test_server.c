@@ -480,9 +480,10 @@ static void requests_of_one_round_are_gathered(void **state)
     for (int i = 0; i < N; i++)
         http_connect(&c[i], f->port);
     assert_true(wait_scraped(f, "qmn_net_connections", N));
-    fixture_hold_loop(f);
+    fixture_hold_loop(f, 0);
     for (int i = 0; i < N; i++)
         assert_true(http_sends(&c[i], GET("/round")));
+    fixture_let_go(f);
     for (int i = 0; i < N; i++) {
         check_reply(&c[i], 200, "round");
         http_close(&c[i]);

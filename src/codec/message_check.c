@@ -13,6 +13,8 @@
 
 enum { SHOWN_CHARS = 40, LIST_CHARS = 160 };
 
+static const double TIME_MAX = 253402300799999; /* 9999-12-31T23:59:59.999Z */
+
 struct frame {
     const struct plan *plan;
     const ProtobufCMessage *msg;
@@ -134,6 +136,8 @@ static enum qmn_code check_value(const struct checker *c, const struct plan_fiel
         double v = number_value(f->fd->type, value);
         if (!isfinite(v))
             return err_set(err, QMN_E_INVALID, "expected a finite number");
+        if ((rule->flags & CON_TIME) && !(v >= 0 && v <= TIME_MAX))
+            return err_set(err, QMN_E_INVALID, "expected a time in the years 1970 to 9999");
         return check_bounds(bounds, v, "", err);
     }
     }

@@ -145,6 +145,17 @@ static void nan_off_the_wire_is_refused(void **state)
     assert_wire(&m.base, "vector[1]", "finite");
 }
 
+static void a_time_that_cannot_be_written_is_refused(void **state)
+{
+    (void)state;
+    Test__V1__All m = TEST__V1__ALL__INIT;
+    m.has_at = 1;
+    m.at = -1;
+    assert_wire(&m.base, "at", "1970 to 9999");
+    m.at = INT64_C(253402300800000);
+    assert_wire(&m.base, "at", "1970 to 9999");
+}
+
 static void raw_json_off_the_wire_is_validated(void **state)
 {
     (void)state;
@@ -197,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_vector_of_zeros_is_no_vector),
         cmocka_unit_test(bad_utf8_off_the_wire_is_refused),
         cmocka_unit_test(nan_off_the_wire_is_refused),
+        cmocka_unit_test(a_time_that_cannot_be_written_is_refused),
         cmocka_unit_test(raw_json_off_the_wire_is_validated),
         cmocka_unit_test(unpacking_into_an_arena_needs_no_free),
     };

@@ -111,7 +111,7 @@ static enum qmn_code identify(struct attempt *t, struct arena *arena, struct err
 {
     struct caller *c = &t->caller;
     struct key *k;
-    struct tenant *acting;
+    struct tenant *acting = NULL;
     TRY(check_key(t, &k, err));
     atomic_store_explicit(&k->last_used_ms, t->now_ms, memory_order_relaxed);
     const struct record_key *row = k->record;

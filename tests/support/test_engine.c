@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The test's executor is a queue behind a mutex: the writer posts, the test's thread runs. */
+#include "support/test.h"
+
+#include "support/test_engine.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+enum { PATIENCE_S = 5, TIMERS_MAX = 64, ARENA_MAX = 64 << 20 };
+
+struct test_executor {
+    struct executor exec; /* first */
+    pthread_mutex_t lock;
+    pthread_cond_t posted;
+    struct task *head, **tail; /* guarded by lock */
+    /* the test's thread */
+    struct timer *timers[TIMERS_MAX];
+    uint32_t timer_count;
+    int64_t mono_ms; /* virtual */
+};
+
+struct test_call {
+    struct call call; /* first */
+    struct arena arena;
+    struct caller caller;
+    struct test_call *next;
+    bool done;
+};
+
+/* ---- executor ---- */
+
+static void executor_post(struct executor *exec, struct task *t)
+{
+    struct test_executor *x = (struct test_executor *)(void *)exec;
+    pthread_mutex_lock(&x->lock);
+    t->next = NULL;
+    *x->tail = t;
+    x->tail = &t->next;
+    pthread_cond_signal(&x->posted);
+    pthread_mutex_unlock(&x->lock);
+}
+
+static void executor_timer_cancel(struct executor *exec, struct timer *t)
+{
+    struct test_executor *x = (struct test_executor *)(void *)exec;
+    for (uint32_t i = 0; i < x->timer_count; i++)
+        if (x->timers[i] == t) {
+            x->timers[i] = x->timers[--x->timer_count];
+            break;
+        }
+    t->heap_index = 0;
+}
+
+static bool executor_timer_set(struct executor *exec, struct timer *t, uint32_t delay_ms)
+{
+    struct test_executor *x = (struct test_executor *)(void *)exec;
+    executor_timer_cancel(exec, t);
+    if (x->timer_count == TIMERS_MAX)
+        return false;
+    t->due_ms = x->mono_ms + delay_ms;
+    t->heap_index = 1;
+    x->timers[x->timer_count++] = t;
+    return true;
+}
+
+static struct task *take_task(struct test_executor *x, bool wait)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    pthread_mutex_lock(&x->lock);
+    while (!x->head && wait)
+        if (pthread_cond_timedwait(&x->posted, &x->lock, &until) == ETIMEDOUT)
+            break;
+    struct task *t = x->head;
+    if (t) {
+        x->head = t->next;
+        if (!x->head)
+            x->tail = &x->head;
+    }
+    pthread_mutex_unlock(&x->lock);
+    return t;
+}
+
+static void run_posted(struct test_executor *x)
+{
+    struct task *t;
+    while ((t = take_task(x, false)))
+        t->run(t);
+}
+
+static struct timer *next_due(struct test_executor *x, int64_t until_ms)
+{
+    struct timer *first = NULL;
+    for (uint32_t i = 0; i < x->timer_count; i++)
+        if (x->timers[i]->due_ms <= until_ms && (!first || x->timers[i]->due_ms < first->due_ms))
+            first = x->timers[i];
+    return first;
+}
+
+void test_engine_advance(struct test_engine *te, int64_t ms)
+{
+    struct test_executor *x = te->executor;
+    int64_t until = x->mono_ms + ms;
+    struct timer *t;
+    while ((t = next_due(x, until))) {
+        te->now_ms += t->due_ms - x->mono_ms;
+        x->mono_ms = t->due_ms;
+        executor_timer_cancel(&x->exec, t);
+        t->fire(t);
+        run_posted(x);
+    }
+    te->now_ms += until - x->mono_ms;
+    x->mono_ms = until;
+    run_posted(x);
+}
+
+/* ---- calls ---- */
+
+static void call_done(struct call *c)
+{
+    ((struct test_call *)(void *)c)->done = true;
+}
+
+struct call *test_call_new(struct test_engine *te, const struct caller *caller)
+{
+    struct test_call *t = mem_calloc(1, sizeof *t);
+    assert_non_null(t);
+    arena_init(&t->arena, ARENA_MAX);
+    t->caller = *caller;
+    t->call.exec = &te->executor->exec;
+    t->call.arena = &t->arena;
+    t->call.caller = &t->caller;
+    t->call.done = call_done;
+    t->next = te->calls;
+    te->calls = t;
+    te->last = &t->call;
+    return &t->call;
+}
+
+bool test_call_done(struct test_engine *te, struct call *c)
+{
+    run_posted(te->executor);
+    return ((struct test_call *)(void *)c)->done;
+}
+
+enum qmn_code test_call_wait(struct test_engine *te, struct call *c)
+{
+    while (!test_call_done(te, c)) {
+        struct task *t = take_task(te->executor, true);
+        if (!t)
+            fail_msg("the call did not end within %d seconds", PATIENCE_S);
+        t->run(t);
+    }
+    return c->code;
+}
+
+static void free_calls(struct test_engine *te)
+{
+    while (te->calls) {
+        struct test_call *t = te->calls;
+        te->calls = t->next;
+        assert_true(t->done); /* a call that never ended would use freed memory */
+        arena_release(&t->arena);
+        mem_free(t);
+    }
+}
+
+/* ---- life ---- */
+
+static int64_t test_now(void *ctx)
+{
+    struct test_engine *te = ctx;
+    return te->now_ms;
+}
+
+static void start(struct test_engine *te)
+{
+    char pepper[96], file[96];
+    struct err err = {0};
+    snprintf(pepper, sizeof pepper, "%s/pepper", te->dir);
+    snprintf(file, sizeof file, "%s/qmn.db", te->dir);
+    struct store_config store_config = {
+        .path = te->sqlite ? file : NULL, .sealer = sealer_identity, .sync = STORE_SYNC_NORMAL};
+    struct engine_config config = {.metrics = te->metrics,
+                                   .clock = &te->clock,
+                                   .seed = 1,
+                                   .pepper_path = pepper,
+                                   .backup_dir = te->dir,
+                                   .key_env = "test",
+                                   .epsilon = 0};
+    enum qmn_code code = te->sqlite ? store_sqlite_open(&store_config, &config.store, &err)
+                                    : store_mem_open(&store_config, &config.store, &err);
+    if (code == QMN_OK)
+        code = engine_new(&config, &te->engine, &err);
+    if (code != QMN_OK)
+        fail_msg("the engine did not start: %s", err.text);
+}
+
+static struct test_executor *executor_new(void)
+{
+    struct test_executor *x = mem_calloc(1, sizeof *x);
+    assert_non_null(x);
+    x->exec = (struct executor){executor_post, executor_timer_set, executor_timer_cancel};
+    x->tail = &x->head;
+    pthread_mutex_init(&x->lock, NULL);
+    pthread_cond_init(&x->posted, NULL);
+    return x;
+}
+
+static struct test_engine *make(bool sqlite)
+{
+    struct test_engine *te = mem_calloc(1, sizeof *te);
+    struct err err = {0};
+    assert_non_null(te);
+    te->sqlite = sqlite;
+    te->now_ms = TEST_ENGINE_START_MS;
+    te->clock = (struct clock){test_now, te};
+    te->metrics = metrics_new();
+    te->executor = executor_new();
+    arena_init(&te->arena, ARENA_MAX);
+    snprintf(te->dir, sizeof te->dir, "/tmp/qmn-test-XXXXXX");
+    assert_non_null(mkdtemp(te->dir));
+    start(te);
+    assert_int_equal(engine_bootstrap(te->engine, te->admin_key, &err), QMN_OK);
+    assert_int_equal(test_authenticate(te, bytes_cstr(te->admin_key), "", &te->admin, &err),
+                     QMN_OK);
+    return te;
+}
+
+struct test_engine *test_engine_new(void)
+{
+    return make(false);
+}
+
+struct test_engine *test_engine_new_sqlite(void)
+{
+    return make(true);
+}
+
+void test_engine_restart(struct test_engine *te)
+{
+    assert_true(te->sqlite);
+    engine_drain(te->engine);
+    run_posted(te->executor);
+    engine_free(te->engine);
+    metrics_free(te->metrics);
+    te->metrics = metrics_new();
+    start(te);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void test_engine_free(struct test_engine *te)
+{
+    if (!te)
+        return;
+    engine_drain(te->engine);
+    run_posted(te->executor);
+    engine_free(te->engine);
+    free_calls(te);
+    metrics_free(te->metrics);
+    arena_release(&te->arena);
+    pthread_mutex_destroy(&te->executor->lock);
+    pthread_cond_destroy(&te->executor->posted);
+    mem_free(te->executor);
+    nftw(te->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    mem_free(te);
+}
+
+/* ---- callers ---- */
+
+enum qmn_code test_authenticate(struct test_engine *te, struct bytes key, const char *tenant,
+                                struct caller *ret, struct err *err)
+{
+    return engine_authenticate(te->engine, key, bytes_cstr(tenant), &te->arena, ret, err);
+}
+
+struct bytes test_list(struct test_engine *te, const char *words)
+{
+    char *list = arena_cstr(&te->arena, bytes_cstr(words));
+    assert_non_null(list);
+    size_t len = strlen(list);
+    for (size_t i = 0; i < len; i++)
+        if (list[i] == ' ')
+            list[i] = 0;
+    return len ? bytes_of(list, len + 1) : bytes_of("", 0);
+}
+
+void test_tenant(struct test_engine *te, const char *id)
+{
+    struct tenant_in in = {.id = bytes_cstr(id), .plan = PLAN_ENTERPRISE};
+    struct tenant_out out;
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_create_tenant, &in, &out), QMN_OK);
+}
+
+struct caller test_member(struct test_engine *te, const char *tenant, const char *scopes)
+{
+    struct key_in in = {.tenant_id = bytes_cstr(tenant),
+                        .scopes = test_list(te, scopes ? scopes : "tenant:admin"),
+                        .clearance = LABEL_INTERNAL,
+                        .rate_per_minute = 60000};
+    struct key_out out;
+    struct caller member = {0};
+    struct err err = {0};
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_create_key, &in, &out), QMN_OK);
+    assert_int_equal(test_authenticate(te, out.secret, "", &member, &err), QMN_OK);
+    return member;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An engine for tests: a store of its own, a clock that moves only when told, and an executor that
+ * runs posted tasks on the test's thread while it waits for a call.
+ *
+ *     struct test_engine *te = test_engine_new();
+ *     struct key_out out;
+ *     assert_int_equal(TEST_CALL(te, &te->admin, engine_create_key, &in, &out), QMN_OK);
+ *     ... out lives until test_engine_free; te->last is the call, with its err ...
+ *
+ * Failures of the machinery itself end the test at once.  One thread. */
+#ifndef QMN_TESTS_SUPPORT_TEST_ENGINE_H
+#define QMN_TESTS_SUPPORT_TEST_ENGINE_H
+
+#include "engine/engine.h"
+#include "engine/tenancy.h"
+
+struct test_executor; /* private */
+
+struct test_engine {
+    struct engine *engine;
+    struct metrics *metrics;
+    struct test_executor *executor;
+    struct clock clock;
+    _Atomic int64_t now_ms;
+    char dir[64]; /* removed at the end */
+    bool sqlite;
+    struct arena arena; /* of callers */
+    struct test_call *calls;
+    struct call *last;
+    /* set by test_engine_new */
+    char admin_key[ENGINE_KEY_TEXT_MAX];
+    struct caller admin; /* of tenant `system` */
+};
+
+#define TEST_ENGINE_START_MS INT64_C(1700000000000)
+
+/* Over the in-memory store, bootstrapped. */
+struct test_engine *test_engine_new(void);
+/* Over SQLite in a folder of its own: can be restarted. */
+struct test_engine *test_engine_new_sqlite(void);
+void test_engine_free(struct test_engine *te);
+/* Stops the engine and starts another one on the same file.  SQLite only. */
+void test_engine_restart(struct test_engine *te);
+/* Moves the clock; fires the timers that come due, in order. */
+void test_engine_advance(struct test_engine *te, int64_t ms);
+
+/* A call of `caller` that nobody has started.  Freed with the engine. */
+struct call *test_call_new(struct test_engine *te, const struct caller *caller);
+/* Runs posted tasks until the call is done.  Five seconds without its end fail the test. */
+enum qmn_code test_call_wait(struct test_engine *te, struct call *c);
+/* Runs what is posted now; whether the call is done. */
+bool test_call_done(struct test_engine *te, struct call *c);
+
+#define TEST_CALL(te, who, function, ...)                                                          \
+    __extension__({                                                                                \
+        struct call *test_call_ = test_call_new((te), (who));                                      \
+        (function)((te)->engine, test_call_, __VA_ARGS__);                                         \
+        test_call_wait((te), test_call_);                                                          \
+    })
+
+/* engine_authenticate with results that live as long as `te`. */
+enum qmn_code test_authenticate(struct test_engine *te, struct bytes key, const char *tenant,
+                                struct caller *ret, struct err *err);
+/* A new tenant, and a caller with a key of it; scopes NULL: tenant:admin; else names set apart by
+ * blanks. */
+void test_tenant(struct test_engine *te, const char *id);
+struct caller test_member(struct test_engine *te, const char *tenant, const char *scopes);
+/* A text list of the words of `words`, in te's memory. */
+struct bytes test_list(struct test_engine *te, const char *words);
+
+#endif

@@ -46,11 +46,19 @@ void api_free(struct api *a)
     mem_free(a);
 }
 
+/* Broadcasts that came in one wake-up are scored together. */
+static void api_on_round(void *ctx, struct executor *loop)
+{
+    struct api *a = ctx;
+    engine_round(a->engine, loop);
+}
+
 struct handler api_handler(struct api *a)
 {
     return (struct handler){.ctx = a,
                             .on_head = api_on_head,
                             .on_request = api_on_request,
+                            .on_round = api_on_round,
                             .on_refused = api_on_refused};
 }
 

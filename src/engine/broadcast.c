@@ -8,9 +8,11 @@
 
 struct broadcast_op {
     struct command cmd;
+    struct broadcast_op *next; /* gathered */
     const struct broadcast_in *in;
     struct broadcast_out *out;
     struct agent *source;
+    const float *unit;
     struct bytes space, embedding; /* float16 */
     uint32_t dim;
     struct decision decision;
@@ -209,13 +211,14 @@ static const struct command_ops broadcast_ops = {
     .discard = broadcast_discard,
 };
 
-/* Read lock held. */
-static enum qmn_code broadcast_decide(struct engine *e, struct call *c, struct broadcast_op *op,
-                                      struct err *err)
+/* Read lock held: everything that can be refused before the decision. */
+static enum qmn_code broadcast_prepare(struct engine *e, struct call *c, struct broadcast_op *op,
+                                       struct err *err)
 {
     const struct broadcast_in *in = op->in;
-    struct tenant *t = op->cmd.tenant;
-    const float *unit;
+    struct tenant *t;
+    TRY(engine_tenant(e, c->caller, &t, err));
+    op->cmd.tenant = t;
     TRY(network_acting_agent(t, c->caller, in->source_agent_id, "source_agent_id", &op->source,
                              err));
     if (in->sensitivity > c->caller->clearance ||
@@ -223,12 +226,20 @@ static enum qmn_code broadcast_decide(struct engine *e, struct call *c, struct b
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
                          "\"%s\" is above the clearance of this key or agent",
                          label_name(sensitivity_names, in->sensitivity));
-    TRY(engine_vector(t, &in->embedding, "embedding", c->arena, &unit, &op->dim, &op->space, err));
-    op->embedding = engine_pack_f16(unit, op->dim, c->arena);
-    if (!op->embedding.ptr)
-        return err_nomem(err);
+    TRY(engine_vector(t, &in->embedding, "embedding", c->arena, &op->unit, &op->dim, &op->space,
+                      err));
+    op->embedding = engine_pack_f16(op->unit, op->dim, c->arena);
+    return op->embedding.ptr ? QMN_OK : err_nomem(err);
+}
+
+/* Read lock held. */
+static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op, float *cosine,
+                                      struct err *err)
+{
+    const struct broadcast_in *in = op->in;
     struct decide_in decide = {.source = op->source,
-                               .unit = unit,
+                               .unit = op->unit,
+                               .cosine = cosine,
                                .hints = in->hints,
                                .sensitivity = in->sensitivity,
                                .top_k = in->top_k,
@@ -236,7 +247,7 @@ static enum qmn_code broadcast_decide(struct engine *e, struct call *c, struct b
                                .diversify = in->diversify,
                                .min_score = in->min_score,
                                .now_ms = engine_now(e)};
-    return engine_decide(e, t, &decide, c->arena, &op->decision, err);
+    return engine_decide(e, op->cmd.tenant, &decide, op->cmd.call->arena, &op->decision, err);
 }
 
 /* 128 bits over all that the client said of the nutrient. */
@@ -285,25 +296,9 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
         .decision = decision};
 }
 
-void engine_broadcast(struct engine *e, struct call *c, const struct broadcast_in *in,
-                      struct broadcast_out *out)
+static void broadcast_submit(struct engine *e, struct broadcast_op *op, enum qmn_code code)
 {
-    struct broadcast_op *op = arena_new(c->arena, struct broadcast_op);
-    struct tenant *t = NULL;
-    if (!op) {
-        call_finish(c, err_nomem(&c->err));
-        return;
-    }
-    op->cmd.ops = &broadcast_ops;
-    op->in = in;
-    op->out = out;
-    op->id = id_make(engine_now(e));
-    pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
-    op->cmd.tenant = t;
-    if (code == QMN_OK)
-        code = broadcast_decide(e, c, op, &c->err);
-    pthread_rwlock_unlock(&e->net.lock);
+    struct call *c = op->cmd.call;
     struct bytes decision =
         code == QMN_OK ? decision_pack(&op->decision, c->arena) : bytes_of(NULL, 0);
     if (code == QMN_OK && !decision.ptr)
@@ -314,4 +309,100 @@ void engine_broadcast(struct engine *e, struct call *c, const struct broadcast_i
     }
     fill_records(op, decision);
     writer_submit(e, c, &op->cmd);
+}
+
+/* Decides up to FLAT_TILE broadcasts of one tenant in one pass over its agents. */
+static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, uint32_t count)
+{
+    const struct tenant *t = ops[0]->cmd.tenant;
+    const float *units[FLAT_TILE];
+    struct arena *arenas[FLAT_TILE];
+    float *cosines[FLAT_TILE];
+    enum qmn_code codes[FLAT_TILE];
+    for (uint32_t i = 0; i < count; i++) {
+        units[i] = ops[i]->unit;
+        arenas[i] = ops[i]->cmd.call->arena;
+    }
+    pthread_rwlock_rdlock(&e->net.lock);
+    bool ok = engine_cosines(t, units, arenas, count, cosines);
+    for (uint32_t i = 0; i < count; i++) {
+        struct err *err = &ops[i]->cmd.call->err;
+        codes[i] = ok ? broadcast_decide(e, ops[i], cosines[i], err) : err_nomem(err);
+    }
+    pthread_rwlock_unlock(&e->net.lock);
+    for (uint32_t i = 0; i < count; i++)
+        broadcast_submit(e, ops[i], codes[i]);
+}
+
+/* ---- gathering ---- */
+
+static struct gather *gather_of(struct engine *e, const struct executor *exec)
+{
+    for (uint32_t i = 0; i < e->gather_count; i++)
+        if (e->gathers[i].exec == exec)
+            return &e->gathers[i];
+    return NULL;
+}
+
+bool engine_gather(struct engine *e, struct executor *exec)
+{
+    if (e->gather_count == ENGINE_GATHERS)
+        return false;
+    e->gathers[e->gather_count++] = (struct gather){.exec = exec};
+    return true;
+}
+
+/* Takes the first broadcast and those of the same tenant and dimension with it, at most a tile. */
+static uint32_t take_tile(struct gather *g, struct broadcast_op **ret)
+{
+    uint32_t count = 0;
+    struct broadcast_op **at = &g->first, *op;
+    while ((op = *at) && count < FLAT_TILE) {
+        if (count && (op->cmd.tenant != ret[0]->cmd.tenant || op->dim != ret[0]->dim)) {
+            at = &op->next;
+            continue;
+        }
+        ret[count++] = op;
+        *at = op->next;
+    }
+    return count;
+}
+
+void engine_round(struct engine *e, struct executor *exec)
+{
+    struct gather *g = gather_of(e, exec);
+    struct broadcast_op *ops[FLAT_TILE];
+    while (g && g->first)
+        broadcast_tile(e, ops, take_tile(g, ops));
+}
+
+void engine_broadcast(struct engine *e, struct call *c, const struct broadcast_in *in,
+                      struct broadcast_out *out)
+{
+    struct broadcast_op *op = arena_new(c->arena, struct broadcast_op);
+    struct gather *g = gather_of(e, c->exec);
+    if (!op) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
+    op->cmd.ops = &broadcast_ops;
+    op->cmd.call = c;
+    op->in = in;
+    op->out = out;
+    op->id = id_make(engine_now(e));
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = broadcast_prepare(e, c, op, &c->err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code != QMN_OK) {
+        call_finish(c, code);
+        return;
+    }
+    if (!g) {
+        broadcast_tile(e, &op, 1);
+        return;
+    }
+    struct broadcast_op **end = &g->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = op;
 }

@@ -2,10 +2,10 @@
  *
  * Scores every agent of the tenant and chooses.
  *
- * All agents are scored by an int8 pass; what depends on the pair (edge, demand, capabilities)
- * touches only the few agents that have an edge or share a tag.  The best of them, with some to
- * spare, are scored again exactly, and only those enter the pool.  So a decision costs one pass
- * over the codes and little else. */
+ * All agents are scored by an int8 pass, several nutrients at once when they came together; what
+ * depends on the pair (edge, demand, capabilities) touches only the few agents that have an edge or
+ * share a tag.  The best of them, with some to spare, are scored again exactly, and only those
+ * enter the pool.  So a decision costs one pass over the codes and little else. */
 #include "engine/decide_priv.h"
 
 #include "route/demand.h"
@@ -62,7 +62,7 @@ static bool scratch_init(struct decider *d)
 {
     struct scratch *s = &d->s;
     s->n = d->t->agent_count;
-    s->cosine = arena_array(d->arena, float, s->n + FLAT_CHUNK);
+    s->cosine = d->in->cosine;
     s->demand = arena_array(d->arena, float, s->n + 1);
     s->best = arena_array(d->arena, float, s->n + 1);
     s->score = arena_array(d->arena, float, s->n + 1);
@@ -110,15 +110,24 @@ static void apply_hints(struct decider *d)
         apply_hint(d, hint, 1.0f / (float)count);
 }
 
-static bool score_all(struct decider *d)
+bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
+                    uint32_t count, float **ret)
+{
+    struct flat_query queries[FLAT_TILE];
+    for (uint32_t i = 0; i < count; i++) {
+        ret[i] = arena_array(arenas[i], float, t->agent_count + 1);
+        if (!ret[i] ||
+            (t->profiles.dim && !flat_query_init(&queries[i], &t->profiles, units[i], arenas[i])))
+            return false;
+    }
+    if (t->profiles.dim)
+        flat_scores(&t->profiles, queries, count, ret);
+    return true;
+}
+
+static void score_all(struct decider *d)
 {
     struct scratch *s = &d->s;
-    struct flat_query q;
-    if (d->t->profiles.dim) {
-        if (!flat_query_init(&q, &d->t->profiles, d->in->unit, d->arena))
-            return false;
-        flat_scores(&d->t->profiles, &q, s->cosine);
-    }
     apply_hints(d);
     /* route_score() for every agent would be the same; with the prior for a weight it is a product
      * and a sum */
@@ -133,7 +142,6 @@ static bool score_all(struct decider *d)
         s->score[x->dst] =
             route_score(s->cosine[x->dst], w, s->demand[x->dst], s->capable[x->dst]).score;
     }
-    return true;
 }
 
 static struct score_parts exact_parts(struct decider *d, uint32_t slot, const struct agent *from)
@@ -321,7 +329,10 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
     struct route_pool pool;
     *ret = (struct decision){
         .head = {.version = DECISION_VERSION, .epsilon = (float)e->epsilon, .top_k = in->top_k}};
-    if (!sel || !scratch_init(&d) || !score_all(&d) || !fill_pool(&d, &pool))
+    if (!sel || !scratch_init(&d))
+        return err_nomem(err);
+    score_all(&d);
+    if (!fill_pool(&d, &pool))
         return err_nomem(err);
     uint32_t n = route_pool_finish(&pool);
     /* a pool that is not full has everybody: whom the int8 pass still counts, the exact look would

@@ -9,12 +9,19 @@
 struct decide_in {
     struct agent *source;
     const float *unit;  /* float[dim] of the tenant */
+    float *cosine;      /* from engine_cosines; made exact where it matters */
     struct bytes hints; /* text list */
     uint32_t sensitivity, top_k, max_hops;
     bool diversify;
     float min_score; /* negative: none */
     int64_t now_ms;
 };
+
+/* First pass: the approximate cosine of each vector with every agent, ret[i][agents] in arenas[i].
+ * count: 1 .. FLAT_TILE.  The units have the tenant's dimension, or it has none yet.  Read lock
+ * held, the same hold as the engine_decide that uses it.  False: out of memory. */
+bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
+                    uint32_t count, float **ret);
 
 /* Read lock held.  Everything into the arena; NOMEM is the only failure. */
 QMN_NODISCARD enum qmn_code engine_decide(struct engine *e, struct tenant *t,

@@ -289,12 +289,12 @@ static void check_store(struct engine *e, struct health_check *ret)
     int64_t no;
     ret->name = "store";
     enum qmn_code code = e->store->ops->max_no(e->store, RECORD_TENANT, &no, &err);
-    enum qmn_code last = atomic_load(&e->last_commit);
+    enum qmn_code last = (enum qmn_code)atomic_load(&e->last_commit);
     ret->ok = code == QMN_OK && (last == QMN_OK || last == QMN_E_CONFLICT);
     if (ret->ok)
         snprintf(ret->text, sizeof ret->text, "ok");
     else
-        snprintf(ret->text, sizeof ret->text, "%s",
+        snprintf(ret->text, sizeof ret->text, "%.90s",
                  code != QMN_OK ? err.text : code_info(last)->title);
 }
 

@@ -45,6 +45,13 @@ struct engine_config {
 /* Loads the network from the store and starts the writer. */
 QMN_NODISCARD enum qmn_code engine_new(const struct engine_config *config, struct engine **ret,
                                        struct err *err);
+/* Before the loops start: broadcasts from this executor wait for engine_round and are scored
+ * together.  Its loop must then call that after each wake-up.  False: too many; they run one by
+ * one. */
+bool engine_gather(struct engine *e, struct executor *exec);
+/* Decides what has been gathered.  The executor's thread; harmless for one that was never
+ * announced. */
+void engine_round(struct engine *e, struct executor *exec);
 /* Refuses new calls, finishes queued ones, stops the threads.  Waiting pulls and collects end at
  * once. */
 void engine_drain(struct engine *e);

@@ -24,6 +24,14 @@ struct engine_metrics {
 
 struct control; /* control_priv.h */
 
+enum { ENGINE_GATHERS = 64 }; /* loops; more run ungathered */
+
+/* The broadcasts that one loop has read and not yet decided.  Owned by that loop. */
+struct gather {
+    struct executor *exec;
+    struct broadcast_op *first;
+};
+
 struct engine {
     /* immutable */
     struct store *store;
@@ -34,6 +42,9 @@ struct engine {
     double epsilon;
     int64_t retention_ms;
     struct engine_metrics m;
+
+    struct gather gathers[ENGINE_GATHERS];
+    uint32_t gather_count; /* set before the loops start */
 
     struct network net;
     struct writer *writer;

@@ -148,25 +148,48 @@ bool flat_query_init(struct flat_query *q, const struct flat *f, const float *un
     return true;
 }
 
-/* One chunk's scores; returns how many slots it holds. */
-static uint32_t chunk_scores(const struct flat *f, uint32_t at, const struct flat_query *q,
-                             float *ret)
+/* Slots of chunk `at`. */
+static uint32_t chunk_slots(const struct flat *f, uint32_t at)
+{
+    uint32_t n = f->slots - at * FLAT_CHUNK;
+    return n < FLAT_CHUNK ? n : FLAT_CHUNK;
+}
+
+/* One chunk's scores for one query. */
+static void chunk_scores(const struct flat *f, uint32_t at, const struct flat_query *q, float *ret)
 {
     const struct flat_chunk *c = f->chunks[at];
-    uint32_t n = f->slots - at * FLAT_CHUNK;
+    uint32_t n = chunk_slots(f, at);
     int32_t dots[FLAT_CHUNK];
-    if (n > FLAT_CHUNK)
-        n = FLAT_CHUNK;
     math_kernels()->dot_i8_rows(c->codes, kernels_i8_stride(f->dim), n, q->codes, f->dim, dots);
     for (uint32_t i = 0; i < n; i++)
         ret[i] = (float)dots[i] * q->scale * c->scale[i];
-    return n;
 }
 
-void flat_scores(const struct flat *f, const struct flat_query *q, float *ret)
+static void chunk_tile(const struct flat *f, uint32_t at, const struct flat_query *queries,
+                       uint32_t count, float *const *ret)
 {
-    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++)
-        chunk_scores(f, at, q, ret + (size_t)at * FLAT_CHUNK);
+    const struct flat_chunk *c = f->chunks[at];
+    uint32_t n = chunk_slots(f, at);
+    int32_t dots[FLAT_TILE * FLAT_CHUNK];
+    const int8_t *codes[FLAT_TILE];
+    for (uint32_t q = 0; q < count; q++)
+        codes[q] = queries[q].codes;
+    math_kernels()->dot_i8_tile(c->codes, kernels_i8_stride(f->dim), n, codes, count, f->dim, dots);
+    for (uint32_t q = 0; q < count; q++)
+        for (uint32_t i = 0; i < n; i++)
+            ret[q][at * FLAT_CHUNK + i] = (float)dots[q * n + i] * queries[q].scale * c->scale[i];
+}
+
+void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_t count,
+                 float *const *ret)
+{
+    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
+        if (count == 1)
+            chunk_scores(f, at, queries, ret[0] + (size_t)at * FLAT_CHUNK);
+        else
+            chunk_tile(f, at, queries, count, ret);
+    }
 }
 
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
@@ -191,7 +214,8 @@ size_t flat_search(const struct flat *f, const float *unit, size_t k,
     for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
         float scores[FLAT_CHUNK];
         const struct flat_chunk *c = f->chunks[at];
-        uint32_t n = chunk_scores(f, at, &q, scores);
+        uint32_t n = chunk_slots(f, at);
+        chunk_scores(f, at, &q, scores);
         for (uint32_t i = 0; i < n; i++) {
             uint32_t slot = at * FLAT_CHUNK + i;
             if (!c->used[i] || c->scale[i] <= 0 || (permit && !permit(ctx, slot)))

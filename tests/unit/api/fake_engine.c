@@ -135,6 +135,12 @@ void engine_audit_denied(struct engine *e, const struct caller *caller, struct b
     snprintf(fake.denied_action, sizeof fake.denied_action, "%.*s", BYTES_FMT(action));
 }
 
+void engine_round(struct engine *e, struct executor *exec)
+{
+    (void)e;
+    (void)exec;
+}
+
 enum qmn_code engine_ready(struct engine *e, struct err *err)
 {
     (void)e;

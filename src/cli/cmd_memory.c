@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * memory, task. */
+#include "cli_priv.h"
+#include "qmn/v1/identity.pb-c.h"
+#include "qmn/v1/memory.pb-c.h"
+
+static void print_memory(struct cli *c, const Qmn__V1__Memory *m)
+{
+    cli_print(c, S_BOLD "%s" S_OFF "  %s by %s, quality %.2f, %s, %s%s%s\n  %s\n",
+              cli_or(m->id, "?"), cli_or(m->kind, "?"), cli_or(m->agent_id, "?"), m->quality,
+              cli_or(m->sensitivity, "?"), cli_when(c, m->created_at),
+              m->expires_at ? ", expires " : "", m->expires_at ? cli_when(c, m->expires_at) : "",
+              cli_gist(c, m->content, 100000));
+}
+
+enum qmn_code cmd_memory_store(struct cli *c, struct err *err)
+{
+    Qmn__V1__StoreMemoryRequest *in;
+    Qmn__V1__Memory *out;
+    const char *words;
+    TRY(cli_words(c, 0, &words, err));
+    TRY(cli_request(c, &qmn__v1__store_memory_request__descriptor, &in, err));
+    if (!*words && !in->has_content)
+        return cli_usage(c, err,
+                         "what is to be remembered?  qmn memory store TEXT..., or "
+                         "--content JSON");
+    if (!in->kind)
+        in->kind = (char *)(uintptr_t) "note";
+    in->text = *words ? (char *)(uintptr_t)words
+                      : arena_cstr(&c->arena, bytes_of(in->content.data, in->content.len));
+    if (!in->text)
+        return err_nomem(err);
+    if (!in->has_content) {
+        TRY(cli_text_object(c, words, &in->content, err));
+        in->has_content = 1;
+    }
+    const struct client_call call = {
+        "POST", "/v1/hyphal:store", &in->base, &qmn__v1__memory__descriptor, NULL, 0};
+    TRY(cli_send(c, &call, &out, err));
+    if (out)
+        print_memory(c, out);
+    return QMN_OK;
+}
+
+enum qmn_code cmd_memory_search(struct cli *c, struct err *err)
+{
+    Qmn__V1__SearchMemoryRequest *in;
+    Qmn__V1__SearchMemoryResponse *out;
+    const char *words;
+    struct table t;
+    TRY(cli_words(c, 0, &words, err));
+    TRY(cli_request(c, &qmn__v1__search_memory_request__descriptor, &in, err));
+    in->text = (char *)(uintptr_t)words;
+    const struct client_call call = {"POST",    "/v1/hyphal:search",
+                                     &in->base, &qmn__v1__search_memory_response__descriptor,
+                                     NULL,      0};
+    TRY(cli_send(c, &call, &out, err));
+    if (!out)
+        return QMN_OK;
+    TABLE(&t, c, ">SIMILARITY", ">QUALITY", "FROM", "KIND", "AGE", "MEMORY", "*CONTENT");
+    for (size_t i = 0; i < out->n_results; i++) {
+        const Qmn__V1__SearchHit *h = out->results[i];
+        table_cell(&t, S_GREEN "%.3f", (double)h->similarity);
+        table_cell(&t, "%.2f", h->quality);
+        table_cell(&t, S_BOLD "%s", cli_or(h->agent_id, "?"));
+        table_cell(&t, "%s", cli_or(h->kind, "?"));
+        table_cell(&t, "%s", cli_when(c, h->created_at));
+        table_cell(&t, S_DIM "%s", cli_or(h->id, "?"));
+        table_cell(&t, "%s", cli_gist(c, h->content, 400));
+    }
+    table_end(&t, "nothing found");
+    return QMN_OK;
+}
+
+enum qmn_code cmd_memory_list(struct cli *c, struct err *err)
+{
+    Qmn__V1__MemoryList *out;
+    struct table t;
+    const char *path = cli_query(c, cli_path(c, "/v1/hyphal/agent/%s", c->args[0]));
+    const struct client_call call = {"GET", path, NULL, &qmn__v1__memory_list__descriptor, NULL, 0};
+    TRY(cli_send(c, &call, &out, err));
+    if (!out)
+        return QMN_OK;
+    TABLE(&t, c, "MEMORY", "KIND", ">QUALITY", "LABEL", "AGE", "*CONTENT");
+    for (size_t i = 0; i < out->n_memories; i++) {
+        const Qmn__V1__Memory *m = out->memories[i];
+        table_cell(&t, S_DIM "%s", cli_or(m->id, "?"));
+        table_cell(&t, "%s", cli_or(m->kind, "?"));
+        table_cell(&t, "%.2f", m->quality);
+        table_cell(&t, "%s", cli_or(m->sensitivity, "?"));
+        table_cell(&t, "%s", cli_when(c, m->created_at));
+        table_cell(&t, "%s", cli_gist(c, m->content, 400));
+    }
+    table_end(&t, "nothing remembered yet");
+    return QMN_OK;
+}
+
+enum qmn_code cmd_memory_show(struct cli *c, struct err *err)
+{
+    Qmn__V1__Memory *out;
+    const struct client_call call = {"GET", cli_path(c, "/v1/hyphal/%s", c->args[0]),
+                                     NULL,  &qmn__v1__memory__descriptor,
+                                     NULL,  0};
+    TRY(cli_send(c, &call, &out, err));
+    if (out)
+        print_memory(c, out);
+    return QMN_OK;
+}
+
+enum qmn_code cmd_memory_delete(struct cli *c, struct err *err)
+{
+    const struct client_call call = {
+        "DELETE", cli_path(c, "/v1/hyphal/%s", c->args[0]), NULL, NULL, NULL, 0};
+    TRY(cli_send(c, &call, NULL, err));
+    if (!c->json)
+        cli_print(c, "%s is deleted\n", c->args[0]);
+    return QMN_OK;
+}
+
+enum qmn_code cmd_memory_cleanup(struct cli *c, struct err *err)
+{
+    Qmn__V1__CleanupResponse *out;
+    const struct client_call call = {
+        "POST", "/v1/hyphal:cleanup", NULL, &qmn__v1__cleanup_response__descriptor, NULL, 0};
+    TRY(cli_send(c, &call, &out, err));
+    if (out)
+        cli_print(c, "%llu expired memories deleted\n", (unsigned long long)out->deleted);
+    return QMN_OK;
+}
+
+/* ---- task ---- */
+
+static void print_task(struct cli *c, const Qmn__V1__Task *t)
+{
+    cli_print(c, S_BOLD "%s" S_OFF "  %s  %s", cli_or(t->id, "?"), cli_or(t->status, "?"),
+              cli_or(t->title, ""));
+    if (t->has_outcome)
+        cli_print(c, "  outcome %.2f", t->outcome);
+    cli_print(c, S_DIM "  begun %s, changed %s" S_OFF "\n", cli_when(c, t->created_at),
+              cli_when(c, t->updated_at));
+}
+
+static enum qmn_code task_call(struct cli *c, const struct client_call *call, struct err *err)
+{
+    Qmn__V1__Task *out;
+    TRY(cli_send(c, call, &out, err));
+    if (out)
+        print_task(c, out);
+    return QMN_OK;
+}
+
+enum qmn_code cmd_task_create(struct cli *c, struct err *err)
+{
+    Qmn__V1__CreateTaskRequest *in;
+    const char *title;
+    TRY(cli_words(c, 0, &title, err));
+    TRY(cli_request(c, &qmn__v1__create_task_request__descriptor, &in, err));
+    if (*title)
+        in->title = (char *)(uintptr_t)title;
+    const struct client_call call = {
+        "POST", "/v1/tasks", &in->base, &qmn__v1__task__descriptor, NULL, 0};
+    return task_call(c, &call, err);
+}
+
+enum qmn_code cmd_task_show(struct cli *c, struct err *err)
+{
+    const struct client_call call = {
+        "GET", cli_path(c, "/v1/tasks/%s", c->args[0]), NULL, &qmn__v1__task__descriptor, NULL, 0};
+    return task_call(c, &call, err);
+}
+
+enum qmn_code cmd_task_update(struct cli *c, struct err *err)
+{
+    Qmn__V1__UpdateTaskRequest *in;
+    TRY(cli_request(c, &qmn__v1__update_task_request__descriptor, &in, err));
+    const struct client_call call = {"PATCH",   cli_path(c, "/v1/tasks/%s", c->args[0]),
+                                     &in->base, &qmn__v1__task__descriptor,
+                                     NULL,      0};
+    return task_call(c, &call, err);
+}
+
+enum qmn_code cmd_task_list(struct cli *c, struct err *err)
+{
+    Qmn__V1__TaskList *out;
+    struct table t;
+    const struct client_call call = {
+        "GET", cli_query(c, "/v1/tasks"), NULL, &qmn__v1__task_list__descriptor, NULL, 0};
+    TRY(cli_send(c, &call, &out, err));
+    if (!out)
+        return QMN_OK;
+    TABLE(&t, c, "TASK", "STATUS", ">OUTCOME", "BEGUN", "*TITLE");
+    for (size_t i = 0; i < out->n_tasks; i++) {
+        const Qmn__V1__Task *k = out->tasks[i];
+        table_cell(&t, S_BOLD "%s", cli_or(k->id, "?"));
+        table_cell(&t, "%s", cli_or(k->status, "?"));
+        if (k->has_outcome)
+            table_cell(&t, "%.2f", k->outcome);
+        else
+            table_cell(&t, "-");
+        table_cell(&t, "%s", cli_when(c, k->created_at));
+        table_cell(&t, "%s", cli_or(k->title, ""));
+    }
+    table_end(&t, "no tasks");
+    return QMN_OK;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From main() to an exit status, and from an error to a sentence that says what to do next. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli_priv.h"
+#include "codec/codec.h"
+
+static void look_at_terminal(struct cli *c)
+{
+    struct winsize size;
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (!isatty(STDOUT_FILENO))
+        return;
+    c->columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+    c->colours = !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static enum cli_exit exit_status(const struct cli *c, enum qmn_code code)
+{
+    if (c->wrong_usage)
+        return CLI_USAGE;
+    if (c->client && client_unreachable(c->client))
+        return CLI_UNREACHABLE;
+    switch (code) {
+    case QMN_E_UNAUTHENTICATED:
+    case QMN_E_FORBIDDEN:
+        return CLI_DENIED;
+    case QMN_E_NOT_FOUND:
+    case QMN_E_GONE:
+        return CLI_ABSENT;
+    default:
+        return code_info(code)->retryable ? CLI_LATER : CLI_FAILED;
+    }
+}
+
+static void advise(const struct cli *c, const struct err *e)
+{
+    if (c->wrong_usage)
+        return;
+    if (c->client && client_unreachable(c->client)) {
+        cli_note(c, "     Is the node running?  Start it with: make up   (or: systemctl start "
+                    "qmnd)\n     Another address?      --url http://HOST:PORT, or QMN_URL\n");
+    } else if (e->code == QMN_E_UNAUTHENTICATED) {
+        if (c->key_source)
+            cli_note(c, "     The key came from %s.  Another one: --key-file FILE or QMN_API_KEY\n",
+                     c->key_source);
+        else
+            cli_note(c, "     No key was found.  Name one with --key-file FILE or QMN_API_KEY;\n"
+                        "     the node's first one lies in DIR/admin-key of its data directory\n");
+    } else if (e->code == QMN_E_FORBIDDEN) {
+        cli_note(c, "     The key came from %s.  Scopes of keys: qmn key list\n",
+                 cli_or(c->key_source, "nowhere"));
+    } else if (e->retry_after_s) {
+        cli_note(c, "     Try again in %u s\n", e->retry_after_s);
+    } else if (code_info(e->code)->retryable) {
+        cli_note(c, "     Try again in a moment\n");
+    }
+}
+
+static enum cli_exit report(struct cli *c, const struct err *e)
+{
+    c->colours = c->colours && isatty(STDERR_FILENO);
+    cli_note(c, S_RED "qmn:" S_OFF " %s%s%s%s\n", e->text, e->field[0] ? " (field " : "", e->field,
+             e->field[0] ? ")" : "");
+    advise(c, e);
+    return exit_status(c, e->code);
+}
+
+static enum qmn_code dispatch(struct cli *c, int argc, char **argv, struct err *err)
+{
+    bool help;
+    enum qmn_code code = cli_parse(c, argc, argv, &help, err);
+    if (cli_flag(c, "version")) {
+        puts("qmn " QMN_VERSION);
+        return QMN_OK;
+    }
+    if (help && c->command) {
+        cli_help_command(c, c->command);
+        return QMN_OK;
+    }
+    TRY(code);
+    c->json = cli_flag(c, "json");
+    if (cli_flag(c, "no-color"))
+        c->colours = false;
+    if (c->command) {
+        TRY(codec_init(err));
+        return c->command->run(c, err);
+    }
+    const char *word = c->arg_count ? c->args[0] : NULL;
+    if (word)
+        cli_help_group(c, word);
+    else
+        cli_help(c);
+    c->wrong_usage = !help && word;
+    return QMN_OK;
+}
+
+int cli_main(int argc, char **argv)
+{
+    static struct cli c;
+    struct err err = {0};
+    arena_init(&c.arena, 0);
+    look_at_terminal(&c);
+    enum qmn_code code = dispatch(&c, argc, argv, &err);
+    int status = c.wrong_usage ? CLI_USAGE : CLI_OK;
+    if (code != QMN_OK) {
+        err.code = code;
+        status = (int)report(&c, &err);
+    }
+    if (fflush(stdout) != 0 && status == CLI_OK)
+        status = CLI_FAILED;
+    client_free(c.client);
+    arena_release(&c.arena);
+    return status;
+}

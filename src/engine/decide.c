@@ -8,15 +8,18 @@
  * enter the pool.  So a decision costs one pass over the codes and little else. */
 #include "engine/decide_priv.h"
 
+#include <float.h>
+
 #include "route/demand.h"
 #include "route/plasticity.h"
 #include "route/propagate.h"
 #include "route/select.h"
 
-#define DAY_MS 86400000.0
+#define DAY_MS       86400000.0
+#define NOT_ELIGIBLE (-1.0f)
 
 enum {
-    RESCORE_SPARE = 16, /* above the pool: int8 may misplace neighbours by a few ranks */
+    RESCORE_SPARE = 8, /* above the pool: int8 may misplace neighbours by a few ranks */
     DEMAND_WINDOW_MS = 24 * 3600 * 1000, /* a recent task counts that long */
 };
 
@@ -25,9 +28,10 @@ struct scratch {
     uint32_t n;
     float *cosine;
     float *demand;
-    float *best; /* of the hint at hand */
-    uint8_t *capable;
-    bool *exact; /* cosine is exact, not from the int8 pass */
+    float *best;      /* of the hint at hand */
+    uint8_t *capable; /* matching capabilities */
+    float *bonus;     /* what they are worth */
+    bool *exact;      /* cosine is exact, not from the int8 pass */
     float *score;
 };
 
@@ -51,13 +55,6 @@ static bool may_receive(const struct decider *d, uint32_t slot)
     return d->t->reach[slot] >= d->in->sensitivity && slot != d->in->source->slot;
 }
 
-/* Eligible by the int8 pass: it may receive, and something speaks for it. */
-static bool roughly_eligible(const struct decider *d, uint32_t slot)
-{
-    return (d->s.cosine[slot] > 0 || d->s.capable[slot]) && d->s.score[slot] >= d->min_score &&
-           may_receive(d, slot);
-}
-
 static bool scratch_init(struct decider *d)
 {
     struct scratch *s = &d->s;
@@ -68,7 +65,8 @@ static bool scratch_init(struct decider *d)
     s->score = arena_array(d->arena, float, s->n + 1);
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
     s->exact = arena_calloc(d->arena, s->n + 1, 1);
-    return s->cosine && s->demand && s->best && s->score && s->capable && s->exact;
+    s->bonus = arena_array(d->arena, float, s->n + 1);
+    return s->cosine && s->demand && s->best && s->score && s->capable && s->exact && s->bonus;
 }
 
 /* One hint's part in demand and capabilities. */
@@ -76,9 +74,13 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
 {
     struct scratch *s = &d->s;
     const struct tag *same = tags_find(&d->t->tags, hint);
-    for (uint32_t i = 0; same && i < same->capable.count; i++)
-        if (s->capable[same->capable.items[i].agent] < UINT8_MAX)
-            s->capable[same->capable.items[i].agent]++;
+    for (uint32_t i = 0; same && i < same->capable.count; i++) {
+        uint32_t a = same->capable.items[i].agent;
+        if (s->capable[a] < SCORE_CAPABILITY_MAX)
+            s->bonus[a] += (float)SCORE_CAPABILITY;
+        if (s->capable[a] < UINT8_MAX)
+            s->capable[a]++;
+    }
 
     const struct tag_match *matches;
     uint32_t count = tags_matches(&d->t->tags, hint, d->arena, &matches);
@@ -125,23 +127,55 @@ bool engine_cosines(const struct tenant *t, const float *const *units, struct ar
     return true;
 }
 
+/* route_score() with the prior for a weight, of every agent: plain float arrays, which the compiler
+ * makes vectors of. */
+static void score_plain(const struct scratch *s)
+{
+    const float *restrict cosine = s->cosine, *restrict demand = s->demand,
+                          *restrict bonus = s->bonus;
+    float *restrict score = s->score;
+    for (uint32_t i = 0, n = s->n; i < n; i++) {
+        float relevance = cosine[i] > 0 ? cosine[i] : 0;
+        score[i] = relevance * (1 + demand[i]) * 0.5f + bonus[i];
+    }
+}
+
+static void strike_out(const struct decider *d)
+{
+    const uint8_t *reach = d->t->reach;
+    for (uint32_t i = 0, n = d->s.n; i < n; i++)
+        if (reach[i] < d->in->sensitivity)
+            d->s.score[i] = NOT_ELIGIBLE;
+    d->s.score[d->in->source->slot] = NOT_ELIGIBLE;
+}
+
 static void score_all(struct decider *d)
 {
     struct scratch *s = &d->s;
+    const struct agent *source = d->in->source;
     apply_hints(d);
-    /* route_score() for every agent would be the same; with the prior for a weight it is a product
-     * and a sum */
-    for (uint32_t i = 0; i < s->n; i++) {
-        float relevance = s->cosine[i] > 0 ? s->cosine[i] : 0;
-        uint32_t caps = s->capable[i] < SCORE_CAPABILITY_MAX ? s->capable[i] : SCORE_CAPABILITY_MAX;
-        s->score[i] = relevance * (1 + s->demand[i]) / 2 + (float)SCORE_CAPABILITY * (float)caps;
-    }
-    for (uint32_t i = 0; i < d->in->source->edge_count; i++) {
-        const struct edge *x = &d->in->source->edges[i];
+    score_plain(s);
+    strike_out(d);
+    for (uint32_t i = 0; i < source->edge_count; i++) {
+        const struct edge *x = &source->edges[i];
+        if (s->score[x->dst] <= 0)
+            continue;
         double w = edge_idle(x->weight, (double)(d->in->now_ms - x->updated_ms) / DAY_MS);
         s->score[x->dst] =
             route_score(s->cosine[x->dst], w, s->demand[x->dst], s->capable[x->dst]).score;
     }
+}
+
+/* The least score that counts: any at all, or the caller's threshold. */
+static float floor_of(const struct decider *d)
+{
+    return d->min_score > 0 ? d->min_score : FLT_MIN;
+}
+
+/* Eligible by the int8 pass. */
+static bool roughly_eligible(const struct decider *d, uint32_t slot)
+{
+    return d->s.score[slot] >= floor_of(d);
 }
 
 static struct score_parts exact_parts(struct decider *d, uint32_t slot, const struct agent *from)
@@ -168,11 +202,16 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
         return false;
     topk_init(&rough, rough_items, keep);
     route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
-    for (uint32_t i = 0; i < d->s.n; i++) {
-        if (!roughly_eligible(d, i))
+    const float *score = d->s.score;
+    float floor = floor_of(d), bar = floor;
+    for (uint32_t i = 0, n = d->s.n; i < n; i++)
+        eligible += score[i] >= floor;
+    for (uint32_t i = 0, n = d->s.n; i < n; i++) {
+        if (score[i] < bar)
             continue;
-        eligible++;
-        topk_offer(&rough, d->s.score[i], i);
+        topk_offer(&rough, score[i], i);
+        if (rough.len == keep && rough.items[0].score > bar)
+            bar = rough.items[0].score; /* the worst kept: few pass it once the heap is warm */
     }
     for (size_t i = 0; i < rough.len; i++) {
         struct score_parts parts = exact_parts(d, rough.items[i].id, d->in->source);
@@ -223,8 +262,8 @@ static void add_route(struct decider *d, struct route_view *ret, const struct ro
 {
     const struct score_parts *p = &hop->parts;
     *ret = (struct route_view){
-        .agent_no = d->t->agents[hop->agent]->record->no,
-        .from_no = d->t->agents[hop->from]->record->no,
+        .agent_no = d->t->agent_nos[hop->agent],
+        .from_no = d->t->agent_nos[hop->from],
         .similarity = p->relevance,
         .weight = p->weight,
         .demand = p->demand,
@@ -284,7 +323,7 @@ static enum qmn_code fill_candidates(struct decider *d, const struct topk_item *
     for (uint32_t i = 0; i < n; i++) {
         struct score_parts p = exact_parts(d, pool[i].id, d->in->source);
         out[i] = (struct candidate_view){
-            .agent_no = d->t->agents[pool[i].id]->record->no,
+            .agent_no = d->t->agent_nos[pool[i].id],
             .similarity = p.relevance,
             .weight = p.weight,
             .demand = p.demand,

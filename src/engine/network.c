@@ -201,7 +201,9 @@ bool network_grow_agents(struct network *n, struct tenant *t, uint32_t more)
     if (!grow_textmap(n, &t->agents_by_id, more) || !grow_u64map(n, &n->agents_by_no, more) ||
         !network_grow_array(n, (void **)&t->agents, &t->agent_cap, t->agent_count + more,
                             sizeof *t->agents) ||
-        !network_grow_array(n, (void **)&t->reach, &t->reach_cap, t->agent_count + more, 1))
+        !network_grow_array(n, (void **)&t->reach, &t->reach_cap, t->agent_count + more, 1) ||
+        !network_grow_array(n, (void **)&t->agent_nos, &t->nos_cap, t->agent_count + more,
+                            sizeof *t->agent_nos))
         return false;
     if (!t->profiles.dim || flat_has_room(&t->profiles, more))
         return true; /* without a dimension there are no profiles yet */

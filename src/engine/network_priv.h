@@ -150,7 +150,8 @@ struct tenant {
     uint32_t agent_count, agent_cap;
     uint8_t *reach; /* by slot: highest label the agent may be sent, 0: none now; beside the agents
                      * because a decision asks it of each of them */
-    uint32_t reach_cap;
+    int64_t *agent_nos; /* by slot, for the same reason */
+    uint32_t reach_cap, nos_cap;
     uint32_t active_agents; /* what the quota counts: not suspended, not the default agent */
     struct agent *default_agent;
     struct flat profiles; /* slots are agent slots */

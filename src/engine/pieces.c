@@ -41,6 +41,7 @@ void tenant_free(struct tenant *t)
         agent_free(t->agents[i]);
     mem_free(t->agents);
     mem_free(t->reach);
+    mem_free(t->agent_nos);
     textmap_release(&t->agents_by_id);
     flat_release(&t->profiles);
     flat_release(&t->response_index);
@@ -178,6 +179,7 @@ void network_add_agent(struct network *n, struct agent *a, const float *profile)
     struct tenant *t = a->tenant;
     a->slot = t->agent_count++;
     t->agents[a->slot] = a;
+    t->agent_nos[a->slot] = a->record->no;
     if (t->profiles.dim)
         flat_add(&t->profiles, profile);
     textmap_put(&t->agents_by_id, a->record->id, a);

@@ -94,8 +94,8 @@ bool sql_unique_index(const struct layout *l, size_t unique, struct buf *out)
     return buf_ok(out);
 }
 
-/* With unique indexes a replacement must not silently remove another row, as OR REPLACE would;
- * without them OR REPLACE is the cheaper form (bench_store: 1.0 against 1.4 us an edge). */
+/* With unique indexes a replacement must not silently remove another row, as OR REPLACE would.
+ * Without them OR REPLACE overwrites in place and is a little cheaper. */
 static void put_statement(const struct layout *l, struct buf *out)
 {
     buf_printf(out, "INSERT %sINTO \"%s\" (", l->unique_count ? "" : "OR REPLACE ", l->type->name);

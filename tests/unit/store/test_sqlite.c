@@ -219,6 +219,39 @@ static void migrations_run_once_each_and_all_or_none(void **state)
     dbconn_close(c);
 }
 
+static size_t count_in_file(const char *path, const char *what)
+{
+    static char bytes[8 << 20];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t len = fread(bytes, 1, sizeof bytes, file), found = 0;
+    assert_true(len < sizeof bytes);
+    fclose(file);
+    for (const char *at = bytes, *end = bytes + len;
+         (at = memmem(at, (size_t)(end - at), what, strlen(what))); at++)
+        found++;
+    return found;
+}
+
+static void deleted_content_is_in_no_file(void **state)
+{
+    struct fixture *f = *state;
+    struct record_memory last = {.no = 40};
+    struct mutation wipe = {
+        .op = MUT_DELETE_BELOW, .kind = RECORD_MEMORY, .record = &last, .limit = 1000};
+    size_t failed;
+    for (int64_t no = 1; no <= 40; no++)
+        assert_int_equal(put_memory(f, no, no % 3 ? 700 : 30000), QMN_OK);
+    close_store(f);
+    assert_true(count_in_file(f->path, "mmmmmmmmmmmmmmmm") > 40);
+    assert_int_equal(open_store(f), QMN_OK);
+    assert_int_equal(f->store->ops->commit(f->store, &wipe, 1, &failed, &f->err), QMN_OK);
+    wipe.op = MUT_DELETE;
+    assert_int_equal(f->store->ops->commit(f->store, &wipe, 1, &failed, &f->err), QMN_OK);
+    close_store(f);
+    assert_int_equal(count_in_file(f->path, "mmmmmmmmmmmmmmmm"), 0);
+}
+
 static void checkpoints_keep_the_log_short(void **state)
 {
     struct fixture *f = *state;
@@ -393,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_lacks_a_column_is_refused_by_name, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(migrations_run_once_each_and_all_or_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(deleted_content_is_in_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(checkpoints_keep_the_log_short, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_a_reader_held_open_shrinks_again, setup,
                                         teardown),

@@ -259,4 +259,9 @@ void agent_free(struct agent *a);
 struct key *key_new(struct tenant *t, const struct record_key *record);
 void key_free(struct key *k);
 
+/* Whether every cross-reference and counter of the network is right; if not, ret_text says which is
+ * not.  For tests and debug builds.  Any thread but the writer's. */
+enum { VALIDATE_TEXT = 200 };
+bool network_validate(struct network *n, char ret_text[VALIDATE_TEXT]);
+
 #endif

@@ -163,15 +163,25 @@ enum qmn_code test_call_wait(struct test_engine *te, struct call *c)
     return c->code;
 }
 
-static void free_calls(struct test_engine *te)
+void test_engine_forget_calls(struct test_engine *te)
 {
-    while (te->calls) {
-        struct test_call *t = te->calls;
-        te->calls = t->next;
-        assert_true(t->done); /* a call that never ended would use freed memory */
+    struct test_call **at = &te->calls, *t;
+    while ((t = *at)) {
+        if (!t->done) {
+            at = &t->next;
+            continue;
+        }
+        *at = t->next;
         arena_release(&t->arena);
         mem_free(t);
     }
+    te->last = NULL;
+}
+
+static void free_calls(struct test_engine *te)
+{
+    test_engine_forget_calls(te);
+    assert_null(te->calls); /* a call that never ended would use freed memory */
 }
 
 /* ---- life ---- */
@@ -182,25 +192,40 @@ static int64_t test_now(void *ctx)
     return te->now_ms;
 }
 
+static void open_store(struct test_engine *te)
+{
+    char file[96];
+    struct err err = {0};
+    struct store *inner = NULL;
+    snprintf(file, sizeof file, "%s/qmn.db", te->dir);
+    struct store_config config = {.path = te->options.sqlite ? file : NULL,
+                                  .sealer = sealer_identity,
+                                  .sync = STORE_SYNC_NORMAL};
+    enum qmn_code code = te->options.sqlite ? store_sqlite_open(&config, &inner, &err)
+                                            : store_mem_open(&config, &inner, &err);
+    if (code != QMN_OK)
+        fail_msg("the store did not open: %s", err.text);
+    te->store = faulty_store_new(inner);
+    assert_non_null(te->store);
+}
+
 static void start(struct test_engine *te)
 {
-    char pepper[96], file[96];
+    char pepper[96];
     struct err err = {0};
     snprintf(pepper, sizeof pepper, "%s/pepper", te->dir);
-    snprintf(file, sizeof file, "%s/qmn.db", te->dir);
-    struct store_config store_config = {
-        .path = te->sqlite ? file : NULL, .sealer = sealer_identity, .sync = STORE_SYNC_NORMAL};
-    struct engine_config config = {.metrics = te->metrics,
+    if (!te->store)
+        open_store(te);
+    struct engine_config config = {.store = faulty_store_front(te->store),
+                                   .metrics = te->metrics,
                                    .clock = &te->clock,
                                    .seed = 1,
                                    .pepper_path = pepper,
                                    .backup_dir = te->dir,
                                    .key_env = "test",
-                                   .epsilon = 0};
-    enum qmn_code code = te->sqlite ? store_sqlite_open(&store_config, &config.store, &err)
-                                    : store_mem_open(&store_config, &config.store, &err);
-    if (code == QMN_OK)
-        code = engine_new(&config, &te->engine, &err);
+                                   .epsilon = te->options.epsilon,
+                                   .retention_ms = te->options.retention_ms};
+    enum qmn_code code = engine_new(&config, &te->engine, &err);
     if (code != QMN_OK)
         fail_msg("the engine did not start: %s", err.text);
 }
@@ -216,12 +241,12 @@ static struct test_executor *executor_new(void)
     return x;
 }
 
-static struct test_engine *make(bool sqlite)
+struct test_engine *test_engine_new_with(struct test_engine_options options)
 {
     struct test_engine *te = mem_calloc(1, sizeof *te);
     struct err err = {0};
     assert_non_null(te);
-    te->sqlite = sqlite;
+    te->options = options;
     te->now_ms = TEST_ENGINE_START_MS;
     te->clock = (struct clock){test_now, te};
     te->metrics = metrics_new();
@@ -238,20 +263,34 @@ static struct test_engine *make(bool sqlite)
 
 struct test_engine *test_engine_new(void)
 {
-    return make(false);
+    return test_engine_new_with((struct test_engine_options){0});
 }
 
 struct test_engine *test_engine_new_sqlite(void)
 {
-    return make(true);
+    return test_engine_new_with((struct test_engine_options){.sqlite = true});
+}
+
+struct test_engine *test_engine_lane(struct test_engine *te)
+{
+    struct test_engine *lane = mem_calloc(1, sizeof *lane);
+    assert_non_null(lane);
+    lane->main = te;
+    lane->engine = te->engine;
+    lane->store = te->store;
+    lane->admin = te->admin;
+    lane->executor = executor_new();
+    arena_init(&lane->arena, ARENA_MAX);
+    return lane;
 }
 
 void test_engine_restart(struct test_engine *te)
 {
-    assert_true(te->sqlite);
     engine_drain(te->engine);
     run_posted(te->executor);
     engine_free(te->engine);
+    if (te->options.sqlite)
+        faulty_store_free(TAKE(te->store));
     metrics_free(te->metrics);
     te->metrics = metrics_new();
     start(te);
@@ -269,16 +308,21 @@ void test_engine_free(struct test_engine *te)
 {
     if (!te)
         return;
-    engine_drain(te->engine);
+    if (!te->main)
+        engine_drain(te->engine);
     run_posted(te->executor);
-    engine_free(te->engine);
+    if (!te->main)
+        engine_free(te->engine);
     free_calls(te);
-    metrics_free(te->metrics);
+    if (!te->main) {
+        metrics_free(te->metrics);
+        faulty_store_free(te->store);
+        nftw(te->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
     arena_release(&te->arena);
     pthread_mutex_destroy(&te->executor->lock);
     pthread_cond_destroy(&te->executor->posted);
     mem_free(te->executor);
-    nftw(te->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     mem_free(te);
 }
 

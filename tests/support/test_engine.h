@@ -8,14 +8,21 @@
  *     assert_int_equal(TEST_CALL(te, &te->admin, engine_create_key, &in, &out), QMN_OK);
  *     ... out lives until test_engine_free; te->last is the call, with its err ...
  *
- * Failures of the machinery itself end the test at once.  One thread. */
+ * Failures of the machinery itself end the test at once.  One thread for each (see lanes). */
 #ifndef QMN_TESTS_SUPPORT_TEST_ENGINE_H
 #define QMN_TESTS_SUPPORT_TEST_ENGINE_H
 
 #include "engine/engine.h"
 #include "engine/tenancy.h"
+#include "support/faulty_store.h"
 
 struct test_executor; /* private */
+
+struct test_engine_options {
+    bool sqlite;
+    double epsilon;
+    int64_t retention_ms; /* 0: the default */
+};
 
 struct test_engine {
     struct engine *engine;
@@ -24,8 +31,10 @@ struct test_engine {
     struct clock clock;
     _Atomic int64_t now_ms;
     char dir[64]; /* removed at the end */
-    bool sqlite;
-    struct arena arena; /* of callers */
+    struct test_engine_options options;
+    struct faulty_store *store; /* between the engine and its store */
+    struct test_engine *main;   /* whose engine a lane uses; NULL: it has its own */
+    struct arena arena;         /* of callers */
     struct test_call *calls;
     struct call *last;
     /* set by test_engine_new */
@@ -39,9 +48,16 @@ struct test_engine {
 struct test_engine *test_engine_new(void);
 /* Over SQLite in a folder of its own: can be restarted. */
 struct test_engine *test_engine_new_sqlite(void);
+struct test_engine *test_engine_new_with(struct test_engine_options options);
 void test_engine_free(struct test_engine *te);
-/* Stops the engine and starts another one on the same file.  SQLite only. */
+/* Stops the engine and starts another one on the same file, or on the same in-memory store. */
 void test_engine_restart(struct test_engine *te);
+/* An executor and calls of their own over the engine of `te`, for another thread.  Freed, by
+ * test_engine_free, before `te`.  Its timers fire as test_engine_advance moves it; the clock is
+ * te's. */
+struct test_engine *test_engine_lane(struct test_engine *te);
+/* Frees the calls that are done, with their results. */
+void test_engine_forget_calls(struct test_engine *te);
 /* Moves the clock; fires the timers that come due, in order. */
 void test_engine_advance(struct test_engine *te, int64_t ms);
 

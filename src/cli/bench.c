@@ -14,7 +14,13 @@
 #include "base/suggest.h"
 #include "bench_priv.h"
 
-enum { IDLE_CONNECTIONS = 5000, MEMORIES = 10000, COLLECT_CONNECTIONS = 8, SILENT_TASKS = 16 };
+enum {
+    IDLE_CONNECTIONS = 5000,
+    MEMORIES = 10000,
+    COLLECT_CONNECTIONS = 16,
+    COLLECT_RATE = 50,
+    SILENT_TASKS = 16
+};
 
 /* ---- the process ---- */
 
@@ -65,6 +71,8 @@ struct figures {
     const struct load_result *r;
     double cpu_us;    /* per request; 0: unknown */
     double cpu_share; /* of one processor */
+    double offered;   /* a second; 0: as much as it takes */
+    uint32_t connections;
 };
 
 static double ms(const struct load_result *r, double p)
@@ -83,7 +91,8 @@ static void print_figures(const struct bench *b, const struct figures *f)
                "\"connections\":%u,\"agents\":%u,\"dim\":%u,\"resident_kb\":%.0f}\n",
                f->scenario, r->seconds, (unsigned long long)r->done, (unsigned long long)r->failed,
                rate, ms(r, .5), ms(r, .95), ms(r, .99), (double)r->latency.max / 1000, f->cpu_us,
-               f->cpu_share, b->rate, b->connections, b->agents, b->dim, bench_resident_kb(b->pid));
+               f->cpu_share, f->offered, f->connections, b->agents, b->dim,
+               bench_resident_kb(b->pid));
     } else {
         cli_print(b->c,
                   S_BOLD "%-16s" S_OFF " %9.0f/s   p50 %7.2f ms   p95 %7.2f ms   p99 %7.2f ms",
@@ -102,11 +111,13 @@ static enum qmn_code measure(struct bench *b, const char *scenario, struct load_
                              struct err *err)
 {
     static struct load_result result;
-    k->rate = b->rate;
+    if (b->rate > 0)
+        k->rate = b->rate;
     struct bench_cpu before = bench_cpu_now(b->pid);
     TRY(bench_load(b, scenario, k, &result, err));
     struct bench_cpu after = bench_cpu_now(b->pid);
-    struct figures f = {.scenario = scenario, .r = &result};
+    struct figures f = {
+        .scenario = scenario, .r = &result, .offered = k->rate, .connections = k->connections};
     if (b->pid && result.done) {
         f.cpu_us = (after.seconds - before.seconds) * 1e6 / (double)result.done;
         f.cpu_share = (after.seconds - before.seconds) / result.seconds;
@@ -136,6 +147,7 @@ static void make_rotating(void *ctx, uint64_t n, struct load_request *r)
 
 typedef void body_fn(struct bench *b, struct buf *s, uint32_t i);
 
+/* `scenario` NULL: part of setting up, no figures. */
 static enum qmn_code run_rotating(struct bench *b, const char *scenario, const char *path,
                                   bool mutation, body_fn *body, struct load_config *k,
                                   struct err *err)
@@ -155,7 +167,10 @@ static enum qmn_code run_rotating(struct bench *b, const char *scenario, const c
     }
     k->ctx = ctx;
     k->make = make_rotating;
-    enum qmn_code code = ok ? measure(b, scenario, k, err) : err_nomem(err);
+    enum qmn_code code = !ok ? err_nomem(err)
+                         : scenario
+                             ? measure(b, scenario, k, err)
+                             : bench_prepare(b, "preparing", BENCH_BODIES, k->make, ctx, err);
     for (uint32_t i = 0; i < BENCH_BODIES; i++)
         buf_release(&ctx->bodies[i]);
     mem_free(ctx);
@@ -203,6 +218,14 @@ static enum qmn_code run_broadcast_b64(struct bench *b, struct err *err)
                         err);
 }
 
+/* What the bytes alone cost: the same bodies to a server that answers without looking
+ * (bench/bench_net). */
+static enum qmn_code run_http(struct bench *b, struct err *err)
+{
+    struct load_config k = {.seconds = b->seconds};
+    return run_rotating(b, "http", "/", true, broadcast_json, &k, err);
+}
+
 /* ---- collect ---- */
 
 static void collect_body(struct bench *b, struct buf *s, uint32_t i)
@@ -218,7 +241,9 @@ static void collect_body(struct bench *b, struct buf *s, uint32_t i)
 
 static enum qmn_code run_collect(struct bench *b, struct err *err)
 {
-    struct load_config k = {.seconds = b->seconds, .connections = COLLECT_CONNECTIONS};
+    /* Latency at a modest load; what the node could do at most follows from its cost. */
+    struct load_config k = {
+        .seconds = b->seconds, .connections = COLLECT_CONNECTIONS, .rate = COLLECT_RATE};
     TRY(bench_memories(b, MEMORIES, err));
     return run_rotating(b, "collect", "/v1/contexts:collect", false, collect_body, &k, err);
 }
@@ -256,11 +281,10 @@ static void make_lease(void *ctx, uint64_t n, struct load_request *r)
 
 static enum qmn_code run_collect_window(struct bench *b, struct err *err)
 {
-    struct load_config send = {.requests = BENCH_BODIES};
-    struct load_config k = {.seconds = b->seconds};
+    struct load_config send = {0};
+    struct load_config k = {.seconds = b->seconds, .connections = COLLECT_CONNECTIONS};
     TRY(bench_memories(b, MEMORIES, err));
-    TRY(run_rotating(b, "(setting up)", "/v1/nutrients:broadcast", false, silent_broadcast_body,
-                     &send, err));
+    TRY(run_rotating(b, NULL, "/v1/nutrients:broadcast", false, silent_broadcast_body, &send, err));
     TRY(bench_prepare(b, "leasing", b->agents, make_lease, b, err));
     return run_rotating(b, "collect-window", "/v1/contexts:collect", false, waiting_body, &k, err);
 }
@@ -374,11 +398,9 @@ static const struct scenario {
     bool network; /* wants a tenant with agents */
     enum qmn_code (*run)(struct bench *b, struct err *err);
 } scenarios[] = {
-    {"idle", false, run_idle},
-    {"broadcast", true, run_broadcast},
-    {"broadcast-b64", true, run_broadcast_b64},
-    {"collect", true, run_collect},
-    {"collect-window", true, run_collect_window},
+    {"idle", false, run_idle},          {"http", false, run_http},
+    {"broadcast", true, run_broadcast}, {"broadcast-b64", true, run_broadcast_b64},
+    {"collect", true, run_collect},     {"collect-window", true, run_collect_window},
     {"outcomes", true, run_outcomes},
 };
 
@@ -448,7 +470,7 @@ static enum qmn_code run_all(struct bench *b, struct err *err)
     bool ready = false;
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         const struct scenario *s = &scenarios[i];
-        bool wanted = c->arg_count == 0 && (s->run != run_idle || b->pid);
+        bool wanted = c->arg_count == 0 && s->network;
         for (size_t k = 0; k < c->arg_count; k++)
             wanted |= strcmp(c->args[k], s->name) == 0;
         if (!wanted)

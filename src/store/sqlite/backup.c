@@ -48,7 +48,8 @@ static enum qmn_code copy_to(struct dbconn *from, const char *path,
                              void (*progress)(void *, int64_t, int64_t), void *ctx, struct err *err)
 {
     CLEANUP(db_closep) sqlite3 *to = NULL;
-    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, "unix-excl");
+    int rc =
+        sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, SQLITE_NODE_VFS);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
@@ -67,7 +68,8 @@ static enum qmn_code copy_to(struct dbconn *from, const char *path,
 static enum qmn_code unmark_log(const char *path, struct err *err)
 {
     CLEANUP(db_closep) sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, "unix-excl");
+    int rc =
+        sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, SQLITE_NODE_VFS);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
     return rc == SQLITE_OK ? QMN_OK : sqlite_fail(db, rc, "finishing the copy", err);

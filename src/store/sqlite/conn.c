@@ -92,6 +92,7 @@ static void library_init_once(void)
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     (void)sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
     (void)sqlite3_initialize();
+    (void)sqlite_vfs_register(); /* if refused, opening says so */
 }
 
 void sqlite_library_init(void)
@@ -232,7 +233,7 @@ enum qmn_code dbconn_open(const char *path, enum conn_role role, bool feed, enum
         return err_nomem(err);
     c->feed = feed;
     int rc =
-        sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, "unix-excl");
+        sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, SQLITE_NODE_VFS);
     if (rc != SQLITE_OK)
         return sqlite_fail(c->db, rc, "opening", err);
     TRY(dbconn_setup(c, role, sync, err));

@@ -86,6 +86,13 @@ struct store_sqlite {
     int pooled;
 };
 
+/* vfs.c */
+
+#define SQLITE_BASE_VFS "unix-excl"
+#define SQLITE_NODE_VFS "qmn"
+/* Registers the file layer every connection uses.  A result code of SQLite's. */
+int sqlite_vfs_register(void);
+
 /* conn.c */
 
 /* Once per process, before the first connection: our allocator, no locks inside connections. */

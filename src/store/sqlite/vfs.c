@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * SQLite's file layer, with one change: a relative name stays relative.
+ *
+ * A node started as root in a folder that only root may pass (a checkout under /root) drops to an
+ * unprivileged user that still stands in its data directory but can no longer reach it from above.
+ * SQLite would make every name absolute and fail.  The process never changes its directory after
+ * the start, so a relative name always means the same file. */
+#include "sqlite_priv.h"
+
+#include <string.h>
+
+static sqlite3_vfs plain_names;
+
+static int keep_name(sqlite3_vfs *vfs, const char *name, int room, char *ret)
+{
+    (void)vfs;
+    size_t len = strlen(name);
+    if (len + 1 > (size_t)room)
+        return SQLITE_CANTOPEN;
+    memcpy(ret, name, len + 1);
+    return SQLITE_OK;
+}
+
+static int full_name(sqlite3_vfs *vfs, const char *name, int room, char *ret)
+{
+    const sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
+    if (name[0] != '/' || !base)
+        return keep_name(vfs, name, room, ret);
+    return base->xFullPathname(vfs, name, room, ret);
+}
+
+int sqlite_vfs_register(void)
+{
+    const sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
+    if (!base)
+        return SQLITE_ERROR;
+    plain_names = *base;
+    plain_names.zName = SQLITE_NODE_VFS;
+    plain_names.pNext = NULL;
+    plain_names.xFullPathname = full_name;
+    return sqlite3_vfs_register(&plain_names, 0);
+}

@@ -17,7 +17,7 @@ from harness import START_S, STOP_S, find_binary
 def test_a_node_started_as_root_works_below_a_folder_only_root_may_pass():
     parent = Path(tempfile.mkdtemp(prefix="qmn-closed-"))  # 0700
     log = open(parent / "log", "wb+")
-    node = subprocess.Popen([str(find_binary()), "--data-dir", "data", "--listen", "127.0.0.1:0"], cwd=parent,
+    node = subprocess.Popen([str(find_binary().resolve()), "--data-dir", "data", "--listen", "127.0.0.1:0"], cwd=parent,
                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + START_S
@@ -34,8 +34,7 @@ def test_a_node_started_as_root_works_below_a_folder_only_root_may_pass():
             request = urllib.request.Request(url + path, data=body, headers=headers, method="POST")
             with urllib.request.urlopen(request, timeout=STOP_S) as answer:
                 assert answer.status in (200, 201)
-        assert "
-Uid:	0" not in Path(f"/proc/{node.pid}/status").read_text()
+        assert "\nUid:\t0" not in Path(f"/proc/{node.pid}/status").read_text()
     finally:
         node.terminate()
         node.wait(STOP_S)

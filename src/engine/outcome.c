@@ -311,13 +311,35 @@ static const struct command_ops outcome_ops = {
     .discard = outcome_discard,
 };
 
+/* A key that may act for any agent and names none rates as whoever asked: a client that broadcasts
+ * on behalf of an agent may have no way to name it here. */
+static void rate_as_requester(const struct engine *e, const struct caller *caller,
+                              struct outcome_op *op)
+{
+    struct agent *requester = network_agent_no(&e->net, op->trace.agent_no);
+    if (!op->in->agent_id.len && !caller->agent_ids.len && requester)
+        op->rater = requester;
+}
+
+/* Who rates: the agent named; else the one that asked, if the key may act as it, since clients rate
+ * what they asked for without saying who they are; else the acting agent. */
+static enum qmn_code find_rater(struct engine *e, struct call *c, struct outcome_op *op,
+                                struct err *err)
+{
+    const struct agent *asked = network_agent_no(&e->net, op->trace.agent_no);
+    struct bytes named = op->in->agent_id, allowed = c->caller->agent_ids;
+    if (!named.len && asked && (!allowed.len || textlist_has(allowed, asked->record->id)))
+        named = asked->record->id;
+    return network_acting_agent(op->cmd.tenant, c->caller, named, "agent_id", &op->rater, err);
+}
+
 static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct outcome_op *op,
                                      struct err *err)
 {
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
-    TRY(network_acting_agent(op->cmd.tenant, c->caller, op->in->agent_id, "agent_id", &op->rater,
-                             err));
     TRY(load_trace(e, c, op, err));
+    TRY(find_rater(e, c, op, err));
+    rate_as_requester(e, c->caller, op);
     op->hops =
         arena_array(c->arena, struct hop_credit,
                     op->decision.head.route_count + op->decision.head.contribution_count + 1);

@@ -30,7 +30,7 @@ struct scene {
 };
 
 void scene_begin(struct scene *s, struct test_engine_options options);
-/* Ends with an empty inbox check: the network must be whole. */
+/* The network must be whole. */
 void scene_end(struct scene *s);
 void scene_validate(struct scene *s);
 void scene_restart(struct scene *s);
@@ -84,8 +84,7 @@ struct trace_out scene_trace(struct scene *s, struct bytes trace);
 const char *scene_reached(struct scene *s, const struct broadcast_out *out);
 bool scene_reaches(const struct broadcast_out *out, const char *agent);
 
-/* Runs the engine's background work up to now: returns when a group that began after this call has
- * been published. */
+/* Returns when the engine's background work that is due now has been done. */
 void scene_settle(struct scene *s);
 
 #endif

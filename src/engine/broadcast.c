@@ -172,6 +172,7 @@ static void broadcast_publish(struct engine *e, struct command *cmd)
     if (!op->live->delivery_count)
         counter_add(e->m.unrouted, 1);
     live_publish(e, TAKE(op->live));
+    live_bound(e, cmd->tenant);
 }
 
 static void broadcast_discard(struct engine *e, struct command *cmd)
@@ -311,6 +312,13 @@ static void broadcast_submit(struct engine *e, struct broadcast_op *op, enum qmn
     writer_submit(e, c, &op->cmd);
 }
 
+static enum qmn_code wrong_dimension(const struct tenant *t, uint32_t dim, struct err *err)
+{
+    return err_field(err, QMN_E_DIMENSION, "embedding",
+                     "%u numbers came; this tenant's vectors have %u dimensions", dim,
+                     t->profiles.dim);
+}
+
 /* Decides up to FLAT_TILE broadcasts of one tenant in one pass over its agents. */
 static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, uint32_t count)
 {
@@ -324,10 +332,14 @@ static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, ui
         arenas[i] = ops[i]->cmd.call->arena;
     }
     pthread_rwlock_rdlock(&e->net.lock);
-    bool ok = engine_cosines(t, units, arenas, count, cosines);
+    /* the space may have been fixed since these vectors were checked */
+    bool fits = !t->profiles.dim || t->profiles.dim == ops[0]->dim;
+    bool ok = fits && engine_cosines(t, units, arenas, count, cosines);
     for (uint32_t i = 0; i < count; i++) {
         struct err *err = &ops[i]->cmd.call->err;
-        codes[i] = ok ? broadcast_decide(e, ops[i], cosines[i], err) : err_nomem(err);
+        codes[i] = ok     ? broadcast_decide(e, ops[i], cosines[i], err)
+                   : fits ? err_nomem(err)
+                          : wrong_dimension(t, ops[i]->dim, err);
     }
     pthread_rwlock_unlock(&e->net.lock);
     for (uint32_t i = 0; i < count; i++)

@@ -180,6 +180,7 @@ static void configure(struct engine *e, const struct engine_config *config)
     e->clock = config->clock ? config->clock : &clock_system;
     e->epsilon = config->epsilon >= 0 ? config->epsilon : SELECT_EPSILON;
     e->retention_ms = config->retention_ms > 0 ? config->retention_ms : RETENTION_MS;
+    e->inbox_bytes = config->inbox_bytes ? config->inbox_bytes : LIMIT_INBOX_BYTES;
     snprintf(e->region, sizeof e->region, "%s", config->region ? config->region : "local");
     snprintf(e->key_env, sizeof e->key_env, "%s", config->key_env ? config->key_env : "live");
     snprintf(e->backup_dir, sizeof e->backup_dir, "%s",

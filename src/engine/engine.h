@@ -40,6 +40,7 @@ struct engine_config {
     const char *key_env;       /* the <env> part of keys; default "live" */
     double epsilon;            /* exploration, [0, 1]; negative: the default 0.1 */
     int64_t retention_ms;      /* of traces and outcomes; 0: 30 days */
+    uint64_t inbox_bytes;      /* waiting in the inboxes of one tenant; 0: LIMIT_INBOX_BYTES */
 };
 
 /* Loads the network from the store and starts the writer. */

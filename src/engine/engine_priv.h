@@ -41,6 +41,7 @@ struct engine {
     char region[64], key_env[16], backup_dir[480];
     double epsilon;
     int64_t retention_ms;
+    uint64_t inbox_bytes; /* per tenant */
     struct engine_metrics m;
 
     struct gather gathers[ENGINE_GATHERS];
@@ -86,6 +87,10 @@ struct bytes engine_copy(struct arena *a, struct bytes b, bool *failed);
  * since. */
 QMN_NODISCARD enum qmn_code engine_tenant(struct engine *e, const struct caller *caller,
                                           struct tenant **ret, struct err *err);
+/* Whether somebody let in a while ago would be let in now; read lock held.  For calls that wait: a
+ * key that is revoked meanwhile gets nothing more. */
+QMN_NODISCARD enum qmn_code engine_still_welcome(const struct engine *e,
+                                                 const struct caller *caller, struct err *err);
 /* Refuses while draining. */
 QMN_NODISCARD enum qmn_code engine_open_for(struct engine *e, struct err *err);
 

@@ -125,6 +125,13 @@ static void inbox_append(struct delivery *d)
     waiters_wake(&a->waiters);
 }
 
+/* Only what waits in an inbox counts against the bound. */
+static void stop_counting(struct nutrient *x)
+{
+    x->tenant->live_bytes -= x->bytes;
+    x->bytes = 0;
+}
+
 void delivery_end(struct delivery *d, enum delivery_state state)
 {
     struct agent *a = d->agent;
@@ -135,7 +142,8 @@ void delivery_end(struct delivery *d, enum delivery_state state)
     *(d->next ? &d->next->prev : &a->inbox_tail) = d->prev;
     d->queued = false;
     a->inbox_pending--;
-    d->nutrient->pending--;
+    if (--d->nutrient->pending == 0)
+        stop_counting(d->nutrient);
 }
 
 void live_publish(struct engine *e, struct nutrient *x)
@@ -153,25 +161,28 @@ void live_publish(struct engine *e, struct nutrient *x)
     t->live_bytes += x->bytes;
     t->live_count++;
     for (uint32_t i = 0; i < x->delivery_count; i++)
-        if (x->deliveries[i].state == DELIVERY_PENDING &&
-            x->deliveries[i].agent->record->status != AGENT_SUSPENDED)
+        if (x->deliveries[i].agent->record->status != AGENT_SUSPENDED)
             inbox_append(&x->deliveries[i]);
+        else
+            x->deliveries[i].state = DELIVERY_REJECTED; /* suspended since the decision */
+    if (!x->pending)
+        stop_counting(x);
     upkeep_schedule(e, EXPIRE_NUTRIENT, x->expires_ms, t, x->no, 0);
-    live_bound(e, t);
 }
 
 void live_bound(struct engine *e, struct tenant *t)
 {
     struct nutrient *x = t->bounded;
-    for (; x && t->live_bytes > LIMIT_INBOX_BYTES && x != t->newest; x = x->newer) {
-        for (uint32_t i = 0; i < x->delivery_count && x->pending; i++)
+    for (; x && t->live_bytes > e->inbox_bytes && x != t->newest; x = x->newer) {
+        if (!x->pending)
+            continue;
+        for (uint32_t i = 0; i < x->delivery_count; i++)
             if (x->deliveries[i].queued) {
                 delivery_end(&x->deliveries[i], DELIVERY_REJECTED);
                 x->deliveries[i].agent->dropped++;
                 counter_add(e->m.dropped, 1);
             }
-        t->live_bytes -= x->bytes;
-        x->bytes = 0; /* it no longer counts; its body goes with its TTL */
+        collects_wake(t, x->no);
     }
     t->bounded = x;
 }
@@ -186,7 +197,6 @@ void live_remove(struct engine *e, struct nutrient *x)
     *(x->newer ? &x->newer->older : &t->newest) = x->older;
     if (t->bounded == x)
         t->bounded = x->newer;
-    t->live_bytes -= x->bytes;
     t->live_count--;
     u64map_remove(&e->net.live_by_id, id_hash(&x->id));
     u64map_remove(&e->net.live_by_no, (uint64_t)x->no);

@@ -46,8 +46,8 @@ void live_publish(struct engine *e, struct nutrient *x);
 void live_remove(struct engine *e, struct nutrient *x);
 /* Takes one delivery out of its inbox with a final state. */
 void delivery_end(struct delivery *d, enum delivery_state state);
-/* Drops the tenant's oldest nutrients from the inboxes while they take more than LIMIT_INBOX_BYTES.
- */
+/* Drops the tenant's oldest nutrients from the inboxes while what waits in them takes more than
+ * inbox_bytes.  After publishing; at the start once all is loaded, what was acknowledged too. */
 void live_bound(struct engine *e, struct tenant *t);
 
 /* ---- responses ---- */

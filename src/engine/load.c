@@ -245,7 +245,10 @@ static enum qmn_code load_live(struct loader *l, struct err *err)
     after.no = l->first_live - 1;
     TRY(s->ops->scan(s, RECORD_TRACE, &after, on_trace, l, err));
     struct record_delivery ended = {.nutrient_no = l->first_live - 1, .agent_no = INT64_MAX};
-    return s->ops->scan(s, RECORD_DELIVERY, &ended, on_delivery, l, err);
+    TRY(s->ops->scan(s, RECORD_DELIVERY, &ended, on_delivery, l, err));
+    for (uint32_t i = 0; i < l->e->net.tenant_count; i++)
+        live_bound(l->e, l->e->net.tenants[i]);
+    return QMN_OK;
 }
 
 static enum qmn_code load_all(struct loader *l, struct err *err)

@@ -224,7 +224,8 @@ static void start(struct test_engine *te)
                                    .backup_dir = te->dir,
                                    .key_env = "test",
                                    .epsilon = te->options.epsilon,
-                                   .retention_ms = te->options.retention_ms};
+                                   .retention_ms = te->options.retention_ms,
+                                   .inbox_bytes = te->options.inbox_bytes};
     enum qmn_code code = engine_new(&config, &te->engine, &err);
     if (code != QMN_OK)
         fail_msg("the engine did not start: %s", err.text);

@@ -22,6 +22,7 @@ struct test_engine_options {
     bool sqlite;
     double epsilon;
     int64_t retention_ms; /* 0: the default */
+    uint64_t inbox_bytes; /* 0: the default */
 };
 
 struct test_engine {

@@ -71,11 +71,11 @@ static void the_first_broadcast_of_a_fresh_tenant_routes_by_cosine(void **state)
     assert_string_equal(scene_reached(&s, &out), "near middle far");
     for (size_t i = 0; i < out.hop_count; i++) {
         assert_float_equal(out.hops[i].weight, EDGE_PRIOR, 0);
-        assert_float_equal(out.hops[i].score, out.hops[i].similarity / 2, 1e-6);
+        assert_float_equal(out.hops[i].score, out.hops[i].similarity / 2, 1e-6f);
         assert_bytes_equal(out.hops[i].from_agent_id, "source");
         assert_int_equal(out.hops[i].hop, 1);
     }
-    assert_float_equal(out.hops[0].similarity, 0.9, 1e-6);
+    assert_float_equal(out.hops[0].similarity, 0.9, 1e-6f);
 }
 
 static void the_default_agent_sends_when_nobody_is_named(void **state)
@@ -105,8 +105,8 @@ static void a_capability_alone_suffices(void **state)
     scene_capable(&s, "faceless", "deploy");
     struct broadcast_out out = send_with_hints("", AXIS(0), "deploy build");
     assert_string_equal(scene_reached(&s, &out), "across faceless");
-    assert_float_equal(out.hops[0].score, 0.1, 1e-6);
-    assert_float_equal(out.hops[1].score, 0.05, 1e-6);
+    assert_float_equal(out.hops[0].score, 0.1, 1e-6f);
+    assert_float_equal(out.hops[1].score, 0.05, 1e-6f);
     assert_int_equal(out.hops[0].capabilities, 2);
     assert_null(out.reason);
 }
@@ -116,7 +116,7 @@ static void capabilities_add_to_the_score_up_to_four(void **state)
     (void)state;
     scene_agent(&s, "five", AXIS(0), "a1 b2 c3 d4 e5");
     struct broadcast_out out = send_with_hints("", AXIS(0), "a1 b2 c3 d4 e5");
-    assert_float_equal(hop_to(&out, "five")->score, 0.5 + 0.2, 1e-6);
+    assert_float_equal(hop_to(&out, "five")->score, 0.7f, 1e-6f);
 }
 
 static void the_source_is_never_a_candidate(void **state)
@@ -206,9 +206,9 @@ static void demand_raises_the_score_after_an_ack(void **state)
     assert_float_equal(hop_to(&before, "a")->demand, 0, 0);
     work_on("a", "postgres-tuning");
     struct broadcast_out after = send_with_hints("", AXIS(0), "postgres-tuning");
-    assert_float_equal(hop_to(&after, "a")->demand, 1, 1e-6);
+    assert_float_equal(hop_to(&after, "a")->demand, 1, 1e-6f);
     assert_float_equal(hop_to(&after, "b")->demand, 0, 0);
-    assert_float_equal(hop_to(&after, "a")->score, 2 * hop_to(&before, "a")->score, 1e-6);
+    assert_float_equal(hop_to(&after, "a")->score, 2 * hop_to(&before, "a")->score, 1e-6f);
 }
 
 static void demand_is_the_mean_over_the_hints_and_fuzzy(void **state)
@@ -218,9 +218,9 @@ static void demand_is_the_mean_over_the_hints_and_fuzzy(void **state)
     work_on("a", "deployment");
     struct broadcast_out out = send_with_hints("", AXIS(0), "deployments unrelated");
     /* 2 * 10 / (10 + 11) of one hint in two */
-    assert_float_equal(hop_to(&out, "a")->demand, 20.0 / 21 / 2, 1e-6);
+    assert_float_equal(hop_to(&out, "a")->demand, 20.0 / 21 / 2, 1e-6f);
     out = send_with_hints("", AXIS(0), "deploy"); /* 12 / 16 */
-    assert_float_equal(hop_to(&out, "a")->demand, 0.75, 1e-6);
+    assert_float_equal(hop_to(&out, "a")->demand, 0.75, 1e-6f);
     out = send_with_hints("", AXIS(0), "dep"); /* 6 / 13: below the threshold */
     assert_float_equal(hop_to(&out, "a")->demand, 0, 0);
 }
@@ -232,7 +232,7 @@ static void demand_lasts_for_a_day(void **state)
     work_on("a", "tuning");
     test_engine_advance(s.te, INT64_C(24) * 3600 * 1000);
     struct broadcast_out out = send_with_hints("", AXIS(0), "tuning");
-    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6);
+    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6f);
     test_engine_advance(s.te, 1);
     out = send_with_hints("", AXIS(0), "tuning");
     assert_float_equal(hop_to(&out, "a")->demand, 0, 0);
@@ -253,14 +253,14 @@ static void demand_remembers_the_last_tasks_over_a_restart(void **state)
         struct broadcast_out old = send_with_hints("", AXIS(0), "aaAA ccAA");
         assert_float_equal(hop_to(&old, "a")->demand, 0, 0); /* the first three are forgotten */
         struct broadcast_out kept = send_with_hints("", AXIS(0), "ddAA iiBB");
-        assert_float_equal(hop_to(&kept, "a")->demand, 1, 1e-6);
+        assert_float_equal(hop_to(&kept, "a")->demand, 1, 1e-6f);
         scene_restart(&s);
     }
     work_on("a", "yyyy"); /* takes the place of the oldest one */
     struct broadcast_out out = send_with_hints("", AXIS(0), "ddAA");
     assert_float_equal(hop_to(&out, "a")->demand, 0, 0);
     out = send_with_hints("", AXIS(0), "eeAA yyyy");
-    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6);
+    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6f);
 }
 
 static void a_good_rating_counts_as_work_and_a_bad_one_does_not(void **state)
@@ -275,7 +275,7 @@ static void a_good_rating_counts_as_work_and_a_bad_one_does_not(void **state)
     struct broadcast_out good = send_with_hints("", AXIS(6), "grafting");
     assert_int_equal(scene_outcome(&s, "", good.trace_id, 0.5, &outcome), QMN_OK);
     out = send_with_hints("", AXIS(0), "grafting");
-    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6);
+    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6f);
 }
 
 /* ---- selection ---- */
@@ -379,8 +379,8 @@ static void exploration_reaches_outside_the_best_and_records_its_propensity(void
         assert_bytes_equal(out.hops[1].agent_id, "a01");
         assert_true(out.hops[2].explored);
         assert_false(out.hops[0].explored);
-        assert_float_equal(out.hops[0].propensity, 1, 1e-6);
-        assert_float_equal(out.hops[2].propensity, 1.0 / (N - 3), 1e-6);
+        assert_float_equal(out.hops[0].propensity, 1, 1e-6f);
+        assert_float_equal(out.hops[2].propensity, 1.0 / (N - 3), 1e-6f);
         seen[(out.hops[2].agent_id.ptr[1] - '0') * 10 + out.hops[2].agent_id.ptr[2] - '0'] = true;
     }
     int outside = 0;
@@ -524,9 +524,10 @@ static void a_nutrient_travels_along_a_learned_edge(void **state)
     assert_string_equal(scene_reached(&s, &far), "b c"); /* d has no edge from b or c */
     assert_int_equal(far.hops[1].hop, 2);
     assert_bytes_equal(far.hops[1].from_agent_id, "b");
-    assert_float_equal(
-        far.hops[1].score,
-        0.5 * (double)far.hops[1].similarity * (scene_weight(&s, "b", "c") / EDGE_PRIOR) / 2, 1e-6);
+    assert_float_equal(far.hops[1].score,
+                       (float)(0.5 * (double)far.hops[1].similarity *
+                               (scene_weight(&s, "b", "c") / EDGE_PRIOR) / 2),
+                       1e-6f);
     struct pull_out pulled = scene_pull(&s, "c", 10);
     assert_int_equal(pulled.count, 2); /* the lesson and this one */
     assert_bytes_equal(pulled.items[1].from_agent_id, "b");

@@ -30,6 +30,15 @@ static int full_name(sqlite3_vfs *vfs, const char *name, int room, char *ret)
     return base->xFullPathname(vfs, name, room, ret);
 }
 
+/* The base layer goes by its own name when it decides to take files exclusively. */
+static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                     int *ret_flags)
+{
+    (void)vfs;
+    sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
+    return base ? base->xOpen(base, name, file, flags, ret_flags) : SQLITE_ERROR;
+}
+
 int sqlite_vfs_register(void)
 {
     const sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
@@ -39,5 +48,6 @@ int sqlite_vfs_register(void)
     plain_names.zName = SQLITE_NODE_VFS;
     plain_names.pNext = NULL;
     plain_names.xFullPathname = full_name;
+    plain_names.xOpen = open_file;
     return sqlite3_vfs_register(&plain_names, 0);
 }

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""qmn against a running node: every command once, errors that help, the demo, the quickstart."""
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from harness import ROOT, Node
+
+
+@pytest.fixture(scope="module")
+def own(binary):
+    started = Node(binary, "--epsilon", "0")
+    try:
+        started.start()
+        yield started
+    finally:
+        started.remove()
+
+
+class Qmn:
+    def __init__(self, node):
+        self.node = node
+        self.program = node.binary.parent / "qmn"
+        if not self.program.exists():
+            pytest.skip("qmn is not built")
+
+    def env(self, **more):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("QMN_")}
+        return {**kept, "QMN_URL": f"http://127.0.0.1:{self.node.port}",
+                "QMN_API_KEY_FILE": str(self.node.data / "data" / "admin-key"), **more}
+
+    def run(self, *words, text=None, env=None):
+        return subprocess.run([self.program, *words], env=env or self.env(), input=text or "", text=True,
+                              capture_output=True, timeout=60)
+
+    def __call__(self, *words, text=None):
+        done = self.run(*words, text=text)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def json(self, *words, **more):
+        return json.loads(self(*words, "--json", **more))
+
+
+@pytest.fixture(scope="module")
+def qmn(own):
+    return Qmn(own)
+
+
+@pytest.fixture(scope="module")
+def acme(qmn):
+    """A tenant with two agents; the words that name it."""
+    qmn("tenant", "create", "acme", "--name", "Acme Corp", "--plan", "pro")
+    for agent, about in (("dba", "slow postgres queries and indexes"), ("shop", "orders and checkout")):
+        qmn("agent", "register", agent, "--about", about, "--capability", "sql", "--tenant", "acme")
+    return ("--tenant", "acme")
+
+
+def test_a_nutrient_goes_round(qmn, acme):
+    sent = qmn.json("broadcast", "slow", "postgres", "query", "--agent", "shop", "--hint", "sql", *acme)
+    assert sent["routed_to"] == ["dba"]
+    shown = qmn("inbox", "dba", *acme)
+    assert "slow postgres query" in shown and "hints: sql" in shown
+    item = sent["nutrient_id"]
+    assert "dba answered" in qmn("respond", item, "add an index", "--agent", "dba", "--quality", "0.9", *acme)
+    assert qmn("ack", "dba", item, *acme) == "1 acknowledged\n"
+    assert "not in this inbox" in qmn("ack", "dba", item, *acme)
+    found = qmn("collect", "why is the query slow", "--agent", "shop", *acme)
+    assert "add an index" in found
+    moved = qmn("outcome", sent["trace_id"], "1", "--agent", "shop", *acme)
+    assert "shop → dba" in moved and "0.5780" in moved
+    trace = qmn("trace", sent["trace_id"], *acme)
+    assert "Rated 1.00 by shop" in trace and "acked" in trace
+    assert "dba" in qmn("edges", "of", "shop", *acme)
+    assert "0.5780" in qmn("edges", "top", *acme)
+    assert qmn("edges", "stats", *acme).startswith("1 edges") or "edges, weight" in qmn("edges", "stats", *acme)
+
+
+def test_text_may_come_from_standard_input(qmn, acme):
+    sent = qmn.json("broadcast", "-", "--agent", "shop", *acme, text="postgres\nindexes\n")
+    assert sent["routed_to"] == ["dba"]
+
+
+def test_nack_gives_back_or_rejects(qmn, acme):
+    item = qmn.json("broadcast", "another postgres query", "--agent", "shop", *acme)["nutrient_id"]
+    qmn("inbox", "dba", *acme)
+    assert qmn("nack", "dba", item, *acme) == "1 given back\n"
+    assert item in qmn("inbox", "dba", *acme)
+    assert qmn("nack", "dba", item, "--reject", *acme) == "1 rejected\n"
+    assert item not in qmn("inbox", "dba", *acme)
+
+
+def test_follow_prints_what_arrives_and_acknowledges(qmn, acme):
+    words = [qmn.program, "inbox", "dba", "--follow", "--ack", "--json", *acme]
+    with subprocess.Popen(words, env=qmn.env(), stdout=subprocess.PIPE, text=True) as following:
+        threading.Timer(30, following.kill).start()
+        sent = qmn.json("broadcast", "follow this postgres query", "--agent", "shop", *acme)
+        for line in following.stdout:
+            if json.loads(line)["nutrient_id"] == sent["nutrient_id"]:
+                break
+        else:
+            pytest.fail("the nutrient did not arrive")
+        states = []
+        for _ in range(100):
+            states = qmn.json("trace", sent["trace_id"], *acme)["deliveries"]
+            if states and states[0]["state"] == "acked":
+                break
+        following.kill()
+        assert states[0]["state"] == "acked"
+
+
+def test_memories(qmn, acme):
+    made = qmn.json("memory", "store", "friday deploys need two reviewers", "--agent", "dba", "--kind", "rule",
+                    "--quality", "0.8", *acme)
+    assert "two reviewers" in qmn("memory", "search", "deploys on friday", *acme)
+    assert "two reviewers" in qmn("memory", "show", made["id"], *acme)
+    assert made["id"] in qmn("memory", "list", "dba", "--kind", "rule", *acme)
+    qmn("memory", "delete", made["id"], *acme)
+    gone = qmn.run("memory", "show", made["id"], *acme)
+    assert gone.returncode == 5
+
+
+def test_agents(qmn, acme):
+    assert "slow postgres" in qmn("agent", "list", *acme)
+    assert "sql" in qmn("agent", "show", "dba", *acme)
+    qmn("agent", "register", "temp", *acme)
+    qmn("agent", "suspend", "temp", *acme)
+    assert "suspended" in qmn("agent", "list", "--status", "suspended", *acme)
+
+
+def test_tenants_and_keys(qmn, acme):
+    assert "Acme Corp" in qmn("tenant", "list")
+    assert "plan" in qmn("tenant", "show", "acme")
+    assert "pro" in qmn("tenant", "usage", "acme")
+    assert "Acme Ltd" in qmn("tenant", "update", "acme", "--name", "Acme Ltd")
+    made = qmn("key", "create", "--for", "acme", "--scope", "agents:read", "--name", "reader").strip()
+    assert "valid" in qmn("key", "check", text=made + "\n")
+    listed = qmn("key", "list", "acme")
+    assert "reader" in listed and made not in listed
+    assert "dba" in qmn("agent", "list", "--key", made)
+    assert qmn.run("edges", "stats", "--key", made).returncode == 4
+    key_id = next(line.split()[0] for line in listed.splitlines() if "reader" in line)
+    assert "revoked" in qmn("key", "revoke", key_id)
+    refused = qmn.run("tenant", "delete", "acme")
+    assert refused.returncode == 2 and "--yes" in refused.stderr
+
+
+def test_tasks_policies_audit_backup(qmn, acme):
+    qmn("task", "create", "fix", "the", "index", "--id", "t1", *acme)
+    assert "0.80" in qmn("task", "update", "t1", "--outcome", "0.8", *acme)
+    assert "fix the index" in qmn("task", "list", *acme)
+    assert "fix the index" in qmn("task", "show", "t1", *acme)
+    assert "no policies" in qmn("policy", "list", *acme)
+    assert "key.create" in qmn("audit")
+    assert "written" in qmn("backup", "cli.db")
+
+
+def test_the_node_about_itself(qmn):
+    assert qmn("node", "status").startswith("healthy")
+    assert "store" in qmn("node", "health")
+    assert "process_resident_memory_bytes" in qmn("node", "metrics")
+
+
+@pytest.mark.parametrize("words, status, says", [
+    (["brodcast", "x"], 2, "did you mean qmn broadcast?"),
+    (["agent", "lst"], 2, "did you mean qmn agent list?"),
+    (["agent", "list", "--capabilty", "x"], 2, "did you mean --capability?"),
+    (["broadcast"], 2, "qmn broadcast TEXT..."),
+    (["broadcast", "x", "--ttl-sec", "soon"], 2, "--ttl-sec"),
+    (["trace", "a", "b"], 2, "one word too many"),
+    (["outcome", "t", "high"], 2, "expected a score"),
+    (["memory", "store", "x", "--content", "{"], 2, "--content"),
+    (["agent", "show", "nobody"], 5, "nobody"),
+    (["agent", "list", "--key", "nonsense"], 4, "came from --key"),
+    (["agent", "list", "--key-file", "/nonexistent"], 2, "/nonexistent"),
+    (["agent", "list", "--url", "http://127.0.0.1:1"], 3, "Is the node running?"),
+    (["agent", "list", "--url", "gopher://x"], 2, "expected a URL"),
+])
+def test_errors_say_what_to_do_next(qmn, words, status, says):
+    done = qmn.run(*words)
+    assert done.returncode == status, done.stderr
+    assert says in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_a_key_on_the_command_line_is_blotted_out(qmn, own, acme):
+    key = own.admin_key()
+    words = [qmn.program, "inbox", "dba", "--follow", "--key", key, *acme]
+    with subprocess.Popen(words, env=qmn.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stderr.readline()  # "listening for ..."
+        with open(f"/proc/{running.pid}/cmdline", "rb") as f:
+            line = f.read()
+        running.kill()
+    assert key.encode() not in line
+
+
+def test_hostile_text_cannot_reach_the_terminal(qmn, acme):
+    evil = "before\x1b]0;owned\x07\x1b[2Jafter"
+    qmn("agent", "register", "evil", "--about", "postgres " + evil, *acme)
+    shown = qmn("agent", "list", *acme)
+    assert "\x1b" not in shown and "\x07" not in shown and "after" in shown
+
+
+def read_terminal(words, env):
+    main, side = pty.openpty()
+    with subprocess.Popen(words, env=env, stdin=side, stdout=side, stderr=side):
+        os.close(side)
+        data = b""
+        while True:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            data += piece
+    os.close(main)
+    return data.decode()
+
+
+def test_colours_only_on_a_terminal_that_wants_them(qmn, acme):
+    words = [qmn.program, "agent", "list", *acme]
+    assert "\x1b[" in read_terminal(words, qmn.env(TERM="xterm"))
+    assert "\x1b[" not in read_terminal(words, qmn.env(TERM="xterm", NO_COLOR="1"))
+    assert "\x1b[" not in qmn("agent", "list", *acme)
+
+
+def test_demo_carries_a_first_exchange_and_repeats_none(qmn):
+    shown = qmn("demo")
+    lines = shown.splitlines()
+    assert len(lines) < 50 and max(map(len, lines)) <= 100
+    for heading in ("20 nutrients", "oncall collects", "edges moved", "the same 20 nutrients again"):
+        assert heading in shown
+    # What it says is what the node knows.
+    agents = qmn.json("agent", "list", "--tenant", "demo")
+    assert len(agents) == 12
+    trace = shown.split("qmn trace ")[1].split()[0]
+    assert qmn.json("trace", trace, "--tenant", "demo")["outcomes"]
+    weights = {(e["src"], e["dst"]): e["weight"] for e in qmn.json("edges", "top", "--limit", "100", "--tenant", "demo")}
+    moved = [line.split() for line in lines if line.startswith("   ") and "→" in line]
+    assert moved
+    for src, _, dst, _, _, new in moved:
+        assert weights[src, dst] == pytest.approx(float(new), abs=0.001)
+    # It learned: whoever knows is asked first more often than before.
+    words = next(line for line in lines if "asked first" in line).split()
+    assert int(words[words.index("first") + 1]) > int(words[words.index("before") + 1])
+    again = qmn("demo")
+    assert "there already" in again and len(again.splitlines()) == 1
+
+
+def test_the_quickstart_of_the_readme_runs(qmn, own):
+    done = subprocess.run([sys.executable, ROOT / "examples" / "quickstart.py"], env=qmn.env(), text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "dba received: slow query on orders" in done.stdout
+    assert "orders lacks an index" in done.stdout
+    assert "edge shop -> dba: 0.500 -> 0.578" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions_are_printed(qmn, shell):
+    text = qmn("completion", shell)
+    assert "broadcast" in text and "tool" in text
+
+
+def test_bash_completes_commands_options_and_values(qmn):
+    script = f"""{qmn("completion", "bash")}
+complete_line() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _qmn; echo "${{COMPREPLY[@]}}"; }}
+complete_line qmn bro
+complete_line qmn agent li
+complete_line qmn agent list --sta
+complete_line qmn broadcast --sensitivity conf
+complete_line qmn completion fi
+"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["broadcast", "list", "--status", "confidential", "fish"], done.stderr
+
+
+def test_every_command_has_help_and_a_place_in_the_manual(qmn):
+    manual = (ROOT / "docs" / "man" / "qmn.1").read_text()
+    overview = qmn("help")
+    for line in overview.splitlines():
+        if not line.startswith("  ") or line.startswith("  --"):
+            continue
+        name = line.split()[0]
+        assert name in manual, name
+        shown = qmn("help", name)
+        assert shown.startswith(f"qmn {name}")
+
+
+def test_bench_measures_a_small_run(qmn, own):
+    words = ("bench", "broadcast", "broadcast-b64", "collect-window", "outcomes", "--agents", "60", "--dim", "16",
+             "--seconds", "0.5", "--connections", "4", "--rate", "100", "--json", "--pid", str(own.pid))
+    rows = [json.loads(line) for line in qmn(*words).splitlines()]
+    assert [r["scenario"] for r in rows] == ["broadcast", "broadcast-b64", "collect-window", "outcomes"]
+    assert all(r["failed"] == 0 and r["requests"] > 0 for r in rows), rows

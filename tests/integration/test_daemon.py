@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""qmnd as a process: its files, its signals, its exit status, its configuration."""
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+from harness import Client, Node, wait_until
+
+
+def run(binary, *arguments, env=None):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("QMN_") and k != "LOG_LEVEL"}
+    return subprocess.run([binary, *arguments], env={**clean, **(env or {})}, capture_output=True, text=True,
+                          timeout=60)
+
+
+@pytest.fixture
+def own(binary):
+    node = Node(binary)
+    yield node
+    node.remove()
+
+
+def start_again(node):
+    """The harness finds the port in the log, so an earlier start must not stand there."""
+    node.log_path.write_text("")
+    return node.start()
+
+
+def test_first_start_writes_a_private_admin_key_that_works(own):
+    own.start()
+    path = own.data / "data" / "admin-key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path.read_text().endswith("\n")
+    Client(own.port, own.admin_key()).get("/v1/tenants", expect=200)
+    assert own.admin_key() not in own.log_text()
+
+
+def test_a_second_start_keeps_the_key(own):
+    own.start()
+    key = own.admin_key()
+    assert own.stop() == 0
+    start_again(own)
+    assert own.admin_key() == key
+    Client(own.port, key).get("/v1/tenants", expect=200)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop")
+def test_root_is_dropped(own):
+    own.start()
+    status = dict(line.split(":", 1) for line in open(f"/proc/{own.pid}/status") if ":" in line)
+    assert all(uid != "0" for uid in status["Uid"].split())
+    assert all(gid != "0" for gid in status["Gid"].split())
+    assert status["Groups"].split() == []
+    assert status["NoNewPrivs"].strip() == "1"
+    assert int(status["CapEff"], 16) == 0
+    assert (own.data / "data" / "qmn.db").stat().st_uid == int(status["Uid"].split()[0])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop")
+def test_a_data_directory_below_a_closed_one_serves(own):
+    own.data.chmod(0o700)  # as a checkout below /root is
+    own.start()
+    client = Client(own.port, own.admin_key())
+    client.post("/v1/tenants", {"id": "below", "name": "below"}, expect=201)
+    client.post("/v1/node:backup", {}, expect=201)
+    assert own.stop() == 0
+    start_again(own)
+    Client(own.port, own.admin_key()).get("/v1/tenants/below", expect=200)
+
+
+def test_a_second_node_on_the_same_data_is_refused(own):
+    own.start()
+    second = run(own.binary, "--data-dir", own.data / "data", "--listen", "127.0.0.1:0")
+    assert second.returncode == 5
+    assert f"process {own.pid}" in second.stderr
+
+
+def test_a_taken_port_is_named(own):
+    own.start()
+    second = run(own.binary, "--data-dir", own.data / "other", "--listen", f"127.0.0.1:{own.port}")
+    assert second.returncode == 4
+    assert str(own.port) in second.stderr
+    assert not (own.data / "other").exists()
+
+
+def test_a_directory_of_somebody_else_is_left_alone(own):
+    place = own.data / "photos"
+    place.mkdir()
+    (place / "holiday.jpg").touch()
+    refused = run(own.binary, "--data-dir", place, "--listen", "127.0.0.1:0")
+    assert refused.returncode == 3
+    assert "holiday.jpg" in refused.stderr
+    assert [p.name for p in place.iterdir()] == ["holiday.jpg"]
+
+
+def test_a_remembering_node_does_not_touch_a_database(own):
+    own.start()
+    key = own.admin_key()
+    own.stop()
+    refused = run(own.binary, "--data-dir", own.data / "data", "--listen", "127.0.0.1:0", "--store", "memory")
+    assert refused.returncode == 3
+    assert own.admin_key() == key
+
+
+def test_the_memory_store_serves(binary):
+    node = Node(binary, "--store", "memory")
+    try:
+        node.start()
+        Client(node.port, node.admin_key()).get("/v1/tenants", expect=200)
+        assert not (node.data / "data" / "qmn.db").exists()
+        assert node.stop() == 0
+    finally:
+        node.remove()
+
+
+def test_check_config_tells_where_each_value_comes_from(own):
+    file = own.data / "qmn.conf"
+    file.write_text("# a comment\nregion = file\nloops = 1\n")
+    shown = run(own.binary, "--check-config", "--config", file, "--loops", "2", env={"QMN_EPSILON": "0.2"})
+    assert shown.returncode == 0
+    lines = {line.split(" = ")[0]: line for line in shown.stdout.splitlines()}
+    assert lines["region"].endswith(f"{file}:2")
+    assert lines["loops"].startswith("loops = 2 ") and lines["loops"].endswith("# flag")
+    assert lines["epsilon"].endswith("# QMN_EPSILON")
+    assert lines["store"].endswith("# default")
+    assert not (own.data / "data").exists()
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["--lsiten", "127.0.0.1:1"], "did you mean --listen?"),
+    (["--listen", "0.0.0.0:8022"], "--allow-plaintext"),
+    (["--epsilon", "2"], "from 0 to 1"),
+    (["--user", "no-such-user"], "no-such-user"),
+])
+def test_a_wrong_configuration_ends_with_2_and_says_what_is_right(binary, arguments, says):
+    refused = run(binary, "--check-config", *arguments)
+    assert refused.returncode == 2
+    assert says in refused.stderr
+
+
+def test_help_and_version(binary):
+    assert "--data-dir DIR" in run(binary, "--help").stdout
+    assert run(binary, "--version").stdout.startswith("qmnd ")
+
+
+def test_terminate_drains_and_ends_with_0(own):
+    own.start()
+    own.process.send_signal(signal.SIGTERM)
+    assert own.process.wait(20) == 0
+    assert "stopped" in own.log_text()
+    own.process = None
+
+
+def test_a_waiting_pull_does_not_hold_up_the_end(own):
+    own.start()
+    client = Client(own.port, own.admin_key())
+    client.post("/v1/agents:register", {"agent_id": "waiter"}, expect=200)
+    with socket.create_connection(("127.0.0.1", own.port)) as waiting:
+        waiting.sendall(f"GET /v1/agents/waiter/nutrients?wait_ms=20000 HTTP/1.1\r\nHost: q\r\n"
+                        f"X-API-Key: {own.admin_key()}\r\n\r\n".encode())
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert own.stop() == 0
+        assert time.monotonic() - began < 4
+
+
+def test_a_second_signal_ends_at_once(own):
+    own.options = ("--drain-timeout", "60")
+    own.start()
+    # A request that never ends keeps the drain waiting.
+    with socket.create_connection(("127.0.0.1", own.port)) as stuck:
+        stuck.sendall(b"POST /v1/tenants HTTP/1.1\r\nHost: q\r\nX-API-Key: " + own.admin_key().encode() +
+                      b"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.3)
+        own.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "stopping" in own.log_text(), "drain")
+        time.sleep(0.5)
+        assert own.process.poll() is None
+        own.process.send_signal(signal.SIGTERM)
+        assert own.process.wait(5) == 128 + signal.SIGTERM
+        own.process = None
+
+
+def test_hangup_reads_the_log_level_again(own):
+    file = own.data / "qmn.conf"
+    file.write_text("log-level = warn\n")
+    own.data.chmod(0o755)
+    file.chmod(0o644)
+    own.options = ("--config", str(file), "--log-level", "info")
+    own.start()
+    own.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "read the log level again" in own.log_text(), "reload")
+    assert own.stop() == 0
+
+
+def test_restore_brings_back_what_a_backup_held(own):
+    own.start()
+    client = Client(own.port, own.admin_key())
+    client.post("/v1/tenants", {"id": "kept", "name": "kept"}, expect=201)
+    backup = client.post("/v1/node:backup", {"path": "one.db"}, expect=201).json()
+    client.post("/v1/tenants", {"id": "later", "name": "later"}, expect=201)
+    file = own.data / "one.db"
+    file.write_bytes((own.data / "data" / "backups" / "one.db").read_bytes())
+    assert file.stat().st_size == backup["bytes"]
+
+    running = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
+    assert running.returncode == 5, "a node has the directory open"
+    own.stop()
+    done = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
+    assert done.returncode == 0, done.stderr
+    assert "the old data is kept in" in done.stdout
+    aside = next((own.data / "data").glob("replaced-*"))
+    assert (aside / "qmn.db").exists()
+
+    start_again(own)
+    client = Client(own.port, own.admin_key())
+    client.get("/v1/tenants/kept", expect=200)
+    client.get("/v1/tenants/later", expect=404)
+
+
+def test_a_damaged_backup_is_refused_and_the_data_stays(own):
+    own.start()
+    client = Client(own.port, own.admin_key())
+    client.post("/v1/tenants", {"id": "kept", "name": "kept"}, expect=201)
+    client.post("/v1/node:backup", {"path": "one.db"}, expect=201)
+    own.stop()
+    data = bytearray((own.data / "data" / "backups" / "one.db").read_bytes())
+    data[len(data) // 2:len(data) // 2 + 4096] = b"\xff" * 4096
+    file = own.data / "bad.db"
+    file.write_bytes(data)
+    refused = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
+    assert refused.returncode == 3
+    start_again(own)
+    Client(own.port, own.admin_key()).get("/v1/tenants/kept", expect=200)

@@ -57,20 +57,20 @@ enum qmn_code client_set_key(struct client *c, const char *key, struct err *err)
 /* Checks the URL, keeps it without its last slash, and notes host:port for messages. */
 static enum qmn_code set_url(struct client *c, const char *url, struct err *err)
 {
-    if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
-        return err_set(err, QMN_E_INVALID,
-                       "expected a URL such as http://127.0.0.1:8022, got \"%.100s\"", url);
+    size_t scheme = strncasecmp(url, "http://", 7) == 0    ? 7
+                    : strncasecmp(url, "https://", 8) == 0 ? 8
+                                                           : 0;
     size_t len = strlen(url);
-    while (len && url[len - 1] == '/')
+    while (len > scheme && url[len - 1] == '/')
         len--;
     c->url = mem_alloc(len + 1);
     if (!c->url)
         return err_nomem(err);
     memcpy(c->url, url, len);
     c->url[len] = '\0';
-    const char *host = strstr(c->url, "://") + 3;
+    const char *host = c->url + scheme;
     snprintf(c->address, sizeof c->address, "%.*s", (int)strcspn(host, "/?#"), host);
-    if (!c->address[0] || !header_safe(c->url) || strchr(c->address, '@'))
+    if (!scheme || !c->address[0] || !header_safe(c->url) || strchr(c->address, '@'))
         return err_set(err, QMN_E_INVALID,
                        "expected a URL such as http://127.0.0.1:8022, got \"%.100s\"", url);
     return QMN_OK;

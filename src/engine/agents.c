@@ -73,7 +73,7 @@ static enum qmn_code intern_capabilities(struct engine *e, struct agent_op *op, 
         memcpy(both + op->row.capabilities.len, op->row.tools.ptr, op->row.tools.len);
     pthread_rwlock_wrlock(&e->net.lock);
     op->has_tags = tags_intern(tags, bytes_of(both, len), &op->tags, &op->tag_count);
-    bool ok = op->has_tags && tags_reserve(tags, op->tags, op->tag_count, false);
+    bool ok = op->has_tags && tags_reserve_capable(tags, op->tags, op->tag_count);
     pthread_rwlock_unlock(&e->net.lock);
     return ok ? QMN_OK : err_nomem(err);
 }

@@ -28,7 +28,8 @@ struct scratch {
     uint32_t n;
     float *cosine;
     float *demand;
-    float *best;      /* of the hint at hand */
+    uint64_t *covered; /* bits: agents the hint at hand has matched */
+    uint32_t words;
     uint8_t *capable; /* matching capabilities */
     float *bonus;     /* what they are worth */
     bool *exact;      /* cosine is exact, not from the int8 pass */
@@ -61,12 +62,36 @@ static bool scratch_init(struct decider *d)
     s->n = d->t->agent_count;
     s->cosine = d->in->cosine;
     s->demand = arena_array(d->arena, float, s->n + 1);
-    s->best = arena_array(d->arena, float, s->n + 1);
+    s->words = s->n / 64 + 1;
+    s->covered = arena_array(d->arena, uint64_t, s->words);
     s->score = arena_array(d->arena, float, s->n + 1);
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
     s->exact = arena_calloc(d->arena, s->n + 1, 1);
     s->bonus = arena_array(d->arena, float, s->n + 1);
-    return s->cosine && s->demand && s->best && s->score && s->capable && s->exact && s->bonus;
+    return s->cosine && s->demand && s->covered && s->score && s->capable && s->exact && s->bonus;
+}
+
+/* One similar tag: its agents that no better match has covered gain their share.  Matches come best
+ * first, so the first that covers an agent is its best. */
+static void apply_match(struct scratch *s, const struct postings *p, float gain, int64_t since_ms)
+{
+    if (p->bits && p->oldest_ms >= since_ms) {
+        for (uint32_t w = 0, n = p->words < s->words ? p->words : s->words; w < n; w++) {
+            uint64_t fresh = p->bits[w] & ~s->covered[w];
+            s->covered[w] |= fresh;
+            for (; fresh; fresh &= fresh - 1)
+                s->demand[w * 64 + (uint32_t)__builtin_ctzll(fresh)] += gain;
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint32_t a = p->items[i].agent;
+        uint64_t bit = UINT64_C(1) << (a % 64);
+        if (p->items[i].last_ms < since_ms || (s->covered[a / 64] & bit))
+            continue;
+        s->covered[a / 64] |= bit;
+        s->demand[a] += gain;
+    }
 }
 
 /* One hint's part in demand and capabilities. */
@@ -84,24 +109,10 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
 
     const struct tag_match *matches;
     uint32_t count = tags_matches(&d->t->tags, hint, d->arena, &matches);
-    int64_t since = d->in->now_ms - DEMAND_WINDOW_MS;
-    for (uint32_t m = 0; m < count; m++) {
-        const struct postings *p = &d->t->tags.items[matches[m].tag]->recent;
-        for (uint32_t i = 0; i < p->count; i++) {
-            uint32_t a = p->items[i].agent;
-            float gain = matches[m].ratio - s->best[a];
-            if (p->items[i].last_ms < since || gain <= 0)
-                continue;
-            s->best[a] += gain;
-            s->demand[a] +=
-                gain * share; /* the mean over the hints of the best match, hint by hint */
-        }
-    }
-    for (uint32_t m = 0; m < count; m++) { /* clean for the next hint */
-        const struct postings *p = &d->t->tags.items[matches[m].tag]->recent;
-        for (uint32_t i = 0; i < p->count; i++)
-            s->best[p->items[i].agent] = 0;
-    }
+    memset(s->covered, 0, s->words * sizeof *s->covered);
+    for (uint32_t m = 0; m < count; m++)
+        apply_match(s, &d->t->tags.items[matches[m].tag]->recent, matches[m].ratio * share,
+                    d->in->now_ms - DEMAND_WINDOW_MS);
 }
 
 static void apply_hints(struct decider *d)

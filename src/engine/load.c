@@ -46,7 +46,7 @@ static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
     memcpy(both, row->capabilities.ptr ? row->capabilities.ptr : "", row->capabilities.len);
     memcpy(both + row->capabilities.len, row->tools.ptr ? row->tools.ptr : "", row->tools.len);
     if (!tags_intern(&t->tags, bytes_of(both, len), &a->capability_tags, &a->capability_count) ||
-        !tags_reserve(&t->tags, a->capability_tags, a->capability_count, false)) {
+        !tags_reserve_capable(&t->tags, a->capability_tags, a->capability_count)) {
         agent_free(a);
         return err_nomem(err);
     }

@@ -6,11 +6,12 @@
 #include "base/mem.h"
 
 /* Interns under the write lock, since readers walk the tags. */
-static bool intern(struct engine *e, struct tenant *t, struct bytes hints, struct recent_next *next)
+static bool intern(struct engine *e, struct agent *a, struct bytes hints, struct recent_next *next)
 {
+    struct tenant *t = a->tenant;
     pthread_rwlock_wrlock(&e->net.lock);
     bool ok = tags_intern(&t->tags, hints, &next->tags, &next->count);
-    if (ok && !tags_reserve(&t->tags, next->tags, next->count, true)) {
+    if (ok && !tags_reserve_recent(&t->tags, next->tags, next->count, a->slot)) {
         tags_drop(&t->tags, next->tags, next->count);
         mem_free(next->tags);
         next->tags = NULL;
@@ -40,7 +41,7 @@ bool recent_check(struct engine *e, struct agent *a, const struct nutrient *x,
     struct record_agent_task *row = arena_new(arena, struct record_agent_task);
     struct bytes hints =
         arena_bytes(arena, x->hints); /* the nutrient may expire in this very group */
-    if (!row || !hints.ptr || !intern(e, a->tenant, hints, ret))
+    if (!row || !hints.ptr || !intern(e, a, hints, ret))
         return false;
     ret->slot = next_slot(e, a);
     *row = (struct record_agent_task){.agent_no = a->record->no,
@@ -89,7 +90,7 @@ bool recent_load(struct agent *a, const struct record_agent_task *row)
                                .at_ms = row->at_ms};
     if (!tags_intern(tags, row->hints, &next.tags, &next.count))
         return false;
-    if (!tags_reserve(tags, next.tags, next.count, true)) {
+    if (!tags_reserve_recent(tags, next.tags, next.count, a->slot)) {
         mem_free(next.tags);
         return false;
     }

@@ -30,12 +30,6 @@ bool tags_init(struct tags *t)
     return pthread_mutex_init(&t->cache_lock, NULL) == 0;
 }
 
-static void postings_release(struct postings *p)
-{
-    mem_free(p->items);
-    u64map_release(&p->at);
-}
-
 static void tag_free(struct tag *g)
 {
     if (!g)
@@ -163,58 +157,19 @@ bool tags_intern(struct tags *t, struct bytes list, uint32_t **ret_numbers, uint
 
 /* ---- postings ---- */
 
-/* Promises add up, since several commands of one group may each need a place.  A promise never kept
- * (its command failed) only leaves room. */
-static bool postings_reserve(struct postings *p)
+bool tags_reserve_capable(struct tags *t, const uint32_t *numbers, uint32_t count)
 {
-    uint32_t need = p->count + p->reserved + 1;
-    if (need > p->cap) {
-        uint32_t cap = p->cap ? p->cap * 2 : 4;
-        struct posting *items = mem_resize(p->items, cap, sizeof *items);
-        if (!items)
+    for (uint32_t i = 0; i < count; i++)
+        if (!postings_reserve(&t->items[numbers[i]]->capable))
             return false;
-        p->items = items;
-        p->cap = cap;
-    }
-    if (!u64map_reserve(&p->at, p->reserved + 1))
-        return false;
-    p->reserved++;
     return true;
 }
 
-static void postings_add(struct postings *p, uint32_t agent, int64_t at_ms)
-{
-    uint64_t *at = u64map_get(&p->at, agent);
-    p->reserved -= p->reserved > 0;
-    if (!at) {
-        u64map_put(&p->at, agent, p->count);
-        p->items[p->count++] = (struct posting){.agent = agent, .count = 1, .last_ms = at_ms};
-        return;
-    }
-    p->items[*at].count++;
-    if (at_ms > p->items[*at].last_ms)
-        p->items[*at].last_ms = at_ms;
-}
-
-static void postings_remove(struct postings *p, uint32_t agent)
-{
-    uint64_t *at = u64map_get(&p->at, agent);
-    if (!at || --p->items[*at].count)
-        return;
-    uint64_t hole = *at;
-    u64map_remove(&p->at, agent);
-    p->count--;
-    if (hole != p->count) {
-        p->items[hole] = p->items[p->count];
-        *u64map_get(&p->at, p->items[hole].agent) = hole;
-    }
-}
-
-bool tags_reserve(struct tags *t, const uint32_t *numbers, uint32_t count, bool recent)
+bool tags_reserve_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct tag *g = t->items[numbers[i]];
-        if (!postings_reserve(recent ? &g->recent : &g->capable))
+        struct postings *p = &t->items[numbers[i]]->recent;
+        if (!postings_reserve(p) || !postings_reserve_bit(p, agent))
             return false;
     }
     return true;
@@ -267,6 +222,7 @@ static struct hint_matches *cache_entry(struct tags *t, struct bytes hint)
     return m;
 }
 
+/* Keeps them in order of ratio, best first. */
 static bool matches_add(struct hint_matches *m, uint32_t tag, float ratio, uint64_t serial)
 {
     if (m->count == m->cap) {
@@ -277,9 +233,10 @@ static bool matches_add(struct hint_matches *m, uint32_t tag, float ratio, uint6
         m->items = p;
         m->cap = cap;
     }
-    m->items[m->count].tag = tag;
-    m->items[m->count].ratio = ratio;
-    m->items[m->count++].serial = serial;
+    uint32_t at = m->count++;
+    for (; at && m->items[at - 1].ratio < ratio; at--)
+        m->items[at] = m->items[at - 1];
+    m->items[at] = (struct hint_match){.tag = tag, .ratio = ratio, .serial = serial};
     return true;
 }
 

@@ -23,12 +23,26 @@ struct posting {
     int64_t last_ms; /* of the newest such task */
 };
 
+/* The agents that have a tag: a list, and once they are many also a set of bits, since a decision
+ * joins the sets of dozens of similar tags. */
 struct postings {
     struct posting *items;
     uint32_t count, cap;
-    uint32_t reserved; /* promised by tags_reserve, not yet added */
+    uint32_t reserved; /* promised, not yet added */
     struct u64map at;  /* agent slot -> index */
+    uint64_t *bits;    /* one per agent slot; NULL while few have the tag */
+    uint32_t words;
+    int64_t oldest_ms; /* no last_ms is below it */
 };
+
+void postings_release(struct postings *p);
+/* Room for one more; promises add up, since several commands of one group may each need a place.  A
+ * promise never kept (its command failed) only leaves room. */
+bool postings_reserve(struct postings *p);
+/* And for the bit of this agent. */
+bool postings_reserve_bit(struct postings *p, uint32_t agent);
+void postings_add(struct postings *p, uint32_t agent, int64_t at_ms);
+void postings_remove(struct postings *p, uint32_t agent);
 
 struct tag {
     struct bytes text; /* owned */
@@ -63,8 +77,9 @@ bool tags_intern(struct tags *t, struct bytes list, uint32_t **ret_numbers, uint
 /* Gives the references back; frees tags nobody holds. */
 void tags_drop(struct tags *t, const uint32_t *numbers, uint32_t count);
 
-/* Makes room so that the adds of one agent for these tags cannot fail. */
-bool tags_reserve(struct tags *t, const uint32_t *numbers, uint32_t count, bool recent);
+/* Make room so that the adds of one agent for these tags cannot fail. */
+bool tags_reserve_capable(struct tags *t, const uint32_t *numbers, uint32_t count);
+bool tags_reserve_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
 void tags_add_capable(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
 void tags_remove_capable(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
 void tags_add_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent,
@@ -73,8 +88,8 @@ void tags_remove_recent(struct tags *t, const uint32_t *numbers, uint32_t count,
 
 /* NULL if nobody has the tag. */
 const struct tag *tags_find(const struct tags *t, struct bytes text);
-/* The tags whose ratio to the hint is at least the threshold, the hint itself included (ratio 1).
- * Cached per hint. Copied into the arena; returns the count, 0 when out of memory. */
+/* The tags whose ratio to the hint is at least the threshold, the hint itself included (ratio 1),
+ * best first. Cached per hint. Copied into the arena; returns the count, 0 when out of memory. */
 uint32_t tags_matches(struct tags *t, struct bytes hint, struct arena *arena,
                       const struct tag_match **ret);
 

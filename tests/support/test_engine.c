@@ -327,6 +327,25 @@ void test_engine_free(struct test_engine *te)
     mem_free(te);
 }
 
+/* ---- groups ---- */
+
+void test_engine_hold(struct test_engine *te)
+{
+    struct call *c = test_call_new(te, &te->admin);
+    struct tenant_in *in = arena_new(c->arena, struct tenant_in);
+    struct tenant_out *out = arena_new(c->arena, struct tenant_out);
+    assert_true(in && out);
+    *in = (struct tenant_in){.id = BYTES_LIT("system"), .name = BYTES_LIT("held")};
+    faulty_store_hold(te->store, RECORD_TENANT);
+    engine_update_tenant(te->engine, c, in, false, out);
+    faulty_store_await_held(te->store);
+}
+
+void test_engine_release(struct test_engine *te)
+{
+    faulty_store_let_go(te->store);
+}
+
 /* ---- callers ---- */
 
 enum qmn_code test_authenticate(struct test_engine *te, struct bytes key, const char *tenant,

@@ -62,6 +62,11 @@ void test_engine_forget_calls(struct test_engine *te);
 /* Moves the clock; fires the timers that come due, in order. */
 void test_engine_advance(struct test_engine *te, int64_t ms);
 
+/* Keeps the writer in a commit until test_engine_release.  What is started in between is checked
+ * together then, in one group (up to LIMIT_GROUP). */
+void test_engine_hold(struct test_engine *te);
+void test_engine_release(struct test_engine *te);
+
 /* A call of `caller` that nobody has started.  Freed with the engine. */
 struct call *test_call_new(struct test_engine *te, const struct caller *caller);
 /* Runs posted tasks until the call is done.  Five seconds without its end fail the test. */

@@ -181,10 +181,12 @@ static void two_rotations_at_once_make_one_key(void **state)
     for (int round = 0; round < 20; round++) {
         struct key_out old = create((struct key_in){0}), out[2];
         struct call *c[2];
+        test_engine_hold(te);
         for (int i = 0; i < 2; i++) {
             c[i] = test_call_new(te, &boss);
             engine_rotate_key(te->engine, c[i], old.id, 60, &out[i]);
         }
+        test_engine_release(te);
         enum qmn_code a = test_call_wait(te, c[0]), b = test_call_wait(te, c[1]);
         assert_int_equal(a, QMN_OK);
         assert_int_equal(b, QMN_E_CONFLICT);
@@ -269,8 +271,10 @@ static void two_admins_cannot_revoke_each_other_at_once(void **state)
     (void)state;
     struct key_out other = second_admin(0), out[2];
     struct call *a = test_call_new(te, &te->admin), *b = test_call_new(te, &te->admin);
+    test_engine_hold(te);
     engine_revoke_key(te->engine, a, te->admin.key_id, &out[0]);
     engine_revoke_key(te->engine, b, other.id, &out[1]);
+    test_engine_release(te);
     assert_int_equal(test_call_wait(te, a), QMN_OK);
     assert_int_equal(test_call_wait(te, b), QMN_E_CONFLICT);
     assert_int_equal(enter(other.secret), QMN_OK);

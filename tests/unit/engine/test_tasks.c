@@ -72,8 +72,10 @@ static void an_id_names_one_task(void **state)
     assert_int_equal(create("t", "x", &out), QMN_E_CONFLICT);
     struct call *a = test_call_new(te, &ann), *b = test_call_new(te, &ann);
     in.id = BYTES_LIT("u");
+    test_engine_hold(te);
     engine_create_task(te->engine, a, &in, &out);
     engine_create_task(te->engine, b, &in, &out);
+    test_engine_release(te);
     assert_int_equal(test_call_wait(te, a), QMN_OK);
     assert_int_equal(test_call_wait(te, b), QMN_E_CONFLICT);
 }

@@ -131,8 +131,10 @@ static void of_two_creations_at_once_one_wins(void **state)
     struct tenant_in in = {.id = BYTES_LIT("twice")};
     struct tenant_out out[2];
     struct call *a = test_call_new(te, &te->admin), *b = test_call_new(te, &te->admin);
+    test_engine_hold(te);
     engine_create_tenant(te->engine, a, &in, &out[0]);
     engine_create_tenant(te->engine, b, &in, &out[1]);
+    test_engine_release(te);
     assert_int_equal(test_call_wait(te, a), QMN_OK);
     assert_int_equal(test_call_wait(te, b), QMN_E_CONFLICT);
 }
@@ -340,8 +342,13 @@ static void an_update_does_not_lose_the_vector_space(void **state)
         struct tenant_in in = {.id = BYTES_LIT("me"), .name = BYTES_LIT("renamed")};
         struct tenant_out out;
         struct call *a = test_call_new(te, &member), *b = test_call_new(te, &member);
-        engine_update_tenant(te->engine, round % 2 ? a : b, &in, false, &out);
-        engine_register_agent(te->engine, round % 2 ? b : a, &agent, &agent_out);
+        test_engine_hold(te);
+        if (round % 2)
+            engine_update_tenant(te->engine, a, &in, false, &out);
+        engine_register_agent(te->engine, b, &agent, &agent_out);
+        if (round % 2 == 0)
+            engine_update_tenant(te->engine, a, &in, false, &out);
+        test_engine_release(te);
         assert_int_equal(test_call_wait(te, a), QMN_OK);
         assert_int_equal(test_call_wait(te, b), QMN_OK);
         assert_int_equal(get(&member, "me", &out), QMN_OK);

@@ -159,6 +159,8 @@ static void blocked_patterns_are_sought_in_every_text(void **state)
     assert_false(allows(POLICY_DLP, rules));
     request(NULL, NULL, NULL, NULL);
     assert_false(allows(POLICY_DLP, rules)); /* nothing to look at */
+    request("{\"role\":\"a\"}", NULL, NULL, NULL);
+    assert_false(allows(POLICY_DLP, "{\"allowed_roles\":[\"a\"],\"blocked_patterns\":[\"x\"]}"));
 }
 
 static void rules_by_label_apply_to_their_label(void **state)

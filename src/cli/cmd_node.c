@@ -137,29 +137,34 @@ enum qmn_code cmd_backup(struct cli *c, struct err *err)
     return QMN_OK;
 }
 
-/* The daemon owns the data, so it does the work.  It stands beside this program, or in the PATH. */
-enum qmn_code cmd_restore(struct cli *c, struct err *err)
+/* Beside this program, or in the PATH. */
+static const char *find_daemon(struct cli *c)
 {
     char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+    const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+    const char *path =
+        slash ? arena_printf(&c->arena, "%.*s/qmnd", (int)(slash - self), self) : NULL;
+    return path && access(path, X_OK) == 0 ? path : "qmnd";
+}
+
+/* The daemon owns the data, so it does the work. */
+enum qmn_code cmd_restore(struct cli *c, struct err *err)
+{
     const char *daemon = cli_text(c, "daemon"), *dir = cli_text(c, "data-dir");
     if (!dir)
         dir = getenv("QMN_DATA_DIR");
     if (!dir || !*dir)
         return cli_usage(c, err, "which data directory?  qmn restore FILE --data-dir DIR");
-    ssize_t n = daemon ? -1 : readlink("/proc/self/exe", self, sizeof self - 8);
-    if (n > 0) {
-        self[n] = '\0';
-        char *slash = strrchr(self, '/');
-        strncpy(slash ? slash + 1 : self, "qmnd", 5);
-        daemon = access(self, X_OK) == 0 ? self : "qmnd";
-    }
+    if (!daemon)
+        daemon = find_daemon(c);
     char *const argv[] = {(char *)(uintptr_t) "qmnd",    (char *)(uintptr_t) "--data-dir",
                           (char *)(uintptr_t)dir,        (char *)(uintptr_t) "--restore",
                           (char *)(uintptr_t)c->args[0], NULL};
     fflush(stdout);
-    execvp(daemon ? daemon : "qmnd", argv);
-    return err_set(err, QMN_E_UNAVAILABLE, "cannot run %s: %s; name it with --daemon FILE",
-                   daemon ? daemon : "qmnd", strerror(errno));
+    execvp(daemon, argv);
+    return err_set(err, QMN_E_UNAVAILABLE, "cannot run %s: %s; name it with --daemon FILE", daemon,
+                   strerror(errno));
 }
 
 /* ---- audit ---- */

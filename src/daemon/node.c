@@ -192,7 +192,8 @@ enum qmn_code node_start(struct node *n, const struct data_dir *data, struct err
     TRY(first_key(n, data, err));
     TRY(open_api(n, err));
     for (uint32_t i = 0; i < server_loops(n->server); i++)
-        (void)engine_gather(n->engine, server_loop(n->server, i)); /* a loop too many runs ungathered */
+        (void)engine_gather(n->engine,
+                            server_loop(n->server, i)); /* a loop too many runs ungathered */
     TRY(server_start(n->server, err));
     n->started = true;
     for (uint32_t i = 0; i < n->config->listen_count; i++) {

@@ -18,6 +18,9 @@
 
 #define INCOMING "restore-incoming.db"
 
+static const char *const database_files[] = {DATA_DATABASE, DATA_DATABASE "-wal",
+                                             DATA_DATABASE "-shm", DATA_DATABASE "-journal"};
+
 static enum qmn_code system_says(struct err *err, const char *what)
 {
     int saved = errno;
@@ -75,37 +78,47 @@ static enum qmn_code set_mark(const struct data_dir *d, struct err *err)
     return QMN_OK;
 }
 
-static enum qmn_code move_aside(const struct data_dir *d, struct restored *r, struct err *err)
+/* A folder of its own, even for two restores within a second: nothing kept aside is overwritten. */
+static enum qmn_code make_aside(const struct data_dir *d, struct restored *r, int *ret_fd,
+                                struct err *err)
 {
-    static const char *const files[] = {DATA_DATABASE, DATA_DATABASE "-wal", DATA_DATABASE "-shm",
-                                        DATA_DATABASE "-journal"};
+    enum { TRIES = 100 };
     time_t now = (time_t)(clock_now_ms(&clock_system) / 1000);
     struct tm utc;
+    char when[32];
     gmtime_r(&now, &utc);
-    char name[sizeof r->aside];
-    strftime(name, sizeof name, "replaced-%Y%m%dT%H%M%SZ", &utc);
-    int aside = -1;
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        if (faccessat(d->fd, files[i], F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        if (aside < 0) {
-            if (mkdirat(d->fd, name, 0700) != 0 && errno != EEXIST)
-                return system_says(err, "cannot make room for the old data");
-            aside = openat(d->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-            snprintf(r->aside, sizeof r->aside, "%s", name);
+    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &utc);
+    for (int i = 0; i < TRIES; i++) {
+        snprintf(r->aside, sizeof r->aside, i ? "replaced-%s-%d" : "replaced-%s", when, i);
+        if (mkdirat(d->fd, r->aside, 0700) == 0) {
+            *ret_fd = openat(d->fd, r->aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+            return *ret_fd >= 0 ? QMN_OK : system_says(err, "cannot move the old data aside");
         }
-        if (aside < 0 || renameat(d->fd, files[i], aside, files[i]) != 0) {
-            enum qmn_code code = system_says(err, "cannot move the old data aside");
-            if (aside >= 0)
-                close(aside);
-            return code;
-        }
+        if (errno != EEXIST)
+            break;
     }
-    enum qmn_code code = QMN_OK;
-    if (aside >= 0 && fsync(aside) != 0)
-        code = system_says(err, "cannot move the old data aside");
-    if (aside >= 0)
-        close(aside);
+    return system_says(err, "cannot make room for the old data");
+}
+
+static enum qmn_code move_files(const struct data_dir *d, int aside, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(database_files); i++)
+        if (renameat(d->fd, database_files[i], aside, database_files[i]) != 0 && errno != ENOENT)
+            return system_says(err, "cannot move the old data aside");
+    return fsync(aside) == 0 ? QMN_OK : system_says(err, "cannot move the old data aside");
+}
+
+static enum qmn_code move_aside(const struct data_dir *d, struct restored *r, struct err *err)
+{
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_LEN(database_files); i++)
+        any |= faccessat(d->fd, database_files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!any)
+        return QMN_OK;
+    int aside;
+    TRY(make_aside(d, r, &aside, err));
+    enum qmn_code code = move_files(d, aside, err);
+    close(aside);
     return code;
 }
 

@@ -215,8 +215,10 @@ def test_restore_brings_back_what_a_backup_held(own):
     done = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
     assert done.returncode == 0, done.stderr
     assert "the old data is kept in" in done.stdout
-    aside = next((own.data / "data").glob("replaced-*"))
-    assert (aside / "qmn.db").exists()
+    again = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
+    assert again.returncode == 0, again.stderr
+    aside = list((own.data / "data").glob("replaced-*"))
+    assert len(aside) == 2 and all((a / "qmn.db").exists() for a in aside)
 
     start_again(own)
     client = Client(own.port, own.admin_key())

@@ -19,7 +19,7 @@ static void draw(struct progress *p, double done, int64_t now)
 {
     static const char *const spinner[] = {"|", "/", "-", "\\"};
     double seconds = (double)(now - p->began_us) / 1e6;
-    fprintf(stderr, "\r\033[K%s ", p->label);
+    fprintf(stderr, "\r\033[K%s ", p->label ? p->label : "");
     if (p->total > 0) {
         double share = done < p->total ? done / p->total : 1;
         int full = (int)(share * BAR);

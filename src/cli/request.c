@@ -210,6 +210,25 @@ const char *cli_query(struct cli *c, const char *path)
     return text ? text : path;
 }
 
+static void waiting(void *ctx)
+{
+    progress_set(ctx, 0);
+}
+
+/* With a line on the terminal should the node take its time. */
+static enum qmn_code send_waiting(struct cli *c, const struct client_call *call,
+                                  struct client_answer *ret, struct err *err)
+{
+    struct progress progress;
+    progress_begin(&progress, arena_printf(&c->arena, "waiting for %s", client_address(c->client)),
+                   0);
+    client_set_tick(c->client, waiting, &progress);
+    enum qmn_code code = client_send(c->client, call, &c->arena, ret, err);
+    client_set_tick(c->client, NULL, NULL);
+    progress_end(&progress);
+    return code;
+}
+
 enum qmn_code cli_send(struct cli *c, const struct client_call *call, void *ret_answer,
                        struct err *err)
 {
@@ -218,7 +237,7 @@ enum qmn_code cli_send(struct cli *c, const struct client_call *call, void *ret_
     if (c->json)
         mine.response = NULL;
     TRY(cli_connect(c, err));
-    TRY(client_send(c->client, &mine, &c->arena, &answer, err));
+    TRY(send_waiting(c, &mine, &answer, err));
     if (c->json && answer.body.len)
         printf("%.*s\n", BYTES_FMT(answer.body));
     ProtobufCMessage *m = c->json ? NULL : answer.message;

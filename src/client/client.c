@@ -83,6 +83,15 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
     return buf_ok(&c->body) ? size * count : 0;
 }
 
+static int tick(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                curl_off_t up)
+{
+    struct client *c = ctx;
+    (void)down_total, (void)down, (void)up_total, (void)up;
+    c->tick(c->tick_ctx);
+    return 0;
+}
+
 static size_t take_header(char *data, size_t size, size_t count, void *ctx)
 {
     static const char name[] = "retry-after:";
@@ -133,6 +142,12 @@ void client_free(struct client *c)
     mem_free(c->url);
     buf_release(&c->body);
     mem_free(c);
+}
+
+void client_set_tick(struct client *c, void (*tick)(void *ctx), void *ctx)
+{
+    c->tick = tick;
+    c->tick_ctx = ctx;
 }
 
 bool client_unreachable(const struct client *c)
@@ -205,6 +220,11 @@ enum qmn_code client_prepare(struct client *c, const struct client_call *call,
     curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
+    if (c->tick) {
+        curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, tick);
+        curl_easy_setopt(h, CURLOPT_XFERINFODATA, c);
+    }
     if (is_local(c))
         curl_easy_setopt(h, CURLOPT_PROXY, "");
     *ret_headers = list;

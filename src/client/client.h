@@ -40,6 +40,9 @@ QMN_NODISCARD enum qmn_code client_set_tenant(struct client *c, const char *tena
                                               struct err *err);
 QMN_NODISCARD enum qmn_code client_set_key(struct client *c, const char *key, struct err *err);
 
+/* Called about once a second while a call waits; NULL: not. */
+void client_set_tick(struct client *c, void (*tick)(void *ctx), void *ctx);
+
 struct client_call {
     const char *method;                         /* "GET", "POST", ... */
     const char *path;                           /* "/v1/agents?limit=5", see client_path */

@@ -21,6 +21,8 @@ struct client {
     char why[CURL_ERROR_SIZE];
     uint32_t connect_timeout_ms, timeout_ms;
     bool unreachable;
+    void (*tick)(void *ctx);
+    void *tick_ctx;
     /* of the call in progress */
     struct buf body;
     uint32_t retry_after_s;

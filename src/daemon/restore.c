@@ -115,7 +115,7 @@ static enum qmn_code move_aside(const struct data_dir *d, struct restored *r, st
         any |= faccessat(d->fd, database_files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (!any)
         return QMN_OK;
-    int aside;
+    int aside = -1;
     TRY(make_aside(d, r, &aside, err));
     enum qmn_code code = move_files(d, aside, err);
     close(aside);

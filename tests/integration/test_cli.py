@@ -230,6 +230,13 @@ def test_colours_only_on_a_terminal_that_wants_them(qmn, acme):
     assert "\x1b[" not in qmn("agent", "list", *acme)
 
 
+def test_a_long_wait_shows_itself_on_a_terminal_only(qmn, acme):
+    words = [qmn.program, "inbox", "shop", "--wait", "4", *acme]
+    assert "waiting for 127.0.0.1" in read_terminal(words, qmn.env(TERM="xterm"))
+    quiet = qmn.run(*words[1:])
+    assert quiet.returncode == 0 and quiet.stderr == ""
+
+
 def test_demo_carries_a_first_exchange_and_repeats_none(qmn):
     shown = qmn("demo")
     lines = shown.splitlines()

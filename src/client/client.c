@@ -83,8 +83,8 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
     return buf_ok(&c->body) ? size * count : 0;
 }
 
-static int tick(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                curl_off_t up)
+static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
 {
     struct client *c = ctx;
     (void)down_total, (void)down, (void)up_total, (void)up;
@@ -222,7 +222,7 @@ enum qmn_code client_prepare(struct client *c, const struct client_call *call,
     curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
     if (c->tick) {
         curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
-        curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, tick);
+        curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(h, CURLOPT_XFERINFODATA, c);
     }
     if (is_local(c))

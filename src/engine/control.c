@@ -125,7 +125,7 @@ static enum qmn_code load_policy(void *ctx, const void *record, struct err *err)
         return QMN_OK;
     void *held = record_hold(RECORD_POLICY, row);
     if (!held || !network_grow_array(&e->net, (void **)&t->policies, &t->policy_cap,
-                                     t->policy_count + 1, sizeof *t->policies)) {
+                                     t->policy_count + 1, sizeof(struct record_policy *))) {
         mem_free(held);
         return err_nomem(err);
     }

@@ -61,7 +61,7 @@ static enum qmn_code creation_check(struct engine *e, struct command *c, struct 
     struct bytes target = engine_id_text(writer_arena(e), &op->id, PREFIX_POLICY);
     if (!op->held || !detail || !target.ptr ||
         !network_grow_array(&e->net, (void **)&t->policies, &t->policy_cap,
-                            t->policy_count + LIMIT_GROUP, sizeof *t->policies))
+                            t->policy_count + LIMIT_GROUP, sizeof(struct record_policy *)))
         return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_POLICY, op->held);
     writer_audit(e, t, c->call->caller, "policy.create", target, bytes_cstr(detail));

@@ -4,6 +4,7 @@
  * the stack of open lists and objects. */
 #include "engine/policy_json_priv.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -76,6 +77,12 @@ static enum qmn_code add_value(struct builder *b, const struct json_token *t, st
     return QMN_OK;
 }
 
+static void close_value(struct builder *b)
+{
+    assert(b->depth > 0); /* the reader closes only what it opened */
+    b->depth--;
+}
+
 enum qmn_code policy_json(struct bytes json, struct arena *arena, const struct policy_value **ret,
                           struct err *err)
 {
@@ -90,7 +97,7 @@ enum qmn_code policy_json(struct bytes json, struct arena *arena, const struct p
         if (t.kind == JSON_KEY)
             b.name = t.text;
         else if (t.kind == JSON_OBJECT_END || t.kind == JSON_ARRAY_END)
-            b.depth--;
+            close_value(&b);
         else
             TRY(add_value(&b, &t, err));
     }

@@ -295,7 +295,7 @@ static enum qmn_code list_locked(struct engine *e, struct call *c, uint32_t stat
         if (row && (!status || row->status == status))
             offer(&h, row);
     }
-    qsort(h.items, h.count, sizeof *h.items, compare_newest);
+    qsort(h.items, h.count, sizeof(const struct record_task *), compare_newest);
     for (uint32_t i = 0; i < h.count; i++)
         TRY(describe(h.items[i], c->arena, &list[i], &c->err));
     *out = (struct tasks_out){.tasks = list, .count = h.count};

@@ -38,6 +38,18 @@ struct attempt {
     const char *denied; /* why, for the audit: an authenticated denial */
 };
 
+static enum qmn_code check_row(const struct record_key *row, int64_t now_ms, struct err *err)
+{
+    if (row->revoked_ms)
+        return err_set(err, QMN_E_UNAUTHENTICATED, "this key was revoked");
+    if (row->expires_ms && row->expires_ms <= now_ms) {
+        char when[CLOCK_TEXT_SIZE];
+        clock_format(row->expires_ms, when);
+        return err_set(err, QMN_E_UNAUTHENTICATED, "this key expired at %s", when);
+    }
+    return QMN_OK;
+}
+
 static enum qmn_code check_key(struct attempt *t, struct key **ret, struct err *err)
 {
     static const char nobody[APIKEY_MAC_BYTES];
@@ -45,14 +57,7 @@ static enum qmn_code check_key(struct attempt *t, struct key **ret, struct err *
     bool match = apikey_mac_equal(t->mac, k ? k->record->mac : bytes_of(nobody, sizeof nobody));
     if (!k || !match)
         return err_set(err, QMN_E_UNAUTHENTICATED, "this key is not known");
-    const struct record_key *row = k->record;
-    if (row->revoked_ms)
-        return err_set(err, QMN_E_UNAUTHENTICATED, "this key was revoked");
-    if (row->expires_ms && row->expires_ms <= t->now_ms) {
-        char when[CLOCK_TEXT_SIZE];
-        clock_format(row->expires_ms, when);
-        return err_set(err, QMN_E_UNAUTHENTICATED, "this key expired at %s", when);
-    }
+    TRY(check_row(k->record, t->now_ms, err));
     *ret = k;
     return QMN_OK;
 }
@@ -153,4 +158,16 @@ enum qmn_code engine_authenticate(struct engine *e, struct bytes key_text, struc
         ret->limit_reset_s = t.caller.limit_reset_s;
     }
     return code;
+}
+
+enum qmn_code engine_still_welcome(const struct engine *e, const struct caller *caller,
+                                   struct err *err)
+{
+    const struct key *k = network_key(&e->net, caller->key_id);
+    const struct tenant *acting = network_tenant_no(&e->net, caller->tenant_no);
+    if (!k || !acting)
+        return err_set(err, QMN_E_UNAUTHENTICATED, "this key is not known");
+    TRY(check_row(k->record, engine_now(e), err));
+    TRY(control_active(k->tenant, err));
+    return control_active(acting, err);
 }

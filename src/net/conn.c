@@ -145,6 +145,8 @@ static void conn_run(struct conn *c)
         conn_flush(c);
     if (conn_usable(c))
         c->codec->advance(c);
+    if (conn_pending(c)) /* what a stream sent while its handler had its first turn */
+        conn_flush(c);
     c->running = false;
     conn_settle(c);
 }

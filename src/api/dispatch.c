@@ -30,11 +30,11 @@ static void call_done(struct call *c)
     }
 }
 
-/* The client left: what waits for others is cut short, anything else runs to its end. */
+/* The client left: a call that waits for others is cut short, any other runs to its end. */
 static void client_gone(struct request *req)
 {
     struct api_call *x = req->user;
-    if (x->running && x->route->op->waits)
+    if (x->running)
         engine_cancel(x->api->engine, &x->call);
 }
 

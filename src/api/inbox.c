@@ -76,7 +76,6 @@ const struct operation op_pull = {
     .response = &qmn__v1__pull_response__descriptor,
     .data_size = sizeof(struct pull),
     .start = pull_start,
-    .waits = true,
     .answer = pull_answer,
 };
 

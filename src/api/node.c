@@ -107,8 +107,8 @@ static enum qmn_code audit_start(struct api_call *x, struct err *err)
 {
     (void)err;
     const Qmn__V1__AuditRequest *m = IN(Qmn__V1__AuditRequest, x);
-    engine_audit(x->api->engine, &x->call, (int64_t)m->after, m->limit,
-                 &DATA(struct audit, x)->out);
+    engine_audit(x->api->engine, &x->call, m->after < INT64_MAX ? (int64_t)m->after : INT64_MAX,
+                 m->limit, &DATA(struct audit, x)->out);
     return QMN_OK;
 }
 

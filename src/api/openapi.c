@@ -104,14 +104,14 @@ static void put_content(struct buf *out, const char *media, const ProtobufCMessa
     buf_adds(out, "}}");
 }
 
-static bool takes_body(const struct route *r)
+bool route_takes_body(const struct route *r)
 {
     return (r->input & INPUT_BODY) && r->op->request && r->op->request->n_fields;
 }
 
 static void put_body(struct buf *out, const struct route *r)
 {
-    if (!takes_body(r))
+    if (!route_takes_body(r))
         return;
     open_object(out, "requestBody");
     put_content(out, "application/json", r->op->request);

@@ -12,6 +12,8 @@
 void schema_field(struct buf *out, const ProtobufCMessageDescriptor *message, unsigned index);
 /* components.schemas: every message that routes reach, and Problem. */
 QMN_NODISCARD enum qmn_code schema_components(struct buf *out, struct err *err);
+/* Whether a route reads its request from a body. */
+bool route_takes_body(const struct route *r);
 /* {"$ref": ...} */
 void schema_ref(struct buf *out, const ProtobufCMessageDescriptor *message);
 /* "key": with a comma in front unless it is the first of its object. */

@@ -310,9 +310,9 @@ enum qmn_code schema_components(struct buf *out, struct err *err)
 {
     struct reached r = {.count = 0};
     for (size_t i = 0; i < route_count; i++) {
-        if (routes[i].op->request)
+        if (route_takes_body(&routes[i]))
             reach(&r, routes[i].op->request);
-        if (routes[i].op->response)
+        if (routes[i].op->response && routes[i].status != 204)
             reach(&r, routes[i].op->response);
     }
     for (size_t i = 0; i < r.count; i++)

@@ -31,7 +31,6 @@ struct operation {
     /* The engine said QMN_OK: its results as a message (NULL when out of memory).  NULL function:
      * nothing to say. */
     ProtobufCMessage *(*answer)(struct api_call *x);
-    bool waits; /* may park in the engine: it is cancelled when the client leaves */
 };
 
 enum route_access {

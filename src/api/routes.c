@@ -15,7 +15,9 @@
 #define READ      .status = 200, .input = INPUT_QUERY
 #define WRITE     .status = 200, .input = INPUT_BODY, .mutation = true
 #define CREATE    .status = 201, .input = INPUT_BODY, .mutation = true
-#define ASK       .status = 200, .input = INPUT_BODY /* POST only because the question is long */
+/* POST only because the question is long; collect's trace is no change that a repeat could spare.
+ */
+#define ASK       .status = 200, .input = INPUT_BODY
 #define DELETE_IT .status = 204, .input = INPUT_QUERY, .mutation = true
 #define BY(field) .path_field = (field)
 
@@ -29,7 +31,7 @@ const struct route routes[] = {
      SCOPED(INBOX), OWN, CREATE, .agent = "agent_id", .label = "write",
      .about = "Answers a nutrient that was delivered to the acting agent.", .op = &op_respond},
     {"collect", HTTP_POST, "/v1/contexts:collect", .service = "router", SCOPED(CONTEXTS_READ), OWN,
-     WRITE, .agent = "agent_id", .label = "read", .quota = "collects",
+     ASK, .agent = "agent_id", .label = "read", .quota = "collects",
      .about = "Gathers fresh responses and memory near a demand; opens a trace to be rated.",
      .op = &op_collect},
     {"trace.get", HTTP_GET, "/v1/traces/{id}", BY("id"), .service = "router", SCOPED(TRACES_READ),
@@ -182,8 +184,9 @@ const struct route routes[] = {
      .op = &op_metrics},
     {"openapi", HTTP_GET, "/openapi.json", .access = ACCESS_OPEN, .tenant = WHOSE_NONE, READ,
      .media = JSON, .about = "This document.", .op = &op_openapi},
-    {"node.backup", HTTP_POST, "/v1/node:backup", ADMIN, .tenant = WHOSE_NONE, CREATE,
-     .about = "Writes a verified backup into the node's backup directory.", .op = &op_backup},
+    {"node.backup", HTTP_POST, "/v1/node:backup", ADMIN, .tenant = WHOSE_NONE, .status = 201,
+     .input = INPUT_BODY, .about = "Writes a verified backup into the node's backup directory.",
+     .op = &op_backup},
 };
 
 const size_t route_count = ARRAY_LEN(routes);

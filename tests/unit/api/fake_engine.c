@@ -11,11 +11,13 @@
 struct fake_engine fake;
 
 static struct call *held_call;
+static bool held_waits; /* as a pull does: a cancel ends it */
 
 void fake_engine_reset(void)
 {
     fake = (struct fake_engine){.scopes = ~SCOPE_BIT(SCOPE_ADMIN)};
     held_call = NULL;
+    held_waits = false;
 }
 
 /* ---- noting ---- */
@@ -84,6 +86,7 @@ void fake_engine_release(void)
 {
     struct call *c = held_call;
     held_call = fake.held = NULL;
+    held_waits = false;
     if (c)
         finish_now(c);
 }
@@ -135,17 +138,18 @@ void engine_audit_denied(struct engine *e, const struct caller *caller, struct b
     snprintf(fake.denied_action, sizeof fake.denied_action, "%.*s", BYTES_FMT(action));
 }
 
-void engine_round(struct engine *e, struct executor *exec)
-{
-    (void)e;
-    (void)exec;
-}
-
 enum qmn_code engine_ready(struct engine *e, struct err *err)
 {
     (void)e;
     *err = fake.ready;
     return fake.ready.code;
+}
+
+void engine_round(struct engine *e, struct executor *exec)
+{
+    (void)e;
+    (void)exec;
+    fake.rounds++;
 }
 
 uint32_t engine_health(struct engine *e, const char *service, struct health_check ret[8])
@@ -256,7 +260,8 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
     if (!fake.pull_again)
         fake.pull_count = 0;
     if (out->count == 0 && in->wait_ms) {
-        held_call = fake.held = c; /* waits */
+        held_call = fake.held = c;
+        held_waits = true;
         return;
     }
     fake_finish(c);
@@ -266,7 +271,7 @@ void engine_cancel(struct engine *e, struct call *c)
 {
     (void)e;
     fake.cancels++;
-    if (held_call == c)
+    if (held_call == c && held_waits)
         fake_engine_release();
 }
 

@@ -183,10 +183,6 @@ enum qmn_code cmd_key_create(struct cli *c, struct err *err)
     Qmn__V1__CreateKeyRequest *in;
     Qmn__V1__Key *out;
     TRY(cli_request(c, &qmn__v1__create_key_request__descriptor, &in, err));
-    if (in->n_scopes == 0)
-        return cli_usage(c, err,
-                         "what may the key do?  Give at least one --scope, see qmn key "
-                         "create --help");
     const struct client_call call = {"POST", "/v1/keys", &in->base, &qmn__v1__key__descriptor,
                                      NULL,   0};
     TRY(cli_send(c, &call, &out, err));

@@ -105,6 +105,7 @@ static void ack_publish(struct engine *e, struct command *cmd)
             continue;
         if (op->in->nack && !op->in->reject) {
             d->ready_ms = writer_now_ms(e) + op->in->delay_ms;
+            d->leased = false;
             waiters_wake(&op->agent->waiters);
             continue;
         }

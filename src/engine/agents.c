@@ -110,11 +110,18 @@ static enum qmn_code make_pieces(struct engine *e, struct agent_op *op, struct e
     return intern_capabilities(e, op, err);
 }
 
-static enum qmn_code check_quota(const struct tenant *t, const struct agent *known, struct err *err)
+/* Agents let in earlier in this group count too. */
+static enum qmn_code check_quota(struct engine *e, struct tenant *t, const struct agent *known,
+                                 struct err *err)
 {
     uint64_t limit = plan_agent_quota((uint32_t)t->record->plan);
     bool counts = !known || known->record->status == AGENT_SUSPENDED;
-    if (counts && limit != UINT64_MAX && t->active_agents >= limit)
+    if (t->agents_group != writer_group(e)) {
+        t->agents_group = writer_group(e);
+        t->agents_coming = 0;
+    }
+    t->agents_coming += counts;
+    if (counts && limit != UINT64_MAX && t->active_agents + t->agents_coming > limit)
         return err_set(err, QMN_E_QUOTA,
                        "plan \"%s\" allows %llu agents and %u are registered; suspend one first",
                        label_name(plan_tier_names, (uint32_t)t->record->plan),
@@ -132,7 +139,7 @@ static enum qmn_code register_check(struct engine *e, struct command *cmd, struc
         !writer_claim(e, cmd, RECORD_AGENT, bytes_hash(op->in->id, (uint64_t)t->record->no)))
         return QMN_OK;
     op->known = tenant_agent(t, op->in->id);
-    TRY(check_quota(t, op->known, err));
+    TRY(check_quota(e, t, op->known, err));
     op->row.no = op->known ? op->known->record->no : writer_next_no(e);
     op->row.created_ms = op->known ? op->known->record->created_ms : writer_now_ms(e);
     op->row.updated_ms = writer_now_ms(e);
@@ -255,6 +262,24 @@ void engine_register_agent(struct engine *e, struct call *c, const struct agent_
 
 /* ---- suspend ---- */
 
+/* What waits in the inbox ends with the suspension, in the store too: or it would be offered again
+ * after a restart, should the agent be back by then.  The list changes in publishes only. */
+static bool end_deliveries(struct engine *e, const struct agent *a)
+{
+    for (const struct delivery *d = a->inbox_head; d; d = d->next) {
+        struct record_delivery *row = arena_new(writer_arena(e), struct record_delivery);
+        if (!row)
+            return false;
+        *row = (struct record_delivery){.nutrient_no = d->nutrient->no,
+                                        .agent_no = a->record->no,
+                                        .tenant_no = a->tenant->record->no,
+                                        .state = DELIVERY_REJECTED,
+                                        .at_ms = writer_now_ms(e)};
+        writer_add(e, MUT_PUT, RECORD_DELIVERY, row);
+    }
+    return true;
+}
+
 static enum qmn_code suspend_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct agent_op *op = CONTAINER_OF(cmd, struct agent_op, cmd);
@@ -274,7 +299,7 @@ static enum qmn_code suspend_check(struct engine *e, struct command *cmd, struct
     const float *unit = t->profiles.dim ? flat_vector(&t->profiles, op->known->slot) : NULL;
     if (unit) /* the held record leaves the profile to the index, the row must not */
         op->row.profile = bytes_of(unit, sizeof *unit * t->profiles.dim);
-    if (!op->record)
+    if (!op->record || !end_deliveries(e, op->known))
         return err_nomem(err);
     writer_add(e, MUT_PUT, RECORD_AGENT, &op->row);
     return QMN_OK;

@@ -30,7 +30,6 @@ struct collect_op {
     uint32_t dim;
     int64_t started_ms, deadline_ms;
     int64_t watched[COLLECT_WATCH_MAX];
-    bool ended;
     struct found {
         struct id id;
         int64_t no, agent_no, created_ms;
@@ -87,7 +86,7 @@ static uint32_t outstanding(const struct collect_op *op, int64_t now)
         const struct nutrient *x = at ? (const struct nutrient *)(uintptr_t)*at : NULL;
         for (uint32_t k = 0; x && k < x->delivery_count; k++) {
             const struct delivery *d = &x->deliveries[k];
-            bool leased = d->touched && d->ready_ms > now;
+            bool leased = d->leased && d->ready_ms > now;
             bool around = d->agent->last_seen_ms && now - d->agent->last_seen_ms < COLLECT_SEEN_MS;
             n += d->queued && !d->responded && (leased || around);
         }
@@ -353,7 +352,7 @@ static void collect_end(struct collect_op *op)
 {
     struct engine *e = op->engine;
     struct call *call = op->cmd.call;
-    op->ended = true;
+    call->cancel = NULL;
     call->exec->timer_cancel(call->exec, &op->timer);
     atomic_fetch_sub(&e->waiting, 1);
     op->out->waited_ms = (uint32_t)(engine_now(e) - op->started_ms);
@@ -406,13 +405,20 @@ static void collect_woken(struct task *t)
 {
     struct waiter *w = CONTAINER_OF(t, struct waiter, task);
     struct collect_op *op = CONTAINER_OF(w, struct collect_op, waiter);
-    if (!op->ended)
-        collect_step(op);
+    collect_step(op);
 }
 
 static void collect_timer(struct timer *t)
 {
     struct collect_op *op = CONTAINER_OF(t, struct collect_op, timer);
+    op->deadline_ms = 0;
+    if (unpark(op))
+        collect_step(op);
+}
+
+static void collect_cancel(struct call *c)
+{
+    struct collect_op *op = c->op;
     op->deadline_ms = 0;
     if (unpark(op))
         collect_step(op);
@@ -459,6 +465,9 @@ void engine_collect(struct engine *e, struct call *c, const struct collect_in *i
         call_finish(c, code);
         return;
     }
+    c->op = op;
+    c->cancel = collect_cancel;
+    op->cmd.admitted = true; /* it may end while the node drains */
     atomic_fetch_add(&e->waiting, 1);
     collect_step(op);
 }

@@ -136,6 +136,34 @@ struct upkeep_op {
     struct edge_upkeep_out *out;
 };
 
+/* Whether an edge goes; counts it. */
+static bool judge(struct upkeep_op *op, double weight, int64_t updated_ms, int64_t now)
+{
+    double days = (double)(now - updated_ms) / DAY_MS, w = edge_idle(weight, days);
+    bool prune = op->threshold >= 0;
+    op->out->changed += !prune && days >= EDGE_FORGET_DAYS && w != weight;
+    bool goes = prune ? w < op->threshold : edge_forgettable(weight, days);
+    op->out->deleted += goes;
+    return goes;
+}
+
+/* An edge of the published network, as earlier commands of this group leave it. */
+static bool judge_edge(struct engine *e, struct upkeep_op *op, struct agent *src,
+                       const struct edge *x, int64_t now)
+{
+    struct agent *dst = src->tenant->agents[x->dst];
+    struct edge_next *next = writer_edge_known(e, src, dst);
+    if (next && next->removed)
+        return true;
+    if (!judge(op, next ? next->weight : x->weight, next ? next->updated_ms : x->updated_ms, now))
+        return true;
+    if (!next)
+        next = writer_edge(e, src, dst);
+    if (next)
+        next->removed = true;
+    return next != NULL;
+}
+
 /* Counts what has relaxed and removes what may go, as commands of the writer so that no outcome is
  * lost. */
 static enum qmn_code edge_upkeep_check(struct engine *e, struct command *cmd, struct err *err)
@@ -144,22 +172,13 @@ static enum qmn_code edge_upkeep_check(struct engine *e, struct command *cmd, st
     struct tenant *t = cmd->tenant;
     int64_t now = writer_now_ms(e);
     *op->out = (struct edge_upkeep_out){0};
+    for (struct edge_next *x = writer_edges(e); x; x = x->all) /* born in this group */
+        if (x->is_new && x->outcomes && !x->removed && x->src->tenant == t)
+            x->removed = judge(op, x->weight, x->updated_ms, now);
     for (uint32_t i = 0; i < t->agent_count; i++)
-        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++) {
-            const struct edge *x = &t->agents[i]->edges[k];
-            double days = (double)(now - x->updated_ms) / DAY_MS;
-            bool prune = op->threshold >= 0;
-            op->out->changed += !prune && days >= EDGE_FORGET_DAYS && relaxed(x, now) != x->weight;
-            if (prune ? relaxed(x, now) >= op->threshold : !edge_forgettable(x->weight, days))
-                continue;
-            struct edge_next *next = writer_edge(e, t->agents[i], t->agents[x->dst]);
-            if (!next)
+        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++)
+            if (!judge_edge(e, op, t->agents[i], &t->agents[i]->edges[k], now))
                 return err_nomem(err);
-            if (next->updated_ms != x->updated_ms)
-                continue; /* an outcome earlier in this group: it is in use */
-            next->removed = true;
-            op->out->deleted++;
-        }
     cmd->idem_result = bytes_of(op->out, sizeof *op->out);
     return QMN_OK;
 }

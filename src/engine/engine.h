@@ -142,6 +142,7 @@ struct call {
 
     /* the engine's own */
     void *op;
+    void (*cancel)(struct call *c); /* while it waits: ends it early */
 };
 
 /* A vector or a text, wherever an embedding is taken. */

@@ -119,16 +119,38 @@ static uint64_t edge_key(const struct agent *src, const struct agent *dst)
     return bytes_hash(bytes_of(pair, sizeof pair), 1);
 }
 
+void edge_start(struct edge_next *x, int64_t now_ms)
+{
+    x->weight = EDGE_PRIOR;
+    x->success = x->decay = 0;
+    x->outcomes = 0;
+    x->created_ms = x->updated_ms = now_ms;
+    x->removed = false;
+}
+
+static struct edge_next *edges_at(const struct writer *w, uint64_t key)
+{
+    uint64_t *at = u64map_get(&w->edge_at, key);
+    return at ? (struct edge_next *)(uintptr_t)*at : NULL;
+}
+
+struct edge_next *writer_edge_known(struct engine *e, const struct agent *src,
+                                    const struct agent *dst)
+{
+    struct edge_next *x = edges_at(e->writer, edge_key(src, dst));
+    while (x && (x->src != src || x->dst != dst))
+        x = x->link;
+    return x;
+}
+
 struct edge_next *writer_edge(struct engine *e, struct agent *src, struct agent *dst)
 {
     struct writer *w = e->writer;
+    struct edge_next *known = writer_edge_known(e, src, dst);
+    if (known)
+        return known;
     uint64_t key = edge_key(src, dst);
-    uint64_t *at = u64map_get(&w->edge_at, key);
-    struct edge_next *first = at ? (void *)(uintptr_t)*at : NULL;
-    for (struct edge_next *x = first; x; x = x->link)
-        if (x->src == src && x->dst == dst)
-            return x;
-    struct edge_next *x = arena_new(&w->arena, struct edge_next);
+    struct edge_next *first = edges_at(w, key), *x = arena_new(&w->arena, struct edge_next);
     if (!x || !u64map_put(&w->edge_at, key, (uintptr_t)x)) {
         w->failed = true;
         return NULL;
@@ -143,18 +165,30 @@ struct edge_next *writer_edge(struct engine *e, struct agent *src, struct agent 
         x->created_ms = old->created_ms;
         x->updated_ms = old->updated_ms;
     } else {
-        x->weight = EDGE_PRIOR;
-        x->created_ms = x->updated_ms = w->now_ms;
+        edge_start(x, w->now_ms);
         x->is_new = true;
     }
     w->edges = x;
     return x;
 }
 
+struct edge_next *writer_edges(struct engine *e)
+{
+    return e->writer->edges;
+}
+
+/* Asked for by a command that was refused in the end. */
+static bool edge_unused(const struct edge_next *x)
+{
+    return x->is_new && !x->outcomes && !x->removed;
+}
+
 static void add_edge_rows(struct engine *e)
 {
     struct writer *w = e->writer;
     for (struct edge_next *x = w->edges; x; x = x->all) {
+        if (edge_unused(x))
+            continue;
         struct record_edge *row = arena_new(&w->arena, struct record_edge);
         if (!row) {
             w->failed = true;
@@ -180,6 +214,8 @@ static void publish_edges(struct writer *w)
 {
     for (struct edge_next *x = w->edges; x; x = x->all) {
         x->src->edges_coming = 0;
+        if (edge_unused(x))
+            continue;
         if (x->removed) {
             agent_remove_edge(x->src, x->dst->slot);
             continue;
@@ -244,6 +280,23 @@ enum qmn_code writer_use(struct engine *e, struct tenant *t, enum usage_kind kin
             (unsigned long long)used, (unsigned long long)n);
     u->add[kind] += n;
     return QMN_OK;
+}
+
+struct usage_next group_usage(struct engine *e, struct tenant *t)
+{
+    struct writer *w = e->writer;
+    for (uint32_t i = 0; t && i < w->usage_len; i++)
+        if (w->usage[i].tenant == t)
+            return w->usage[i];
+    return (struct usage_next){.tenant = t};
+}
+
+void group_restore_usage(struct engine *e, const struct usage_next *before)
+{
+    struct writer *w = e->writer;
+    for (uint32_t i = 0; i < w->usage_len; i++)
+        if (w->usage[i].tenant == before->tenant)
+            w->usage[i] = *before;
 }
 
 static void publish_usage(struct writer *w)

@@ -55,6 +55,10 @@ void group_finish(struct engine *e);
 /* Write lock held. */
 void group_publish(struct engine *e);
 void group_discard(struct engine *e);
+/* What a tenant's counters are to grow by, to restore when a command that added to them is refused.
+ */
+struct usage_next group_usage(struct engine *e, struct tenant *t);
+void group_restore_usage(struct engine *e, const struct usage_next *before);
 /* Rows of a tenant's counters as they will be with `add` (by enum usage_kind). */
 void group_put_usage(struct engine *e, struct tenant *t, const uint64_t *add);
 

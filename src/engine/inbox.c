@@ -18,7 +18,8 @@ struct pull_op {
     struct pull_out *out;
     struct agent *agent;
     int64_t deadline_ms; /* on the engine's clock */
-    bool ended;
+    bool cancelled;
+    enum qmn_code welcome; /* of the caller, when last looked */
     struct leased {
         int64_t no, expires_ms, created_ms, source_no;
         struct id id;
@@ -73,7 +74,7 @@ static void lease(struct pull_op *op, int64_t now, int64_t *ret_next)
             continue;
         }
         d->ready_ms = now + op->in->lease_ms;
-        d->touched = true;
+        d->leased = true;
         if (d->attempts < UINT16_MAX)
             d->attempts++;
         note_lease(op, d);
@@ -135,22 +136,38 @@ static enum qmn_code pull_fill(struct pull_op *op, struct err *err)
 
 static void pull_end(struct pull_op *op)
 {
-    op->ended = true;
+    op->call->cancel = NULL;
     op->call->exec->timer_cancel(op->call->exec, &op->timer);
     atomic_fetch_sub(&op->engine->waiting, 1);
-    call_finish(op->call, pull_fill(op, &op->call->err));
+    enum qmn_code code = op->welcome;
+    call_finish(op->call, code == QMN_OK ? pull_fill(op, &op->call->err) : code);
+}
+
+/* Read lock held.  Much may have happened while this pull waited, or since its stream began. */
+static enum qmn_code still_welcome(const struct pull_op *op)
+{
+    const struct call *c = op->call;
+    struct err *err = &op->call->err;
+    TRY(engine_still_welcome(op->engine, c->caller, err));
+    if (op->agent->record->status == AGENT_SUSPENDED)
+        return err_field(err, QMN_E_CONFLICT, "agent_id", "agent \"%.*s\" was suspended",
+                         BYTES_FMT(op->agent->record->id));
+    return QMN_OK;
 }
 
 /* Leases or parks.  True: parked. */
 static bool pull_try(struct pull_op *op)
 {
     struct engine *e = op->engine;
-    int64_t now = engine_now(e), next;
+    int64_t now = engine_now(e), next = INT64_MAX;
     pthread_rwlock_rdlock(&e->net.lock);
     pthread_mutex_lock(&e->net.inbox_lock);
     atomic_store_explicit(&op->agent->last_seen_ms, now, memory_order_relaxed);
-    lease(op, now, &next);
-    bool park = !op->leased_count && now < op->deadline_ms && !atomic_load(&e->draining);
+    op->welcome = still_welcome(op);
+    if (op->welcome == QMN_OK && !op->cancelled)
+        lease(op, now, &next);
+    bool park = op->welcome == QMN_OK && !op->leased_count && !op->cancelled &&
+                now < op->deadline_ms && !atomic_load(&e->draining);
     if (park)
         waiter_park(&op->agent->waiters, &op->waiter);
     pthread_mutex_unlock(&e->net.inbox_lock);
@@ -170,7 +187,7 @@ static bool pull_try(struct pull_op *op)
 
 static void pull_step(struct pull_op *op)
 {
-    if (!op->ended && !pull_try(op))
+    if (!pull_try(op))
         pull_end(op);
 }
 
@@ -195,15 +212,19 @@ static void pull_timer(struct timer *t)
         pull_step(op);
 }
 
-void engine_cancel(struct engine *e, struct call *c)
+static void pull_cancel(struct call *c)
 {
     struct pull_op *op = c->op;
-    (void)e;
-    if (!op || op->ended)
-        return;
-    op->deadline_ms = 0;
+    op->cancelled = true; /* a wake-up on its way must not lease to a client that has gone */
     if (pull_unpark(op))
         pull_end(op);
+}
+
+void engine_cancel(struct engine *e, struct call *c)
+{
+    (void)e;
+    if (c->cancel)
+        c->cancel(c);
 }
 
 void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, struct pull_out *out)
@@ -237,6 +258,7 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
         return;
     }
     c->op = op;
+    c->cancel = pull_cancel;
     atomic_fetch_add(&e->waiting, 1);
     pull_step(op);
 }

@@ -53,7 +53,7 @@ struct delivery {
     uint8_t state; /* enum delivery_state */
     bool queued;   /* in the inbox list */
     bool responded;
-    bool touched; /* pulled at least once */
+    bool leased; /* by the last pull: until ready_ms */
     uint16_t attempts;
     float score;
     int64_t ready_ms; /* leased or put off until then; 0: never leased */
@@ -153,6 +153,8 @@ struct tenant {
     int64_t *agent_nos; /* by slot, for the same reason */
     uint32_t reach_cap, nos_cap;
     uint32_t active_agents; /* what the quota counts: not suspended, not the default agent */
+    uint64_t agents_group;  /* the writer's: group that lets agents_coming more in */
+    uint32_t agents_coming;
     struct agent *default_agent;
     struct flat profiles; /* slots are agent slots */
     struct tags tags;

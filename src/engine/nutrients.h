@@ -62,8 +62,8 @@ struct pull_out {
 };
 /* Leases up to `limit` items in inbox order; waits at most wait_ms while there is none. */
 void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, struct pull_out *out);
-/* Ends a waiting pull early (its client has gone): done runs with no items.  Harmless otherwise.
- * Same thread. */
+/* Ends a waiting call early (its client has gone): a pull with no items, a collect with what is
+ * there.  Harmless for any other call.  Same thread. */
 void engine_cancel(struct engine *e, struct call *c);
 
 struct ack_in {

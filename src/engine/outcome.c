@@ -20,6 +20,7 @@ struct hop_credit {
     double score;
     uint32_t hop;
     bool known;                /* rated before, with the same score */
+    struct edge_next *edge;    /* in the group at hand; NULL: rated before */
     struct recent_next recent; /* what this rating adds to the tasks of dst */
 };
 
@@ -96,7 +97,9 @@ static enum qmn_code load_trace(struct engine *e, struct call *c, struct outcome
     enum qmn_code code = QMN_E_NOT_FOUND;
     if (ours)
         code = engine_find_trace(e, op->cmd.tenant, &id, c->arena, &op->trace, err);
-    if (code == QMN_E_NOT_FOUND && ours && id_time_ms(&id) < engine_now(e) - e->retention_ms)
+    /* gone when its time is up, whether or not its row has been deleted */
+    if ((code == QMN_OK || code == QMN_E_NOT_FOUND) && ours &&
+        id_time_ms(&id) < engine_now(e) - e->retention_ms)
         return err_field(err, QMN_E_GONE, "trace_id",
                          "traces are kept for %lld days, and this one is older",
                          (long long)(e->retention_ms / 86400000));
@@ -173,26 +176,40 @@ static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, st
     return QMN_OK;
 }
 
-static bool reinforce(struct engine *e, struct outcome_op *op, struct hop_credit *h)
+/* Everything that can fail, for every hop, before any edge moves: a refusal leaves no trace. */
+static bool make_room(struct engine *e, struct outcome_op *op)
 {
-    struct edge_next *x = writer_edge(e, h->src, h->dst);
+    for (uint32_t i = 0; i < op->hop_count; i++) {
+        struct hop_credit *h = &op->hops[i];
+        h->edge = NULL;
+        if (h->known)
+            continue;
+        h->edge = writer_edge(e, h->src, h->dst);
+        if (!h->edge ||
+            (h->score >= RECENT_TASK_FROM && !recent_check(e, h->dst, live_of(e, op), &h->recent)))
+            return false;
+    }
+    return true;
+}
+
+static void reinforce(struct engine *e, struct outcome_op *op, const struct hop_credit *h)
+{
+    struct edge_next *x = h->edge;
     int64_t now = writer_now_ms(e);
-    if (!x)
-        return false;
+    if (x->removed) /* pruned earlier in this group */
+        edge_start(x, now);
     double old = edge_idle(x->weight, (double)(now - x->updated_ms) / DAY_MS);
     x->weight = edge_reinforce(old, h->score);
     x->success += h->score;
     x->decay += 1 - h->score;
     x->outcomes++;
     x->updated_ms = now;
-    x->removed = false;
     op->credits[op->credit_count++] = (struct credit_view){.src_no = h->src->record->no,
                                                            .dst_no = h->dst->record->no,
                                                            .score = h->score,
                                                            .old_weight = old,
                                                            .new_weight = x->weight,
                                                            .hop = h->hop};
-    return h->score < RECENT_TASK_FROM || recent_check(e, h->dst, live_of(e, op), &h->recent);
 }
 
 static void outcome_discard(struct engine *e, struct command *cmd)
@@ -215,11 +232,13 @@ static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct
     if (!fresh && op->rated_before)
         return QMN_OK; /* a repeat: finish answers what stands */
     TRY(writer_use(e, cmd->tenant, USAGE_OUTCOMES, 1, err));
+    if (!make_room(e, op)) {
+        outcome_discard(e, cmd);
+        return err_nomem(err);
+    }
     for (uint32_t i = 0; i < op->hop_count; i++)
-        if (!op->hops[i].known && !reinforce(e, op, &op->hops[i])) {
-            outcome_discard(e, cmd);
-            return err_nomem(err);
-        }
+        if (op->hops[i].edge)
+            reinforce(e, op, &op->hops[i]);
     op->row = (struct record_outcome){
         .trace_no = op->trace.no,
         .rater_no = op->rater->record->no,
@@ -245,8 +264,7 @@ static void outcome_publish(struct engine *e, struct command *cmd)
     /* the arena of the writer goes with the group, the answer is made after: keep what it needs */
     struct credit_view *keep =
         arena_copy(cmd->call->arena, op->credits, (op->credit_count + 1) * sizeof *op->credits);
-    op->credits = keep;
-    op->credit_count = keep ? op->credit_count : 0;
+    op->credits = keep; /* NULL: finish says so, and a repeat finds the answer */
 }
 
 /* ---- loop: the answer ---- */
@@ -284,7 +302,7 @@ static enum qmn_code fill_out(struct engine *e, struct outcome_op *op,
 static enum qmn_code outcome_finish(struct engine *e, struct command *cmd, struct err *err)
 {
     struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
-    return fill_out(e, op, op->credits, op->credit_count, err);
+    return op->credits ? fill_out(e, op, op->credits, op->credit_count, err) : err_nomem(err);
 }
 
 static enum qmn_code outcome_replay(struct engine *e, struct command *cmd, struct bytes result,

@@ -9,7 +9,8 @@ struct respond_op {
     const struct respond_in *in;
     struct respond_out *out;
     struct agent *agent;
-    const float *unit; /* NULL: the nutrient's */
+    const float *given; /* NULL: the nutrient's vector serves */
+    const float *unit;  /* of this attempt */
     uint32_t dim;
     struct bytes space;
     struct id id, nutrient_id;
@@ -18,11 +19,11 @@ struct respond_op {
 };
 
 /* The nutrient must be alive and must have been delivered to the agent. */
-static enum qmn_code find_delivery(struct engine *e, struct respond_op *op, struct delivery **ret,
-                                   struct err *err)
+static enum qmn_code find_delivery(struct engine *e, struct respond_op *op, int64_t now,
+                                   struct delivery **ret, struct err *err)
 {
     struct nutrient *x = engine_find_live(e, op->cmd.tenant, op->in->nutrient_id);
-    struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
+    struct delivery *d = x && x->expires_ms > now ? nutrient_delivery(x, op->agent) : NULL;
     if (!d)
         return err_field(err, QMN_E_NOT_FOUND, "nutrient_id",
                          "no live nutrient \"%.*s\" was delivered to agent \"%.*s\"",
@@ -47,11 +48,12 @@ static enum qmn_code respond_check(struct engine *e, struct command *cmd, struct
     struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
     const struct respond_in *in = op->in;
     struct delivery *d = NULL;
+    op->unit = op->given; /* a second attempt must not use the arena of the first */
     if (op->unit)
         TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
     if (cmd->defer)
         return QMN_OK;
-    TRY(find_delivery(e, op, &d, err));
+    TRY(find_delivery(e, op, writer_now_ms(e), &d, err));
     const struct nutrient *x = d->nutrient;
     if (in->sensitivity && in->sensitivity < x->sensitivity)
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
@@ -166,11 +168,11 @@ static enum qmn_code respond_prepare(struct engine *e, struct call *c, struct re
                          "\"%s\" is above the clearance of this key",
                          label_name(sensitivity_names, in->sensitivity));
     if (!c->idempotency.value.len) /* a repeat may come after the nutrient has gone */
-        TRY(find_delivery(e, op, &d, err));
+        TRY(find_delivery(e, op, engine_now(e), &d, err));
     if (!in->embedding.values && !in->embedding.text.ptr)
         return QMN_OK;
-    return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->unit, &op->dim,
-                         &op->space, err);
+    return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->given,
+                         &op->dim, &op->space, err);
 }
 
 void engine_respond(struct engine *e, struct call *c, const struct respond_in *in,

@@ -78,7 +78,7 @@ static const char *delivery_text(const struct delivery *d, int64_t now)
         return "acked";
     if (d->state == DELIVERY_REJECTED)
         return "rejected";
-    return d->ready_ms > now && d->touched ? "leased" : "pending";
+    return d->leased && d->ready_ms > now ? "leased" : "pending";
 }
 
 struct state_scan {
@@ -108,12 +108,14 @@ static bool fill_deliveries(struct engine *e, const struct record_trace *trace,
     uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)trace->no);
     struct nutrient *live = at ? (struct nutrient *)(uintptr_t)*at : NULL;
     int64_t now = engine_now(e);
+    pthread_mutex_lock(&e->net.inbox_lock); /* pulls lease under the read lock too */
     for (uint32_t i = 0; v && i < d->head.route_count; i++) {
         const struct agent *a = network_agent_no(&e->net, d->routes[i].agent_no);
         const struct delivery *x = live && a ? nutrient_delivery(live, a) : NULL;
         v[i] = (struct trace_delivery){.agent_id = name_of(e, d->routes[i].agent_no, arena),
                                        .state = x ? delivery_text(x, now) : "expired"};
     }
+    pthread_mutex_unlock(&e->net.inbox_lock);
     if (v && !live && d->head.route_count) {
         struct state_scan scan = {.d = d, .out = v, .no = trace->no};
         struct record_delivery after = {.nutrient_no = trace->no, .agent_no = 0};

@@ -66,8 +66,8 @@ static enum qmn_code command_replay(struct engine *e, struct call *call, struct 
 static bool command_admit(struct engine *e, struct call *call, struct command *cmd)
 {
     int64_t no = 0;
-    enum qmn_code code = engine_open_for(e, &call->err);
-    if (code != QMN_OK || !call->idempotency.value.len)
+    enum qmn_code code = cmd->admitted ? QMN_OK : engine_open_for(e, &call->err);
+    if (code != QMN_OK || !call->idempotency.value.len || !cmd->ops->replay)
         return code == QMN_OK || (call_finish(call, code), false);
     idempotency_hash(call->caller, &call->idempotency, cmd->idem_key);
     switch (idempotency_begin(e->idempotency, cmd->idem_key, &no)) {
@@ -211,16 +211,17 @@ static void check_all(struct engine *e, struct command **list, struct command **
     while ((cmd = *keep)) {
         struct err local, *err = cmd->call ? &cmd->call->err : &local;
         size_t mark = w->batch_len;
+        struct usage_next before = group_usage(e, cmd->tenant);
         cmd->defer = false;
         cmd->code = cmd->ops->check(e, cmd, err);
         if (cmd->code == QMN_OK && !cmd->defer) {
-            cmd->first_mutation = mark;
             if (cmd->idem_running)
                 add_idempotency(e, cmd);
             keep = &cmd->next;
             continue;
         }
         w->batch_len = mark;
+        group_restore_usage(e, &before);
         *keep = cmd->next;
         cmd->next = NULL;
         struct command ***tail = cmd->code == QMN_OK ? &ret_deferred : &ret_refused;
@@ -278,31 +279,38 @@ static void send_home(struct engine *e, struct command *list)
 
 static void run_group(struct engine *e, struct command *list);
 
+static void refuse_all(struct engine *e, struct command *list, enum qmn_code code,
+                       const struct err *err)
+{
+    for (struct command *each = list; each; each = each->next) {
+        if (each->call)
+            each->call->err = *err;
+        refuse(e, each, code);
+    }
+    send_home(e, list);
+}
+
 /* The group failed as a whole.  A conflict is one command's fault: try each alone, so that the
- * others pass. */
-static void group_failed(struct engine *e, struct command *list, enum qmn_code code,
-                         const struct err *err)
+ * others pass.  Those put off fail with any other failure: what they wait for may be the very
+ * commit that cannot be made. */
+static void group_failed(struct engine *e, struct command *list, struct command *deferred,
+                         enum qmn_code code, const struct err *err)
 {
     group_discard(e);
     upkeep_discard(e);
-    bool retry = code == QMN_E_CONFLICT && list && list->next;
-    if (!retry)
+    if (code != QMN_E_CONFLICT || !list || !list->next) {
         log_warn("commit failed", LOG_S("code", code_info(code)->wire), LOG_S("detail", err->text));
-    struct command *each = list;
-    while (each) {
-        struct command *next = each->next;
+        refuse_all(e, list, code, err);
+        refuse_all(e, deferred, code, err);
+        return;
+    }
+    put_back(e->writer, deferred);
+    for (struct command *each = list, *next; each; each = next) {
+        next = each->next;
         each->next = NULL;
-        if (!retry) {
-            if (each->call)
-                each->call->err = *err;
-            refuse(e, each, code);
-            send_home(e, each);
-        } else {
-            if (each->ops->discard)
-                each->ops->discard(e, each);
-            run_group(e, each);
-        }
-        each = next;
+        if (each->ops->discard)
+            each->ops->discard(e, each);
+        run_group(e, each);
     }
 }
 
@@ -323,11 +331,11 @@ static void run_group(struct engine *e, struct command *list)
     if (code == QMN_OK)
         publish_group(e, list);
     send_home(e, refused);
-    put_back(w, deferred);
     if (code != QMN_OK) {
-        group_failed(e, list, code, &err);
+        group_failed(e, list, deferred, code, &err);
         return;
     }
+    put_back(w, deferred);
     if (n)
         histogram_observe(e->m.group_commands, n);
     send_home(e, list);

@@ -47,6 +47,7 @@ struct command {
     struct engine *engine;
     struct call *call; /* NULL: background work of the engine */
     struct tenant *tenant;
+    bool admitted; /* began before a drain: let it end */
 
     /* idempotency */
     uint64_t idem_key[2];
@@ -58,7 +59,6 @@ struct command {
     /* owned by the writer */
     enum qmn_code code;
     bool defer;
-    size_t first_mutation;
 };
 
 enum qmn_code writer_start(struct engine *e, struct err *err);
@@ -91,6 +91,13 @@ struct edge_next {
     struct edge_next *all;  /* of the group */
 };
 struct edge_next *writer_edge(struct engine *e, struct agent *src, struct agent *dst);
+/* NULL: no command of this group has asked for it. */
+struct edge_next *writer_edge_known(struct engine *e, const struct agent *src,
+                                    const struct agent *dst);
+/* All that have been asked for, linked by `all`. */
+struct edge_next *writer_edges(struct engine *e);
+/* As if it had never been: at the prior, without outcomes. */
+void edge_start(struct edge_next *x, int64_t now_ms);
 
 /* What the tenant will have used after this group.  Returns its counters of this hour (totals are
  * kept along). */

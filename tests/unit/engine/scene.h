@@ -21,7 +21,13 @@ enum { SCENE_DIM = 8 };
 struct vec {
     float v[SCENE_DIM];
 };
-#define AXIS(i)  ((struct vec){.v = {[(i)] = 1}})
+static inline struct vec scene_axis(int i)
+{
+    struct vec v = {{0}};
+    v.v[i] = 1;
+    return v;
+}
+#define AXIS(i)  scene_axis(i)
 #define VEC(...) ((struct vec){.v = {__VA_ARGS__}})
 
 struct scene {

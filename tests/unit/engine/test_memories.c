@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hyphal memory: exact order, filters, labels, time. */
+#include "scene.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "engine/engine_priv.h"
+
+static struct scene s;
+
+static int begin(void **state)
+{
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){0});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    scene_agent(&s, "b", AXIS(1), NULL);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    scene_end(&s);
+    return 0;
+}
+
+static struct vec random_unit(struct rng *rng)
+{
+    struct vec v;
+    double norm = 0;
+    for (int i = 0; i < SCENE_DIM; i++) {
+        v.v[i] = (float)rng_normal(rng);
+        norm += (double)v.v[i] * (double)v.v[i];
+    }
+    for (int i = 0; i < SCENE_DIM; i++)
+        v.v[i] = (float)((double)v.v[i] / sqrt(norm));
+    return v;
+}
+
+static double dot(const struct vec *a, const struct vec *b)
+{
+    double sum = 0;
+    for (int i = 0; i < SCENE_DIM; i++)
+        sum += (double)a->v[i] * (double)b->v[i];
+    return sum;
+}
+
+static int descending(const void *pa, const void *pb)
+{
+    double a = *(const double *)pa, b = *(const double *)pb;
+    return (a < b) - (a > b);
+}
+
+static struct memory_out remember(struct memory_in in)
+{
+    struct memory_out out;
+    if (TEST_CALL(s.te, &s.caller, engine_store_memory, &in, &out) != QMN_OK)
+        fail_msg("memory refused: %s", s.te->last->err.text);
+    return out;
+}
+
+static struct memories_out search_as(const struct caller *who, struct vec v,
+                                     const struct memory_filter *f, uint32_t k)
+{
+    struct vector_in query = scene_vector(&s, v);
+    struct memories_out out;
+    assert_int_equal(TEST_CALL(s.te, who, engine_search_memory, &query, k, f, &out), QMN_OK);
+    return out;
+}
+
+static void the_order_equals_brute_force(void **state)
+{
+    (void)state;
+    enum { N = 2000, QUERIES = 40, K = 100 };
+    static struct vec all[N];
+    static double scores[N];
+    struct call *calls[N / 10];
+    struct memory_out out[N / 10];
+    struct memory_in in[N / 10];
+    struct rng rng;
+    rng_seed(&rng, 11);
+    for (int i = 0; i < N;) { /* ten times two hundred at once: groups, not one by one */
+        for (int k = 0; k < N / 10; k++, i++) {
+            all[i] = random_unit(&rng);
+            in[k] = scene_memory(&s, i % 2 ? "a" : "b", all[i]);
+            calls[k] = test_call_new(s.te, &s.caller);
+            engine_store_memory(s.te->engine, calls[k], &in[k], &out[k]);
+        }
+        for (int k = 0; k < N / 10; k++)
+            assert_int_equal(test_call_wait(s.te, calls[k]), QMN_OK);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int q = 0; q < QUERIES; q++) {
+            struct vec query = random_unit(&rng);
+            for (int i = 0; i < N; i++)
+                scores[i] = dot(&query, &all[i]);
+            qsort(scores, N, sizeof *scores, descending);
+            struct memories_out got = scene_search(&s, query, K);
+            assert_int_equal(got.count, K);
+            assert_int_equal(got.candidates, N);
+            for (int k = 0; k < K; k++)
+                assert_true(fabs((double)got.items[k].similarity - scores[k]) < 1e-5);
+        }
+        scene_restart(&s);
+    }
+}
+
+static void filters_are_applied_inside_the_search(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        struct memory_in in = scene_memory(&s, i % 2 ? "a" : "b", AXIS(0));
+        in.kind = i % 4 < 2 ? BYTES_LIT("note") : BYTES_LIT("plan");
+        in.quality = i / 40.0;
+        remember(in);
+    }
+    struct memory_filter f = scene_no_filter;
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 40);
+    f.kind = BYTES_LIT("plan");
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 20);
+    f.agent_id = BYTES_LIT("a");
+    struct memories_out out = search_as(&s.caller, AXIS(0), &f, 100);
+    assert_int_equal(out.count, 10);
+    assert_int_equal(out.candidates, 10);
+    for (size_t i = 0; i < out.count; i++) {
+        assert_bytes_equal(out.items[i].agent_id, "a");
+        assert_bytes_equal(out.items[i].kind, "plan");
+    }
+    f.agent_id = BYTES_LIT("nobody");
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 0);
+    f = scene_no_filter;
+    f.kind = BYTES_LIT("no such kind");
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 0);
+    f = scene_no_filter;
+    f.quality_min = 0.5;
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 20);
+    f.quality_above = 0.5;
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 19);
+    f.quality_max = 0.75;
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 10);
+    f.quality_below = 0.75;
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 9);
+    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 3).count, 3);
+}
+
+static void labels_hide_without_a_trace(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 5);
+    struct caller weak = s.caller;
+    weak.clearance = LABEL_INTERNAL;
+    for (int i = 0; i < 50; i++)
+        remember(scene_memory(&s, "a", random_unit(&rng)));
+    struct memories_out before = search_as(&weak, AXIS(0), &scene_no_filter, 20);
+    struct memory_out secret = {0};
+    for (int i = 0; i < 300; i++) { /* far more, and far better */
+        struct memory_in in = scene_memory(&s, "a", AXIS(0));
+        in.sensitivity = i % 2 ? LABEL_SECRET : LABEL_CONFIDENTIAL;
+        secret = remember(in);
+    }
+    struct memories_out after = search_as(&weak, AXIS(0), &scene_no_filter, 20);
+    assert_int_equal(after.count, before.count);
+    assert_int_equal(after.candidates, before.candidates);
+    for (size_t i = 0; i < after.count; i++) {
+        assert_true(bytes_equal(after.items[i].id, before.items[i].id));
+        assert_float_equal(after.items[i].similarity, before.items[i].similarity, 0);
+    }
+    struct memory_out out;
+    struct memories_out list;
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_get_memory, secret.id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_delete_memory, secret.id), QMN_E_NOT_FOUND);
+    assert_int_equal(
+        TEST_CALL(s.te, &weak, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 1000, &list),
+        QMN_OK);
+    assert_int_equal(list.count, 50);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, secret.id, &out), QMN_OK);
+    struct memory_in high = scene_memory(&s, "a", AXIS(0));
+    high.sensitivity = LABEL_SECRET;
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_store_memory, &high, &out), QMN_E_FORBIDDEN);
+}
+
+static void a_memory_is_kept_as_stored(void **state)
+{
+    (void)state;
+    struct memory_in in = scene_memory(&s, "a", AXIS(2));
+    in.content = BYTES_LIT("{\"text\":\"mycelium\"}");
+    in.metadata = BYTES_LIT("{\"k\":1}");
+    in.task_id = BYTES_LIT("task-1");
+    in.trace_id = BYTES_LIT("tr_x");
+    in.quality = 0.25;
+    in.ttl_hours = 1.5;
+    struct memory_out stored = remember(in), got;
+    scene_restart(&s);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, stored.id, &got), QMN_OK);
+    assert_bytes_equal(got.agent_id, "a");
+    assert_bytes_equal(got.kind, "note");
+    assert_bytes_equal(got.content, "{\"text\":\"mycelium\"}");
+    assert_bytes_equal(got.metadata, "{\"k\":1}");
+    assert_bytes_equal(got.task_id, "task-1");
+    assert_bytes_equal(got.trace_id, "tr_x");
+    assert_true(got.quality == 0.25);
+    assert_int_equal(got.created_ms, TEST_ENGINE_START_MS);
+    assert_int_equal(got.expires_ms, TEST_ENGINE_START_MS + 5400000);
+    assert_int_equal(stored.expires_ms, got.expires_ms);
+    assert_int_equal(scene_search(&s, AXIS(2), 10).count, 1);
+}
+
+static void a_memory_expires_to_the_millisecond(void **state)
+{
+    (void)state;
+    struct memory_in in = scene_memory(&s, "a", AXIS(0));
+    in.ttl_hours = 1;
+    struct memory_out stored = remember(in), out;
+    remember(scene_memory(&s, "a", AXIS(0)));
+    test_engine_advance(s.te, 3599999);
+    assert_int_equal(scene_search(&s, AXIS(0), 10).count, 2);
+    test_engine_advance(s.te, 1);
+    assert_int_equal(scene_search(&s, AXIS(0), 10).count, 1);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, stored.id, &out),
+                     QMN_E_NOT_FOUND);
+    scene_settle(&s);
+    scene_restart(&s);
+    assert_int_equal(scene_search(&s, AXIS(0), 10).count, 1);
+}
+
+static void cleaning_up_deletes_what_has_expired(void **state)
+{
+    (void)state;
+    uint64_t deleted;
+    for (int i = 0; i < 10; i++) {
+        struct memory_in in = scene_memory(&s, "a", AXIS(i % 8));
+        in.ttl_hours = i < 7 ? 1 : 0;
+        remember(in);
+    }
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_cleanup_memory, &deleted), QMN_OK);
+    assert_int_equal(deleted, 0);
+    /* hold the writer, so that its own background work is not there first */
+    struct memory_in in = scene_memory(&s, "b", AXIS(0));
+    struct memory_out stored;
+    struct call *held = test_call_new(s.te, &s.caller), *clean = test_call_new(s.te, &s.caller);
+    faulty_store_hold(s.te->store, RECORD_MEMORY);
+    engine_store_memory(s.te->engine, held, &in, &stored);
+    faulty_store_await_held(s.te->store);
+    test_engine_advance(s.te, 3600000);
+    engine_cleanup_memory(s.te->engine, clean, &deleted);
+    faulty_store_let_go(s.te->store);
+    assert_int_equal(test_call_wait(s.te, held), QMN_OK);
+    assert_int_equal(test_call_wait(s.te, clean), QMN_OK);
+    assert_int_equal(deleted, 7);
+    assert_int_equal(s.te->engine->net.tenants[1]->memory_index.live, 4);
+}
+
+static void a_deleted_memory_is_gone(void **state)
+{
+    (void)state;
+    struct memory_out first = remember(scene_memory(&s, "a", AXIS(0))), out;
+    remember(scene_memory(&s, "a", AXIS(1)));
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_delete_memory, first.id), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_delete_memory, first.id), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, first.id, &out),
+                     QMN_E_NOT_FOUND);
+    assert_int_equal(scene_search(&s, AXIS(0), 10).count, 1);
+    struct memory_out next = remember(scene_memory(&s, "b", AXIS(0))); /* takes its slot */
+    struct memories_out found = scene_search(&s, AXIS(0), 1);
+    assert_true(bytes_equal(found.items[0].id, next.id));
+    scene_restart(&s);
+    assert_int_equal(scene_search(&s, AXIS(0), 10).count, 2);
+}
+
+static void a_listing_is_newest_first(void **state)
+{
+    (void)state;
+    struct memories_out list;
+    for (int i = 0; i < 5; i++) {
+        struct memory_in in = scene_memory(&s, "a", AXIS(i));
+        in.kind = i % 2 ? BYTES_LIT("odd") : BYTES_LIT("even");
+        remember(in);
+        remember(scene_memory(&s, "b", AXIS(i)));
+    }
+    assert_int_equal(
+        TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 3, &list),
+        QMN_OK);
+    assert_int_equal(list.count, 3);
+    assert_bytes_equal(list.items[0].kind, "even");
+    assert_bytes_equal(list.items[1].kind, "odd");
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
+                               BYTES_LIT("odd"), 10, &list),
+                     QMN_OK);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
+                               BYTES_LIT("never seen"), 10, &list),
+                     QMN_OK);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("nobody"),
+                               BYTES_LIT(""), 10, &list),
+                     QMN_E_NOT_FOUND);
+}
+
+static void another_tenant_sees_nothing(void **state)
+{
+    (void)state;
+    struct memory_out mine = remember(scene_memory(&s, "a", AXIS(0))), out;
+    test_tenant(s.te, "rival");
+    struct caller rival = test_member(s.te, "rival", NULL);
+    rival.clearance = LABEL_SECRET;
+    assert_int_equal(search_as(&rival, AXIS(0), &scene_no_filter, 10).count, 0);
+    assert_int_equal(TEST_CALL(s.te, &rival, engine_get_memory, mine.id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &rival, engine_delete_memory, mine.id), QMN_E_NOT_FOUND);
+}
+
+#define MEMORY(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MEMORY(the_order_equals_brute_force),
+        MEMORY(filters_are_applied_inside_the_search),
+        MEMORY(labels_hide_without_a_trace),
+        MEMORY(a_memory_is_kept_as_stored),
+        MEMORY(a_memory_expires_to_the_millisecond),
+        MEMORY(cleaning_up_deletes_what_has_expired),
+        MEMORY(a_deleted_memory_is_gone),
+        MEMORY(a_listing_is_newest_first),
+        MEMORY(another_tenant_sees_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -98,6 +98,11 @@ class Node:
                 return int(line.split()[1]) * 1024
         return 0
 
+    @property
+    def sanitized(self):
+        data = self.binary.read_bytes()
+        return b"__asan_init" in data or b"__tsan_init" in data
+
     def admin_key(self):
         return (self.data / "data" / "admin-key").read_text().strip()
 

@@ -256,11 +256,14 @@ void node_free(struct node *n)
 {
     if (!n)
         return;
+    /* The writer may still hold commands of requests that the drain cut: it stops after the loops,
+     * which start commands, and before the requests go. */
     if (n->server)
-        server_free(n->server);
+        server_stop(n->server);
+    engine_stop(n->engine);
+    server_free(n->server);
     api_free(n->api);
-    if (n->engine)
-        engine_free(n->engine);
+    engine_free(n->engine);
     metrics_free(n->metrics);
     mem_free(n);
 }

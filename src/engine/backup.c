@@ -37,9 +37,10 @@ static void *backup_thread(void *arg)
 {
     struct backup_op *op = arg;
     struct call *c = op->call;
+    struct engine *e = op->engine;
     c->code = backup_run(op, &c->err);
-    atomic_fetch_sub(&op->engine->backups, 1); /* engine_free waits for it */
-    c->exec->post(c->exec, &c->task);
+    c->exec->post(c->exec, &c->task); /* the call is its loop's from here on */
+    atomic_fetch_sub(&e->backups, 1); /* engine_stop waits for it */
     return NULL;
 }
 

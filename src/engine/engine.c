@@ -243,7 +243,7 @@ void engine_drain(struct engine *e)
     wake_all(e);
 }
 
-void engine_free(struct engine *e)
+void engine_stop(struct engine *e)
 {
     if (!e)
         return;
@@ -252,6 +252,13 @@ void engine_free(struct engine *e)
         usleep(BACKUP_POLL_US);
     engine_release_control(e);
     writer_stop(e);
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    engine_stop(e);
     upkeep_free(e);
     network_release(&e->net);
     idempotency_free(e->idempotency);
@@ -283,6 +290,13 @@ static void check_writer(struct engine *e, struct health_check *ret)
              queued, LIMIT_WRITER_QUEUE);
 }
 
+/* Conflicts and want of memory are of the moment, and no sign of a store that is sick: a node
+ * without writes would otherwise stay unready until the next one. */
+static bool commit_is_sick(enum qmn_code last)
+{
+    return last != QMN_OK && last != QMN_E_CONFLICT && last != QMN_E_NOMEM;
+}
+
 /* Reads a row through the store, and asks whether the last commit failed for good. */
 static void check_store(struct engine *e, struct health_check *ret)
 {
@@ -291,7 +305,7 @@ static void check_store(struct engine *e, struct health_check *ret)
     ret->name = "store";
     enum qmn_code code = e->store->ops->max_no(e->store, RECORD_TENANT, &no, &err);
     enum qmn_code last = (enum qmn_code)atomic_load(&e->last_commit);
-    ret->ok = code == QMN_OK && (last == QMN_OK || last == QMN_E_CONFLICT);
+    ret->ok = code == QMN_OK && !commit_is_sick(last);
     if (ret->ok)
         snprintf(ret->text, sizeof ret->text, "ok");
     else

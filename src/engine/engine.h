@@ -56,6 +56,9 @@ void engine_round(struct engine *e, struct executor *exec);
 /* Refuses new calls, finishes queued ones, stops the threads.  Waiting pulls and collects end at
  * once. */
 void engine_drain(struct engine *e);
+/* Ends the engine's threads; commands still queued are finished and posted home.  No executor may
+ * start calls any more; what was posted may still run until engine_free. */
+void engine_stop(struct engine *e);
 void engine_free(struct engine *e);
 
 /* The first admin key: made once, when the store holds no key at all.  QMN_E_CONFLICT otherwise.

@@ -275,12 +275,17 @@ uint32_t server_drain(struct server *s, uint32_t grace_ms)
     return atomic_load(&s->cut_requests);
 }
 
+void server_stop(struct server *s)
+{
+    for (uint32_t i = 0; i < s->lane_count; i++)
+        loop_stop(&s->lanes[i].loop);
+}
+
 void server_free(struct server *s)
 {
     if (!s)
         return;
-    for (uint32_t i = 0; i < s->lane_count; i++)
-        loop_stop(&s->lanes[i].loop);
+    server_stop(s);
     s->freeing = true;
     for (uint32_t i = 0; i < s->lane_count; i++) {
         struct lane *lane = &s->lanes[i];

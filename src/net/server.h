@@ -41,8 +41,11 @@ QMN_NODISCARD enum qmn_code server_start(struct server *s, struct err *err);
  * requests cut.  Any thread but a loop's; the first call counts.  The loops run on: tasks posted to
  * them are still run and requests cut still want their (now unread) answers until server_free. */
 uint32_t server_drain(struct server *s, uint32_t grace_ms);
-/* Joins and frees, with requests nobody answered; without a drain before, cuts.  Nothing may be
- * posted to its loops, or scraped from its metrics, from then on. */
+/* After drain: joins the loops' threads.  Requests a handler still owes an answer for stay until
+ * server_free, so that whoever works on them can be stopped in between. */
+void server_stop(struct server *s);
+/* Stops if need be; runs what was posted to the loops, on this thread, then frees every request,
+ * answered or not. */
 void server_free(struct server *s);
 
 #endif

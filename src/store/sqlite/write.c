@@ -119,6 +119,13 @@ static enum qmn_code apply_all(struct store_sqlite *s, const struct mutation *mu
     return s->feed_on ? feed_add(s, err) : QMN_OK;
 }
 
+/* Without any memory not even a rollback may succeed; then it is made up for before whatever is
+ * next. */
+static enum qmn_code settle(struct store_sqlite *s, struct err *err)
+{
+    return dbconn_roll_back(s->writer) ? QMN_OK : err_nomem(err);
+}
+
 enum qmn_code sqlite_commit(struct store *base, const struct mutation *mutations, size_t count,
                             size_t *ret_failed, struct err *err)
 {
@@ -128,14 +135,15 @@ enum qmn_code sqlite_commit(struct store *base, const struct mutation *mutations
                        "the store's disk failed earlier: no writes until the node restarts");
     if (!count)
         return QMN_OK;
+    TRY(settle(s, err));
     enum qmn_code code = dbconn_run(s->writer, COMMON_BEGIN, "beginning", err);
     if (code == QMN_OK)
         code = apply_all(s, mutations, count, ret_failed, err);
     if (code == QMN_OK)
         code = dbconn_run(s->writer, COMMON_COMMIT, "committing", err);
     if (code != QMN_OK) {
-        /* Stuck in a transaction, nothing later may seem to succeed either. */
-        if (!dbconn_roll_back(s->writer) || code == QMN_E_UNAVAILABLE)
+        (void)dbconn_roll_back(s->writer);
+        if (code == QMN_E_UNAVAILABLE)
             s->failed = true;
         return code;
     }
@@ -197,6 +205,7 @@ enum qmn_code sqlite_maintain(struct store *base, struct err *err)
     struct store_sqlite *s = (struct store_sqlite *)base;
     if (s->failed)
         return err_set(err, QMN_E_UNAVAILABLE, "the store's disk failed earlier");
+    TRY(settle(s, err));
     if (s->feed_on)
         TRY(feed_trim(s, err));
     if (s->log_pages >= s->checkpoint_at)
@@ -228,6 +237,7 @@ enum qmn_code sqlite_write_open(struct store_sqlite *s, struct err *err)
 
 void sqlite_write_close(struct store_sqlite *s)
 {
-    if (!s->failed && checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL) == QMN_OK)
+    if (!s->failed && settle(s, NULL) == QMN_OK &&
+        checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE, NULL) == QMN_OK)
         dbconn_drop_log(s->writer);
 }

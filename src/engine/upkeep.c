@@ -219,9 +219,10 @@ static void retain(struct engine *e)
     (void)idempotency_trim(e->idempotency, keys);
 }
 
-static void roll_hour(struct engine *e, int64_t hour)
+void upkeep_begin(struct engine *e)
 {
     struct upkeep *u = e->writer->upkeep;
+    int64_t hour = e->writer->now_ms / HOUR_MS;
     if (u->hour == hour)
         return;
     pthread_rwlock_wrlock(&e->net.lock);
@@ -252,7 +253,6 @@ void upkeep_check(struct engine *e)
     if (w->now_ms < u->next_second_ms)
         return;
     u->next_second_ms = w->now_ms + UPKEEP_SECOND_MS;
-    roll_hour(e, w->now_ms / HOUR_MS);
     retain(e);
     save_usage(e);
 }

@@ -3,6 +3,7 @@
  * A tenant with agents, and its calls in one line each. */
 #include "scene.h"
 
+#include "base/log.h"
 #include "engine/engine_priv.h"
 
 const struct memory_filter scene_no_filter = {
@@ -17,6 +18,7 @@ static struct caller full_caller(struct test_engine *te)
 
 void scene_begin(struct scene *s, struct test_engine_options options)
 {
+    log_configure(LOG_ERROR, LOG_LOGFMT); /* commits that fail are warned of */
     s->te = test_engine_new_with(options);
     test_tenant(s->te, "acme");
     s->caller = full_caller(s->te);
@@ -256,6 +258,21 @@ bool scene_reaches(const struct broadcast_out *out, const char *agent)
         if (bytes_is(out->hops[i].agent_id, agent))
             return true;
     return false;
+}
+
+void scene_hold(struct scene *s, struct scene_hold *h)
+{
+    h->in = scene_memory(s, "", AXIS(SCENE_DIM - 1));
+    h->call = test_call_new(s->te, &s->caller);
+    faulty_store_hold(s->te->store, RECORD_MEMORY);
+    engine_store_memory(s->te->engine, h->call, &h->in, &h->out);
+    faulty_store_await_held(s->te->store);
+}
+
+void scene_let_go(struct scene *s, struct scene_hold *h)
+{
+    faulty_store_let_go(s->te->store);
+    assert_int_equal(test_call_wait(s->te, h->call), QMN_OK);
 }
 
 void scene_settle(struct scene *s)

@@ -90,6 +90,16 @@ struct trace_out scene_trace(struct scene *s, struct bytes trace);
 const char *scene_reached(struct scene *s, const struct broadcast_out *out);
 bool scene_reaches(const struct broadcast_out *out, const char *agent);
 
+/* Stops the writer inside a commit, so that calls started from now on come in one group.  The
+ * commit is that of a memory of the default agent; scene_let_go waits for its end. */
+struct scene_hold {
+    struct call *call;
+    struct memory_in in;
+    struct memory_out out;
+};
+void scene_hold(struct scene *s, struct scene_hold *h);
+void scene_let_go(struct scene *s, struct scene_hold *h);
+
 /* Returns when the engine's background work that is due now has been done. */
 void scene_settle(struct scene *s);
 

@@ -239,16 +239,12 @@ static void cleaning_up_deletes_what_has_expired(void **state)
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_cleanup_memory, &deleted), QMN_OK);
     assert_int_equal(deleted, 0);
     /* hold the writer, so that its own background work is not there first */
-    struct memory_in in = scene_memory(&s, "b", AXIS(0));
-    struct memory_out stored;
-    struct call *held = test_call_new(s.te, &s.caller), *clean = test_call_new(s.te, &s.caller);
-    faulty_store_hold(s.te->store, RECORD_MEMORY);
-    engine_store_memory(s.te->engine, held, &in, &stored);
-    faulty_store_await_held(s.te->store);
+    struct scene_hold hold;
+    struct call *clean = test_call_new(s.te, &s.caller);
+    scene_hold(&s, &hold);
     test_engine_advance(s.te, 3600000);
     engine_cleanup_memory(s.te->engine, clean, &deleted);
-    faulty_store_let_go(s.te->store);
-    assert_int_equal(test_call_wait(s.te, held), QMN_OK);
+    scene_let_go(&s, &hold);
     assert_int_equal(test_call_wait(s.te, clean), QMN_OK);
     assert_int_equal(deleted, 7);
     assert_int_equal(s.te->engine->net.tenants[1]->memory_index.live, 4);

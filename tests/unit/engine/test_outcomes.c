@@ -495,12 +495,8 @@ static void pruning_and_rating_in_one_group_equal_the_serial_run(void **state)
         struct outcome_out outcome;
         struct edge_upkeep_out pruned[2];
         struct call *prune[2], *vote;
-        faulty_store_hold(s.te->store, RECORD_MEMORY);
-        struct memory_in memory = scene_memory(&s, "a", AXIS(0));
-        struct memory_out stored;
-        struct call *first = test_call_new(s.te, &s.caller);
-        engine_store_memory(s.te->engine, first, &memory, &stored);
-        faulty_store_await_held(s.te->store);
+        struct scene_hold hold;
+        scene_hold(&s, &hold);
         vote = test_call_new(s.te, &s.caller);
         if (order == 0)
             engine_record_outcome(s.te->engine, vote, &rating, &outcome);
@@ -510,8 +506,7 @@ static void pruning_and_rating_in_one_group_equal_the_serial_run(void **state)
         }
         if (order == 1)
             engine_record_outcome(s.te->engine, vote, &rating, &outcome);
-        faulty_store_let_go(s.te->store);
-        assert_int_equal(test_call_wait(s.te, first), QMN_OK);
+        scene_let_go(&s, &hold);
         assert_int_equal(test_call_wait(s.te, vote), QMN_OK);
         assert_int_equal(test_call_wait(s.te, prune[0]), QMN_OK);
         assert_int_equal(test_call_wait(s.te, prune[1]), QMN_OK);

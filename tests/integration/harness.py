@@ -49,6 +49,7 @@ class Node:
         self.env = env or {}
         self.process = None
         self.ports = []
+        self.log_from = 0
 
     def start(self, listen=("127.0.0.1:0",)):
         arguments = [str(self.binary), "--data-dir", str(self.data / "data")]
@@ -57,6 +58,7 @@ class Node:
         env = {k: v for k, v in os.environ.items() if not k.startswith("QMN_")}
         env.update(self.env)
         self.log = open(self.log_path, "ab+")
+        self.log_from = self.log_path.stat().st_size  # the ports of an earlier start stand before it
         self.process = subprocess.Popen(arguments + list(self.options), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, env=env,
                                         start_new_session=True)
@@ -68,7 +70,8 @@ class Node:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"qmnd ended with {self.process.returncode}:\n{self.log_text()}")
-            self.ports = [int(p) for p in re.findall(r'url="?http://[^\s"]*?:(\d+)', self.log_text())]
+            said = self.log_path.read_bytes()[self.log_from:].decode(errors="replace")
+            self.ports = [int(p) for p in re.findall(r'url="?http://[^\s"]*?:(\d+)', said)]
             if len(self.ports) >= listeners and self._is_ready():
                 return
             time.sleep(0.02)

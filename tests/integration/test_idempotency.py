@@ -168,7 +168,6 @@ def test_a_key_outlives_a_restart(binary):
         headers = {"Idempotency-Key": "over a restart"}
         first = tenant.client.post("/v1/tasks", {"title": "t"}, 201, headers=headers)
         node.stop(kill=True)
-        node.log_path.unlink()
         node.start()
         again = Client(node.port, tenant.key).post("/v1/tasks", {"title": "t"}, 201, headers=headers)
         assert again.json() == first.json() and again.headers["idempotent-replayed"] == "true"

@@ -8,67 +8,68 @@
 #include "api/route_priv.h"
 #include "fixture.h"
 
-/* The contract's calls: method, path, service.  Written out by hand, not derived from the table. */
-static const char *const contract[][3] = {
-    {"POST", "/v1/nutrients:broadcast", "router"},
-    {"POST", "/v1/contexts:collect", "router"},
-    {"POST", "/v1/agents:register", "router"},
-    {"GET", "/v1/agents", "router"},
-    {"GET", "/v1/agents/a", "router"},
-    {"DELETE", "/v1/agents/a", "router"},
-    {"POST", "/v1/outcomes:record", "reinforcement"},
-    {"GET", "/v1/edges/stats", "reinforcement"},
-    {"GET", "/v1/edges/top", "reinforcement"},
-    {"GET", "/v1/edges/a", "reinforcement"},
-    {"POST", "/v1/edges:prune", "reinforcement"},
-    {"POST", "/v1/edges:decay", "reinforcement"},
-    {"POST", "/v1/hyphal:store", "memory"},
-    {"POST", "/v1/hyphal:search", "memory"},
-    {"POST", "/v1/hyphal:cleanup", "memory"},
-    {"GET", "/v1/hyphal/m", "memory"},
-    {"DELETE", "/v1/hyphal/m", "memory"},
-    {"GET", "/v1/hyphal/agent/a", "memory"},
-    {"POST", "/v1/tenants", "identity"},
-    {"GET", "/v1/tenants", "identity"},
-    {"GET", "/v1/tenants/t", "identity"},
-    {"PUT", "/v1/tenants/t", "identity"},
-    {"PATCH", "/v1/tenants/t", "identity"},
-    {"DELETE", "/v1/tenants/t", "identity"},
-    {"GET", "/v1/tenants/t/usage", "identity"},
-    {"POST", "/v1/keys", "keys"},
-    {"GET", "/v1/keys", "keys"},
-    {"GET", "/v1/keys/t", "keys"},
-    {"POST", "/v1/keys:validate", "keys"},
-    {"POST", "/v1/keys:rotate", "keys"},
-    {"POST", "/v1/keys/k:revoke", "keys"},
-    {"DELETE", "/v1/keys/k", "keys"},
-    {"POST", "/v1/policies", "policies"},
-    {"GET", "/v1/policies", "policies"},
-    {"GET", "/v1/policies/t", "policies"},
-    {"POST", "/v1/policies:evaluate", "policies"},
-    {"GET", "/v1/agents/a/nutrients", "router"},
-    {"GET", "/v1/agents/a/nutrients:stream", "router"},
-    {"POST", "/v1/agents/a/nutrients:ack", "router"},
-    {"POST", "/v1/agents/a/nutrients:nack", "router"},
-    {"POST", "/v1/nutrients/n:respond", "router"},
-    {"GET", "/v1/traces/t", "router"},
-    {"POST", "/v1/tasks", "router"},
-    {"GET", "/v1/tasks", "router"},
-    {"GET", "/v1/tasks/t", "router"},
-    {"PATCH", "/v1/tasks/t", "router"},
-    {"GET", "/v1/audit", "identity"},
-    {"GET", "/health", "router"},
-    {"GET", "/health", "identity"},
-    {"GET", "/health", "keys"},
-    {"GET", "/health", "policies"},
-    {"GET", "/health", "memory"},
-    {"GET", "/health", "reinforcement"},
-    {"GET", "/health", "regions"},
-    {"POST", "/v1/node:backup", NULL},
-    {"GET", "/metrics", NULL},
-    {"GET", "/openapi.json", NULL},
-    {"GET", "/livez", NULL},
-    {"GET", "/readyz", NULL},
+/* The contract's calls: method, path, service, and who may.  Written out by hand, not derived from
+ * the table, which it checks. */
+static const char *const contract[][4] = {
+    {"POST", "/v1/nutrients:broadcast", "router", "nutrients:write"},
+    {"POST", "/v1/contexts:collect", "router", "contexts:read"},
+    {"POST", "/v1/agents:register", "router", "agents:write"},
+    {"GET", "/v1/agents", "router", "agents:read"},
+    {"GET", "/v1/agents/a", "router", "agents:read"},
+    {"DELETE", "/v1/agents/a", "router", "agents:write"},
+    {"POST", "/v1/outcomes:record", "reinforcement", "outcomes:write"},
+    {"GET", "/v1/edges/stats", "reinforcement", "edges:read"},
+    {"GET", "/v1/edges/top", "reinforcement", "edges:read"},
+    {"GET", "/v1/edges/a", "reinforcement", "edges:read"},
+    {"POST", "/v1/edges:prune", "reinforcement", "tenant:admin"},
+    {"POST", "/v1/edges:decay", "reinforcement", "tenant:admin"},
+    {"POST", "/v1/hyphal:store", "memory", "memory:write"},
+    {"POST", "/v1/hyphal:search", "memory", "memory:read"},
+    {"POST", "/v1/hyphal:cleanup", "memory", "memory:write"},
+    {"GET", "/v1/hyphal/m", "memory", "memory:read"},
+    {"DELETE", "/v1/hyphal/m", "memory", "memory:write"},
+    {"GET", "/v1/hyphal/agent/a", "memory", "memory:read"},
+    {"POST", "/v1/tenants", "identity", "admin"},
+    {"GET", "/v1/tenants", "identity", "admin"},
+    {"GET", "/v1/tenants/t", "identity", "tenants:read"},
+    {"PUT", "/v1/tenants/t", "identity", "tenant:admin"},
+    {"PATCH", "/v1/tenants/t", "identity", "tenant:admin"},
+    {"DELETE", "/v1/tenants/t", "identity", "admin"},
+    {"GET", "/v1/tenants/t/usage", "identity", "tenants:read"},
+    {"POST", "/v1/keys", "keys", "tenant:admin"},
+    {"GET", "/v1/keys", "keys", "tenant:admin"},
+    {"GET", "/v1/keys/t", "keys", "tenant:admin"},
+    {"POST", "/v1/keys:validate", "keys", "any key"},
+    {"POST", "/v1/keys:rotate", "keys", "any key"},
+    {"POST", "/v1/keys/k:revoke", "keys", "tenant:admin"},
+    {"DELETE", "/v1/keys/k", "keys", "tenant:admin"},
+    {"POST", "/v1/policies", "policies", "tenant:admin"},
+    {"GET", "/v1/policies", "policies", "policies:read"},
+    {"GET", "/v1/policies/t", "policies", "policies:read"},
+    {"POST", "/v1/policies:evaluate", "policies", "policies:read"},
+    {"GET", "/v1/agents/a/nutrients", "router", "inbox"},
+    {"GET", "/v1/agents/a/nutrients:stream", "router", "inbox"},
+    {"POST", "/v1/agents/a/nutrients:ack", "router", "inbox"},
+    {"POST", "/v1/agents/a/nutrients:nack", "router", "inbox"},
+    {"POST", "/v1/nutrients/n:respond", "router", "inbox"},
+    {"GET", "/v1/traces/t", "router", "traces:read"},
+    {"POST", "/v1/tasks", "router", "tasks:write"},
+    {"GET", "/v1/tasks", "router", "tasks:read"},
+    {"GET", "/v1/tasks/t", "router", "tasks:read"},
+    {"PATCH", "/v1/tasks/t", "router", "tasks:write"},
+    {"GET", "/v1/audit", "identity", "tenant:admin"},
+    {"GET", "/health", "router", "open"},
+    {"GET", "/health", "identity", "open"},
+    {"GET", "/health", "keys", "open"},
+    {"GET", "/health", "policies", "open"},
+    {"GET", "/health", "memory", "open"},
+    {"GET", "/health", "reinforcement", "open"},
+    {"GET", "/health", "regions", "open"},
+    {"POST", "/v1/node:backup", NULL, "admin"},
+    {"GET", "/metrics", NULL, "admin, or open"},
+    {"GET", "/openapi.json", NULL, "open"},
+    {"GET", "/livez", NULL, "open"},
+    {"GET", "/readyz", NULL, "open"},
 };
 
 static struct router *router;
@@ -127,6 +128,30 @@ static void every_row_is_a_call_of_the_contract(void **state)
         if (!found)
             fail_msg("%s is not written down in the contract", routes[r].name);
     }
+}
+
+static const char *who_may(const struct route *r)
+{
+    switch (r->access) {
+    case ACCESS_OPEN:
+        return "open";
+    case ACCESS_KEY:
+        return "any key";
+    case ACCESS_SCOPE:
+        return scope_name(r->scope);
+    case ACCESS_ADMIN:
+        return "admin";
+    case ACCESS_LOCAL:
+        return "admin, or open";
+    }
+    return "nobody";
+}
+
+static void every_call_is_for_those_the_contract_says(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(contract); i++)
+        assert_string_equal(who_may(at(contract[i][0], contract[i][1])), contract[i][3]);
 }
 
 /* ---- engine calls ---- */
@@ -295,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_of_the_contract_answers_with_and_without_its_prefix),
         cmocka_unit_test(every_row_is_a_call_of_the_contract),
+        cmocka_unit_test(every_call_is_for_those_the_contract_says),
         cmocka_unit_test(every_engine_call_can_be_reached),
         cmocka_unit_test(every_named_call_is_one_of_the_engine),
         cmocka_unit_test(a_change_is_never_a_get_and_a_get_never_a_change),

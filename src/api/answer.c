@@ -149,7 +149,7 @@ void answer_message(struct api_call *x, int status, const ProtobufCMessage *m)
     CLEANUP(buf_release) struct buf b;
     buf_init(&b, ANSWER_MAX_BYTES);
     struct err e;
-    enum qmn_code code = m && !x->oom ? json_encode(m, &b) : QMN_E_NOMEM;
+    enum qmn_code code = m && !x->oom && !x->req->arena.failed ? json_encode(m, &b) : QMN_E_NOMEM;
     if (code != QMN_OK) {
         err_set(&e, code,
                 b.len >= ANSWER_MAX_BYTES / 2 ? "the answer is too large; ask for less"

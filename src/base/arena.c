@@ -51,18 +51,24 @@ static struct arena_block *arena_grow(struct arena *a, size_t size)
     return b;
 }
 
+static void *arena_fail(struct arena *a)
+{
+    a->failed = true;
+    return NULL;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
     if (size > SIZE_MAX / 2)
-        return NULL;
+        return arena_fail(a);
     size = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
     if (a->max_bytes && (size > a->max_bytes || a->used > a->max_bytes - size))
-        return NULL;
+        return arena_fail(a);
     struct arena_block *b = a->blocks;
     if (!b || b->size - b->used < size) {
         b = arena_grow(a, size);
         if (!b)
-            return NULL;
+            return arena_fail(a);
     }
     void *p = b->data + b->used;
     b->used += size;
@@ -74,7 +80,7 @@ void *arena_calloc(struct arena *a, size_t count, size_t size)
 {
     size_t total;
     if (__builtin_mul_overflow(count, size, &total))
-        return NULL;
+        return arena_fail(a);
     void *p = arena_alloc(a, total);
     if (p)
         memset(p, 0, total);
@@ -147,6 +153,7 @@ void arena_reset(struct arena *a)
     }
     a->blocks = keep;
     a->used = 0;
+    a->failed = false;
 }
 
 void arena_release(struct arena *a)
@@ -156,4 +163,5 @@ void arena_release(struct arena *a)
     arena_free_chain(a->blocks);
     a->blocks = NULL;
     a->used = 0;
+    a->failed = false;
 }

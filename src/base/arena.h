@@ -6,6 +6,7 @@
 #ifndef QMN_BASE_ARENA_H
 #define QMN_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ struct arena {
     struct arena_block *blocks; /* newest first */
     size_t used;                /* bytes handed out since the last reset */
     size_t max_bytes;           /* 0: no bound */
+    bool failed; /* something could not be had since the last reset: read once at the end, it
+                  * catches what a caller took for empty */
 };
 
 void arena_init(struct arena *a, size_t max_bytes);

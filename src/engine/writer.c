@@ -21,6 +21,8 @@ enum {
 
 void call_finish(struct call *c, enum qmn_code code)
 {
+    if (code == QMN_OK && c->arena->failed)
+        code = err_nomem(&c->err); /* some part of the result is missing */
     c->code = code;
     if (code != QMN_OK)
         c->err.code = code;
@@ -109,6 +111,10 @@ void writer_submit(struct engine *e, struct call *call, struct command *cmd)
     if (call) {
         call->op = cmd;
         call->task.run = command_done;
+        if (call->arena->failed) { /* what was prepared is less than what was asked for */
+            call_finish(call, QMN_OK);
+            return;
+        }
         if (!command_admit(e, call, cmd))
             return;
     }
@@ -214,6 +220,8 @@ static void check_all(struct engine *e, struct command **list, struct command **
         struct usage_next before = group_usage(e, cmd->tenant);
         cmd->defer = false;
         cmd->code = cmd->ops->check(e, cmd, err);
+        if (cmd->code == QMN_OK && cmd->call && cmd->call->arena->failed)
+            cmd->code = err_nomem(err);
         if (cmd->code == QMN_OK && !cmd->defer) {
             if (cmd->idem_running)
                 add_idempotency(e, cmd);
@@ -235,7 +243,7 @@ static void check_all(struct engine *e, struct command **list, struct command **
 static enum qmn_code commit_group(struct engine *e, size_t *ret_failed, struct err *err)
 {
     struct writer *w = e->writer;
-    if (w->failed)
+    if (w->failed || w->arena.failed)
         return err_nomem(err);
     if (!w->batch_len)
         return QMN_OK;

@@ -29,10 +29,14 @@ static void the_bound_holds_and_leaves_the_arena_usable(void **state)
     struct arena a;
     arena_init(&a, 1024);
     assert_non_null(arena_alloc(&a, 1000));
+    assert_false(a.failed);
     assert_null(arena_alloc(&a, 100));
+    assert_true(a.failed);
     assert_null(arena_alloc(&a, SIZE_MAX));
     assert_non_null(arena_alloc(&a, 16));
+    assert_true(a.failed); /* until the reset */
     arena_reset(&a);
+    assert_false(a.failed);
     assert_non_null(arena_alloc(&a, 1024));
     arena_release(&a);
 }
@@ -43,6 +47,7 @@ static void a_product_that_overflows_is_refused(void **state)
     struct arena a;
     arena_init(&a, 0);
     assert_null(arena_calloc(&a, SIZE_MAX / 2, 4));
+    assert_true(a.failed);
     assert_null(arena_calloc(&a, SIZE_MAX / 4, 3));
     arena_release(&a);
 }
@@ -104,6 +109,7 @@ static void a_failed_allocation_gives_null_everywhere(void **state)
     assert_null(arena_bytes(&a, BYTES_LIT("x")).ptr);
     assert_int_equal(arena_bytes(&a, BYTES_LIT("x")).len, 0);
     assert_true(fault_disarm());
+    assert_true(a.failed);
     assert_int_equal(a.used, 0);
     assert_non_null(arena_alloc(&a, 1));
     arena_release(&a);

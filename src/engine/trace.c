@@ -181,9 +181,14 @@ static enum qmn_code trace_read(struct engine *e, struct call *c, struct bytes t
     struct decision d;
     struct id id;
     TRY(engine_tenant(e, c->caller, &t, err));
-    if (!id_parse(text, PREFIX_TRACE, &id) ||
-        engine_find_trace(e, t, &id, arena, &row, err) != QMN_OK)
+    enum qmn_code code = id_parse(text, PREFIX_TRACE, &id)
+                             ? engine_find_trace(e, t, &id, arena, &row, err)
+                             : QMN_E_NOT_FOUND;
+    if (code == QMN_OK && row.sensitivity > (int64_t)network_clearance(t, c->caller))
+        code = QMN_E_NOT_FOUND; /* it names the agents that were thought fit for a secret */
+    if (code == QMN_E_NOT_FOUND)
         return err_field(err, QMN_E_NOT_FOUND, "id", "there is no trace \"%.*s\"", BYTES_FMT(text));
+    TRY(code);
     TRY(decision_unpack(row.decision, arena, &d, err));
     *out = (struct trace_out){.trace_id = engine_id_text(arena, &id, PREFIX_TRACE),
                               .nutrient_id = row.kind == TRACE_BROADCAST

@@ -241,4 +241,6 @@ void api_on_refused(void *ctx, const struct err *err, const char *peer, struct a
     problem_encode(err, &b);
     *ret_content_type = BYTES_LIT(PROBLEM_CONTENT_TYPE);
     *ret_body = buf_ok(&b) ? arena_bytes(arena, buf_bytes(&b)) : (struct bytes){NULL, 0};
+    if (!ret_body->len) /* no memory: the status says it all */
+        *ret_body = BYTES_LIT("{\"type\":\"about:blank\"}");
 }

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The flat index against an exact scan of our own. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/attr.h"
+#include "base/rng.h"
+#include "index/flat.h"
+#include "support/fault.h"
+
+enum { DIM_MAX = 96, ROWS_MAX = 3000 };
+
+struct oracle {
+    struct flat flat;
+    struct arena arena;
+    struct rng rng;
+    float (*vectors)[DIM_MAX]; /* by slot */
+    bool *used, *has;
+};
+
+static void oracle_begin(struct oracle *o, uint32_t dim, uint64_t seed)
+{
+    flat_init(&o->flat, dim);
+    arena_init(&o->arena, 0);
+    rng_seed(&o->rng, seed);
+    o->vectors = calloc(ROWS_MAX, sizeof *o->vectors);
+    o->used = calloc(ROWS_MAX, 1);
+    o->has = calloc(ROWS_MAX, 1);
+    assert_true(o->vectors && o->used && o->has);
+}
+
+static void oracle_end(struct oracle *o)
+{
+    flat_release(&o->flat);
+    arena_release(&o->arena);
+    free(o->vectors);
+    free(o->used);
+    free(o->has);
+}
+
+static void random_unit(struct rng *rng, uint32_t dim, float *v)
+{
+    double norm = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        v[i] = (float)rng_normal(rng);
+        norm += (double)v[i] * (double)v[i];
+    }
+    for (uint32_t i = 0; i < dim; i++)
+        v[i] = (float)((double)v[i] / sqrt(norm));
+}
+
+static double dot(const float *a, const float *b, uint32_t dim)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < dim; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static uint32_t oracle_add(struct oracle *o, bool with_vector)
+{
+    float v[DIM_MAX];
+    random_unit(&o->rng, o->flat.dim, v);
+    assert_true(flat_reserve(&o->flat, 1));
+    assert_true(flat_has_room(&o->flat, 1));
+    uint32_t slot = flat_add(&o->flat, with_vector ? v : NULL);
+    assert_true(slot < ROWS_MAX && !o->used[slot]);
+    memcpy(o->vectors[slot], v, sizeof v);
+    o->used[slot] = true;
+    o->has[slot] = with_vector;
+    return slot;
+}
+
+static void oracle_remove(struct oracle *o, uint32_t slot)
+{
+    flat_remove(&o->flat, slot);
+    o->used[slot] = o->has[slot] = false;
+}
+
+static bool even(void *ctx, uint32_t slot)
+{
+    (void)ctx;
+    return slot % 2 == 0;
+}
+
+static int descending(const void *pa, const void *pb)
+{
+    double a = *(const double *)pa, b = *(const double *)pb;
+    return (a < b) - (a > b);
+}
+
+/* Searches and compares with the exact scan: same count, same scores in order. */
+static void check_search(struct oracle *o, size_t k, bool filtered)
+{
+    static double scores[ROWS_MAX];
+    static struct topk_item items[ROWS_MAX];
+    float query[DIM_MAX];
+    uint64_t permitted;
+    size_t n = 0;
+    random_unit(&o->rng, o->flat.dim, query);
+    for (uint32_t i = 0; i < o->flat.slots; i++)
+        if (o->has[i] && (!filtered || i % 2 == 0))
+            scores[n++] = dot(query, o->vectors[i], o->flat.dim);
+    qsort(scores, n, sizeof *scores, descending);
+    arena_reset(&o->arena);
+    size_t got =
+        flat_search(&o->flat, query, k, filtered ? even : NULL, NULL, &o->arena, items, &permitted);
+    assert_int_equal(permitted, n);
+    assert_int_equal(got, k < n ? k : n);
+    for (size_t i = 0; i < got; i++) {
+        assert_true(fabs((double)items[i].score - scores[i]) < 1e-5);
+        assert_true(o->has[items[i].id]);
+        assert_true(
+            fabs(dot(query, o->vectors[items[i].id], o->flat.dim) - (double)items[i].score) < 1e-5);
+        assert_true(!i || topk_before(items[i - 1], items[i]));
+    }
+}
+
+static void the_search_equals_an_exact_scan(void **state)
+{
+    (void)state;
+    static const uint32_t dims[] = {2, 3, 8, 63, 64, 65, 96};
+    for (size_t d = 0; d < ARRAY_LEN(dims); d++) {
+        struct oracle o;
+        oracle_begin(&o, dims[d], d + 1);
+        for (int i = 0; i < 1000; i++)
+            oracle_add(&o, i % 17 != 0);
+        for (size_t k = 1; k <= 100; k = k * 3 + 1) {
+            check_search(&o, k, false);
+            check_search(&o, k, true);
+        }
+        oracle_end(&o);
+    }
+}
+
+static void what_is_removed_is_not_found_and_its_slot_is_used_again(void **state)
+{
+    (void)state;
+    struct oracle o;
+    oracle_begin(&o, 16, 3);
+    for (int i = 0; i < 600; i++)
+        oracle_add(&o, true);
+    for (uint32_t i = 0; i < 600; i += 3)
+        oracle_remove(&o, i);
+    check_search(&o, 50, false);
+    assert_int_equal(o.flat.live, 400);
+    for (int i = 0; i < 200; i++)
+        assert_true(oracle_add(&o, i % 2) < 600); /* no slot beyond those there were */
+    assert_int_equal(o.flat.slots, 600);
+    assert_int_equal(o.flat.live, 600);
+    check_search(&o, 50, true);
+    oracle_end(&o);
+}
+
+static void random_changes_keep_it_whole(void **state)
+{
+    (void)state;
+    struct oracle o;
+    oracle_begin(&o, 24, 4);
+    for (int step = 0; step < 6000; step++) {
+        uint32_t slot = o.flat.slots ? rng_below(&o.rng, o.flat.slots) : 0;
+        switch (rng_below(&o.rng, 5)) {
+        case 0:
+        case 1:
+            if (o.flat.live < ROWS_MAX - 1)
+                oracle_add(&o, rng_below(&o.rng, 10) > 0);
+            break;
+        case 2:
+            if (o.flat.slots && o.used[slot])
+                oracle_remove(&o, slot);
+            break;
+        case 3:
+            if (o.flat.slots && o.used[slot]) { /* set anew, or to nothing */
+                o.has[slot] = rng_below(&o.rng, 4) > 0;
+                random_unit(&o.rng, 24, o.vectors[slot]);
+                flat_set(&o.flat, slot, o.has[slot] ? o.vectors[slot] : NULL);
+            }
+            break;
+        default:
+            if (step % 50 == 0)
+                check_search(&o, 1 + rng_below(&o.rng, 40), rng_below(&o.rng, 2));
+        }
+    }
+    for (uint32_t i = 0; i < o.flat.slots; i++)
+        assert_int_equal(flat_vector(&o.flat, i) != NULL, o.has[i]);
+    oracle_end(&o);
+}
+
+static void a_slot_without_a_vector_scores_nothing(void **state)
+{
+    (void)state;
+    struct oracle o;
+    float query[DIM_MAX];
+    oracle_begin(&o, 8, 5);
+    uint32_t slot = oracle_add(&o, false);
+    random_unit(&o.rng, 8, query);
+    assert_null(flat_vector(&o.flat, slot));
+    assert_true(flat_exact(&o.flat, slot, query) == 0);
+    check_search(&o, 10, false);
+    flat_set(&o.flat, slot, query);
+    assert_true(fabsf(flat_exact(&o.flat, slot, query) - 1) < 1e-5f);
+    flat_set(&o.flat, slot, NULL); /* and loses it again */
+    assert_true(flat_exact(&o.flat, slot, query) == 0);
+    oracle_end(&o);
+}
+
+/* Several at once, one by one, and the exact cosine. */
+static void scores_of_a_tile_are_those_of_each_query(void **state)
+{
+    (void)state;
+    enum { N = 700, DIM = 48 };
+    static float single[N], tile[FLAT_TILE][N];
+    struct flat_query queries[FLAT_TILE];
+    float units[FLAT_TILE][DIM], *ret[FLAT_TILE], *alone = single;
+    struct oracle o;
+    oracle_begin(&o, DIM, 9);
+    for (int i = 0; i < N; i++)
+        oracle_add(&o, i % 11 != 0);
+    for (uint32_t count = 1; count <= FLAT_TILE; count++) {
+        for (uint32_t q = 0; q < count; q++) {
+            random_unit(&o.rng, DIM, units[q]);
+            assert_true(flat_query_init(&queries[q], &o.flat, units[q], &o.arena));
+            ret[q] = tile[q];
+        }
+        flat_scores(&o.flat, queries, count, ret);
+        for (uint32_t q = 0; q < count; q++) {
+            flat_scores(&o.flat, &queries[q], 1, &alone);
+            for (uint32_t i = 0; i < N; i++) {
+                double exact = o.has[i] ? dot(units[q], o.vectors[i], DIM) : 0;
+                assert_true(tile[q][i] == single[i]);
+                assert_true(fabs((double)single[i] - exact) < 0.02);
+                assert_true(o.has[i] || single[i] == 0);
+            }
+        }
+    }
+    oracle_end(&o);
+}
+
+static void an_empty_index_finds_nothing(void **state)
+{
+    (void)state;
+    struct oracle o;
+    oracle_begin(&o, 8, 6);
+    check_search(&o, 10, false);
+    uint32_t slot = oracle_add(&o, true);
+    oracle_remove(&o, slot);
+    check_search(&o, 10, false);
+    oracle_end(&o);
+}
+
+/* After a reserve, adds and the removals of all of them succeed with no memory left. */
+static void what_is_reserved_needs_no_memory(void **state)
+{
+    (void)state;
+    struct oracle o;
+    float v[8] = {1};
+    oracle_begin(&o, 8, 7);
+    assert_true(flat_reserve(&o.flat, 700));
+    fault_arm_from(1);
+    for (int i = 0; i < 700; i++)
+        (void)flat_add(&o.flat, v);
+    for (uint32_t i = 0; i < 700; i++)
+        flat_remove(&o.flat, i);
+    for (int i = 0; i < 700; i++)
+        (void)flat_add(&o.flat, v);
+    bool failed = flat_reserve(&o.flat, 100000);
+    assert_true(fault_disarm());
+    assert_false(failed);
+    assert_int_equal(o.flat.live, 700);
+    oracle_end(&o);
+}
+
+static void a_failed_reserve_leaves_it_usable(void **state)
+{
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        struct oracle o;
+        oracle_begin(&o, 8, 8);
+        oracle_add(&o, true);
+        fault_arm(n);
+        bool ok = flat_reserve(&o.flat, 900);
+        bool failed = fault_disarm();
+        assert_int_equal(ok, !failed);
+        for (int i = 0; i < 300; i++)
+            oracle_add(&o, true);
+        check_search(&o, 10, false);
+        oracle_end(&o);
+        if (!failed)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_search_equals_an_exact_scan),
+        cmocka_unit_test(what_is_removed_is_not_found_and_its_slot_is_used_again),
+        cmocka_unit_test(random_changes_keep_it_whole),
+        cmocka_unit_test(a_slot_without_a_vector_scores_nothing),
+        cmocka_unit_test(scores_of_a_tile_are_those_of_each_query),
+        cmocka_unit_test(an_empty_index_finds_nothing),
+        cmocka_unit_test(what_is_reserved_needs_no_memory),
+        cmocka_unit_test(a_failed_reserve_leaves_it_usable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -179,10 +179,6 @@ static enum qmn_code read_idempotency(struct api_call *x, struct err *err)
     in->route = bytes_cstr(x->route->name);
     if (!x->route->mutation)
         return QMN_OK;
-    uint64_t place[2];
-    body_hash(x->path, 0, place);
-    body_hash(req->query, place[0] ^ place[1], place);
-    body_hash(req->body, place[0] ^ place[1], in->body_hash);
     struct bytes value;
     TRY(header_single(req, "idempotency-key", &value, err));
     if (!value.ptr)
@@ -193,6 +189,10 @@ static enum qmn_code read_idempotency(struct api_call *x, struct err *err)
     if (!fits)
         return err_field(err, QMN_E_INVALID, "Idempotency-Key",
                          "expected 1 to %d printable ASCII characters", LIMIT_IDEMPOTENCY_CHARS);
+    uint64_t place[2];
+    body_hash(x->path, 0, place);
+    body_hash(req->query, place[0] ^ place[1], place);
+    body_hash(req->body, place[0] ^ place[1], in->body_hash);
     in->value = value;
     return QMN_OK;
 }

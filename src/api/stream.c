@@ -75,7 +75,7 @@ static bool send_item(struct stream *s, const struct inbox_item *item)
         buf_printf(&b, "id: %lld\n", (long long)item->sequence);
     }
     buf_adds(&b, "data: ");
-    if (!m || s->x->oom || json_encode(&m->base, &b) != QMN_OK)
+    if (!m || s->x->oom || s->arena.failed || json_encode(&m->base, &b) != QMN_OK)
         return false;
     buf_adds(&b, "\n\n");
     return buf_ok(&b) && stream_send(s, buf_bytes(&b));

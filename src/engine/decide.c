@@ -43,6 +43,7 @@ struct decider {
     struct arena *arena;
     struct scratch s;
     float min_score;
+    uint32_t compare; /* how many more tags it may compare with hints */
 };
 
 double edge_weight_now(const struct agent *src, uint32_t dst, int64_t now_ms)
@@ -108,7 +109,7 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
     }
 
     const struct tag_match *matches;
-    uint32_t count = tags_matches(&d->t->tags, hint, d->arena, &matches);
+    uint32_t count = tags_matches(&d->t->tags, hint, &d->compare, d->arena, &matches);
     memset(s->covered, 0, s->words * sizeof *s->covered);
     for (uint32_t m = 0; m < count; m++)
         apply_match(s, &d->t->tags.items[matches[m].tag]->recent, matches[m].ratio * share,
@@ -374,6 +375,7 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
                         .t = t,
                         .in = in,
                         .arena = arena,
+                        .compare = TAGS_COMPARED_MAX,
                         .min_score = in->min_score > 0 ? in->min_score : 0};
     struct selection *sel = arena_new(arena, struct selection);
     struct route_pool pool;

@@ -12,9 +12,11 @@ enum {
     HINT_MATCHES_MAX = 256, /* similar tags of one hint: the rest would be noise */
 };
 
-/* Matches of one hint among the tags made before `serial`. */
+/* Matches of one hint among the tags made up to `serial`, and of those up to `until` the ones whose
+ * number is below `next`: a comparison that was cut short goes on there. */
 struct hint_matches {
-    uint64_t serial;
+    uint64_t serial, until;
+    uint32_t next; /* 0: none is under way */
     uint32_t count, cap;
     struct hint_match {
         uint32_t tag;
@@ -222,9 +224,14 @@ static struct hint_matches *cache_entry(struct tags *t, struct bytes hint)
     return m;
 }
 
-/* Keeps them in order of ratio, best first. */
-static bool matches_add(struct hint_matches *m, uint32_t tag, float ratio, uint64_t serial)
+/* Keeps the best in order of ratio. */
+static bool matches_add(struct hint_matches *m, struct hint_match match)
 {
+    if (m->count == HINT_MATCHES_MAX) {
+        if (match.ratio <= m->items[m->count - 1].ratio)
+            return true;
+        m->count--;
+    }
     if (m->count == m->cap) {
         uint32_t cap = m->cap ? m->cap * 2 : 8;
         void *p = mem_resize(m->items, cap, sizeof *m->items);
@@ -234,43 +241,64 @@ static bool matches_add(struct hint_matches *m, uint32_t tag, float ratio, uint6
         m->cap = cap;
     }
     uint32_t at = m->count++;
-    for (; at && m->items[at - 1].ratio < ratio; at--)
+    for (; at && m->items[at - 1].ratio < match.ratio; at--)
         m->items[at] = m->items[at - 1];
-    m->items[at] = (struct hint_match){.tag = tag, .ratio = ratio, .serial = serial};
+    m->items[at] = match;
     return true;
 }
 
-/* Compares the hint with the tags made since the last time; forgets the ones that are gone. */
-static void matches_refresh(const struct tags *t, struct hint_matches *m)
+/* One tag in its turn.  False: not now, the budget or the memory is at its end. */
+static bool matches_try(struct tags *t, struct hint_matches *m, uint32_t number, uint32_t *budget)
 {
-    uint32_t kept = 0;
+    const struct tag *g = t->items[number];
+    uint64_t serial = t->serials[number];
+    if (!g || serial <= m->serial || serial > m->until ||
+        !demand_may_match(m->hint.len, g->text.len))
+        return true;
+    if (!*budget)
+        return false;
+    --*budget;
+    t->compared++;
+    float ratio = demand_match(m->hint, g->text);
+    return ratio <= 0 ||
+           matches_add(m, (struct hint_match){.tag = number, .ratio = ratio, .serial = serial});
+}
+
+/* Compares the hint with the tags made since the last time, as far as the budget goes: the next
+ * look goes on from there.  Forgets the ones that are gone. */
+static void matches_refresh(struct tags *t, struct hint_matches *m, uint32_t *budget)
+{
+    uint32_t kept = 0, end = t->count < TAGS_FUZZY_MAX ? t->count : TAGS_FUZZY_MAX;
     for (uint32_t i = 0; i < m->count; i++)
         if (t->serials[m->items[i].tag] == m->items[i].serial)
             m->items[kept++] = m->items[i];
     m->count = kept;
     if (m->serial == t->serial)
         return;
-    for (uint32_t i = 0; i < t->count && m->count < HINT_MATCHES_MAX; i++) {
-        if (!t->items[i] || t->serials[i] <= m->serial)
-            continue;
-        float ratio = demand_match(m->hint, t->items[i]->text);
-        if (ratio > 0 && !matches_add(m, i, ratio, t->serials[i]))
-            return; /* out of memory: the rest is compared next time */
-    }
-    m->serial = t->serial;
+    if (!m->next)
+        m->until = t->serial;
+    for (; m->next < end; m->next++)
+        if (!matches_try(t, m, m->next, budget))
+            return;
+    m->serial = m->until;
+    m->next = 0;
 }
 
-uint32_t tags_matches(struct tags *t, struct bytes hint, struct arena *arena,
+uint32_t tags_matches(struct tags *t, struct bytes hint, uint32_t *budget, struct arena *arena,
                       const struct tag_match **ret)
 {
+    const struct tag *same = tags_find(t, hint);
     uint32_t count = 0;
     pthread_mutex_lock(&t->cache_lock);
     struct hint_matches *m = cache_entry(t, hint);
     if (m) {
-        matches_refresh(t, m);
+        matches_refresh(t, m, budget);
         struct tag_match *out = arena_alloc(arena, sizeof *out * (m->count + 1));
-        for (; out && count < m->count; count++)
-            out[count] = (struct tag_match){m->items[count].tag, m->items[count].ratio};
+        if (out && same)
+            out[count++] = (struct tag_match){same->number, 1};
+        for (uint32_t i = 0; out && i < m->count; i++)
+            if (!same || m->items[i].tag != same->number)
+                out[count++] = (struct tag_match){m->items[i].tag, m->items[i].ratio};
         *ret = out;
     }
     pthread_mutex_unlock(&t->cache_lock);

@@ -61,6 +61,15 @@ struct tags {
 
     pthread_mutex_t cache_lock;
     struct textmap cache; /* struct hint_matches by hint */
+    uint64_t compared;    /* ratios computed since the start */
+};
+
+/* What bounds a decision: it holds the network's read lock while it compares, and a writer that
+ * waits for that lock stops everybody.  Both are guesses: 8192 ratios of the longest ASCII tags
+ * take some 10 ms. */
+enum {
+    TAGS_FUZZY_MAX = 4096,    /* tags of a tenant compared fuzzily; the rest match exactly alone */
+    TAGS_COMPARED_MAX = 8192, /* ratios one decision computes: what is left waits for the next */
 };
 
 struct tag_match {
@@ -88,9 +97,11 @@ void tags_remove_recent(struct tags *t, const uint32_t *numbers, uint32_t count,
 
 /* NULL if nobody has the tag. */
 const struct tag *tags_find(const struct tags *t, struct bytes text);
-/* The tags whose ratio to the hint is at least the threshold, the hint itself included (ratio 1),
- * best first. Cached per hint. Copied into the arena; returns the count, 0 when out of memory. */
-uint32_t tags_matches(struct tags *t, struct bytes hint, struct arena *arena,
+/* The tags whose ratio to the hint is at least the threshold, best first: the hint itself (ratio 1)
+ * if anybody has it, then the best of the similar ones.  Cached per hint; each new ratio takes one
+ * from *budget, and once that is used up the answer lacks what has not been compared yet.  Copied
+ * into the arena; returns the count, 0 when out of memory. */
+uint32_t tags_matches(struct tags *t, struct bytes hint, uint32_t *budget, struct arena *arena,
                       const struct tag_match **ret);
 
 #endif

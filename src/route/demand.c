@@ -54,13 +54,20 @@ float tag_ratio(struct bytes a, struct bytes b)
     return 2 * (float)common / (float)(a.len + b.len);
 }
 
+bool demand_may_match(size_t hint_len, size_t task_len)
+{
+    size_t shorter = hint_len < task_len ? hint_len : task_len;
+    /* if all of the shorter one were common */
+    return hint_len == task_len ||
+           2 * (float)shorter >= DEMAND_RATIO_MIN * (float)(hint_len + task_len);
+}
+
 float demand_match(struct bytes hint, struct bytes task)
 {
     if (bytes_equal(hint, task))
         return 1;
-    size_t shorter = hint.len < task.len ? hint.len : task.len;
-    if (2 * (float)shorter < DEMAND_RATIO_MIN * (float)(hint.len + task.len))
-        return 0; /* even if all of the shorter one is common */
+    if (!demand_may_match(hint.len, task.len))
+        return 0;
     float ratio = tag_ratio(hint, task);
     return ratio >= DEMAND_RATIO_MIN ? ratio : 0;
 }

@@ -14,6 +14,7 @@
 #ifndef QMN_ROUTE_DEMAND_H
 #define QMN_ROUTE_DEMAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -30,6 +31,9 @@ float tag_ratio(struct bytes a, struct bytes b);
 /* 1 if equal, else the ratio if at least DEMAND_RATIO_MIN, else 0.  Cheaper than tag_ratio for tags
  * whose lengths alone rule a match out. */
 float demand_match(struct bytes hint, struct bytes task);
+
+/* False if the lengths alone rule a match out. */
+bool demand_may_match(size_t hint_len, size_t task_len);
 
 /* The mean over the hints of their best match; 0 without hints. best: float[hints], each [0, 1]. */
 float demand_mean(const float *best, uint32_t hints);

@@ -376,24 +376,15 @@ static enum qmn_code list_locked(struct engine *e, struct call *c, struct bytes 
                                  struct keys_out *out)
 {
     struct tenant *t;
-    const struct textmap *all = &e->net.keys_by_id;
     TRY(control_tenant(e, c->caller, tenant_id, &t, &c->err));
-    size_t count = 0;
-    for (size_t i = 0; i < all->cap; i++) {
-        const struct key *k = all->slots[i].value;
-        count += k && k->tenant == t;
-    }
-    struct key_out *list = arena_array(c->arena, struct key_out, count), *at = list;
+    struct key_out *list = arena_array(c->arena, struct key_out, t->key_count), *at = list;
     if (!list)
         return err_nomem(&c->err);
     int64_t now = engine_now(e);
-    for (size_t i = 0; i < all->cap; i++) {
-        const struct key *k = all->slots[i].value;
-        if (k && k->tenant == t)
-            TRY(key_describe(k, now, c->arena, at++, &c->err));
-    }
-    qsort(list, count, sizeof *list, compare_made);
-    *out = (struct keys_out){.keys = list, .count = count};
+    for (const struct key *k = t->keys; k; k = k->sibling)
+        TRY(key_describe(k, now, c->arena, at++, &c->err));
+    qsort(list, t->key_count, sizeof *list, compare_made);
+    *out = (struct keys_out){.keys = list, .count = t->key_count};
     return QMN_OK;
 }
 

@@ -130,6 +130,7 @@ struct agent {
 struct key {
     struct record_key *record; /* held */
     struct tenant *tenant;
+    struct key *sibling;    /* the tenant's keys */
     uint32_t scopes;        /* SCOPE_BITs as granted, with what they imply */
     _Atomic int64_t tat_us; /* GCRA: theoretical arrival time, monotonic */
     _Atomic int64_t last_used_ms;
@@ -177,6 +178,8 @@ struct tenant {
 
     struct waiter *collects; /* parked; guarded by inbox_lock */
 
+    struct key *keys; /* the newest first */
+    uint32_t key_count;
     struct record_policy **policies; /* held, in order of making */
     uint32_t policy_count, policy_cap;
     struct textmap tasks_by_id; /* struct record_task, held */
@@ -242,6 +245,8 @@ bool network_grow_array(struct network *n, void **items, uint32_t *cap, uint32_t
 /* Takes ownership of the pieces. */
 void network_add_tenant(struct network *n, struct tenant *t);
 void network_add_key(struct network *n, struct key *k);
+/* Takes it out and frees it. */
+void network_remove_key(struct network *n, struct key *k);
 void network_add_agent(struct network *n, struct agent *a, const float *profile);
 /* Swaps in a new version; the old record is freed. */
 void tenant_replace(struct tenant *t, struct record_tenant *record);

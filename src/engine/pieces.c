@@ -115,6 +115,20 @@ void key_free(struct key *k)
 void network_add_key(struct network *n, struct key *k)
 {
     textmap_put(&n->keys_by_id, k->record->id, k);
+    k->sibling = k->tenant->keys;
+    k->tenant->keys = k;
+    k->tenant->key_count++;
+}
+
+void network_remove_key(struct network *n, struct key *k)
+{
+    struct key **at = &k->tenant->keys;
+    while (*at != k)
+        at = &(*at)->sibling;
+    *at = k->sibling;
+    k->tenant->key_count--;
+    textmap_remove(&n->keys_by_id, k->record->id);
+    key_free(k);
 }
 
 void key_replace(struct key *k, struct record_key *record)

@@ -96,24 +96,6 @@ static enum qmn_code run(struct purge *p, const struct command_ops *ops)
     return code;
 }
 
-/* Removing moves other slots about, into the place at hand too; and near the end a slot can wrap
- * around to the front, behind the walk, so one walk may leave keys behind. */
-static bool forget_keys(struct network *n, const struct tenant *t)
-{
-    bool any = false;
-    for (size_t i = 0; i < n->keys_by_id.cap;) {
-        struct key *k = n->keys_by_id.slots[i].value;
-        if (k && k->tenant == t) {
-            textmap_remove(&n->keys_by_id, k->record->id);
-            key_free(k);
-            any = true;
-        } else {
-            i++;
-        }
-    }
-    return any;
-}
-
 static void forget_records(struct tenant *t)
 {
     for (uint32_t i = 0; i < t->policy_count; i++)
@@ -175,8 +157,8 @@ static enum qmn_code forget_finish(struct engine *e, struct command *c, struct e
     if (c->code == QMN_OK) {
         pthread_rwlock_wrlock(&e->net.lock);
         pthread_mutex_lock(&e->net.inbox_lock);
-        while (forget_keys(&e->net, t)) {
-        }
+        while (t->keys)
+            network_remove_key(&e->net, t->keys);
         forget_records(t);
         forget_content(e, t);
         forget_agents(t);

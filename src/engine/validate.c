@@ -262,9 +262,19 @@ static bool memories_hold(struct validity *v, const struct tenant *t)
 
 /* ---- all ---- */
 
+static bool tenant_keys_hold(struct validity *v, const struct tenant *t, size_t *total)
+{
+    uint32_t count = 0;
+    for (const struct key *k = t->keys; k; k = k->sibling, count++)
+        if (!HOLDS(v, k->tenant == t && network_key(v->n, k->record->id) == k, "key %u", count))
+            return false;
+    *total += count;
+    return HOLDS(v, t->key_count == count, "%u and %u", t->key_count, count);
+}
+
 static bool keys_hold(struct validity *v)
 {
-    size_t count = 0;
+    size_t count = 0, listed = 0;
     for (size_t i = 0; i < v->n->keys_by_id.cap; i++) {
         const struct key *k = v->n->keys_by_id.slots[i].value;
         if (!k)
@@ -274,7 +284,11 @@ static bool keys_hold(struct validity *v)
             !HOLDS(v, k->record->tenant_no == k->tenant->record->no, "key %zu", i))
             return false;
     }
-    return HOLDS(v, v->n->keys_by_id.len == count, "%zu and %zu", v->n->keys_by_id.len, count);
+    for (uint32_t i = 0; i < v->n->tenant_count; i++)
+        if (!tenant_keys_hold(v, v->n->tenants[i], &listed))
+            return false;
+    return HOLDS(v, v->n->keys_by_id.len == count, "%zu and %zu", v->n->keys_by_id.len, count) &&
+           HOLDS(v, listed == count, "%zu and %zu", listed, count);
 }
 
 static bool network_holds(struct validity *v)

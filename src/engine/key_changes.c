@@ -51,6 +51,16 @@ static bool usable(const struct record_key *row, int64_t now_ms)
 
 /* ---- rotation ---- */
 
+/* While the key it replaced still works.  A third one then would be a third bucket of requests for
+ * who was granted one. */
+static const struct key *in_grace(const struct key *k, int64_t now_ms)
+{
+    for (const struct key *old = k->tenant->keys; old; old = old->sibling)
+        if (bytes_equal(old->record->rotated_to, k->record->id) && usable(old->record, now_ms))
+            return old;
+    return NULL;
+}
+
 static enum qmn_code rotatable(const struct key *k, int64_t now_ms, struct err *err)
 {
     const struct record_key *row = k->record;
@@ -61,6 +71,12 @@ static enum qmn_code rotatable(const struct key *k, int64_t now_ms, struct err *
     if (row->rotated_to.len)
         return err_set(err, QMN_E_CONFLICT, "this key was rotated already, to %.*s",
                        BYTES_FMT(row->rotated_to));
+    const struct key *old = in_grace(k, now_ms);
+    if (old)
+        return err_set(err, QMN_E_CONFLICT,
+                       "the grace of the key before this one, %.*s, still runs; revoke that one, "
+                       "or wait",
+                       BYTES_FMT(old->record->id));
     return QMN_OK;
 }
 
@@ -126,6 +142,7 @@ static void rotation_publish(struct engine *e, struct command *c)
 {
     struct key_change *op = change_of(c);
     struct key *old = network_key(&e->net, op->old_id);
+    op->made->tat_us = old->tat_us; /* or a rotation would be a way to start afresh */
     network_add_key(&e->net, TAKE(op->made));
     key_replace(old, TAKE(op->next));
 }
@@ -172,22 +189,27 @@ static const struct command_ops rotation_ops = {
 
 /* ---- revocation ---- */
 
-/* Nobody could make another one: the first admin key is made only when there is no key at all. */
-static enum qmn_code not_the_last(const struct engine *e, const struct key *k, int64_t now_ms,
-                                  struct err *err)
+/* A key in grace is on its way out, whatever its end; any other must not end before this one
+ * would. */
+static bool lasts_like(const struct record_key *other, const struct record_key *row)
 {
-    const struct textmap *all = &e->net.keys_by_id;
+    return !other->rotated_to.len &&
+           (!other->expires_ms || (row->expires_ms && other->expires_ms >= row->expires_ms));
+}
+
+/* Nobody could make another one: the first admin key is made only when there is no key at all.
+ * Admin keys are all of one tenant. */
+static enum qmn_code not_the_last(const struct key *k, int64_t now_ms, struct err *err)
+{
     if (!(k->scopes & SCOPE_BIT(SCOPE_ADMIN)) || !usable(k->record, now_ms))
         return QMN_OK;
-    for (size_t i = 0; i < all->cap; i++) {
-        const struct key *other = all->slots[i].value;
-        if (other && other != k && (other->scopes & SCOPE_BIT(SCOPE_ADMIN)) &&
-            usable(other->record, now_ms))
+    for (const struct key *other = k->tenant->keys; other; other = other->sibling)
+        if (other != k && (other->scopes & SCOPE_BIT(SCOPE_ADMIN)) &&
+            usable(other->record, now_ms) && lasts_like(other->record, k->record))
             return QMN_OK;
-    }
     return err_set(err, QMN_E_CONFLICT,
-                   "this is the last admin key; rotate it with a grace of 0, or create another "
-                   "one first");
+                   "no other admin key would last as long as this one; rotate it with a grace of "
+                   "0, or create another one first");
 }
 
 static enum qmn_code revocation_check(struct engine *e, struct command *c, struct err *err)
@@ -206,7 +228,7 @@ static enum qmn_code revocation_check(struct engine *e, struct command *c, struc
     if (k->record->revoked_ms)
         return QMN_OK; /* it is done; the first time counts */
     int64_t now = writer_now_ms(e);
-    TRY(not_the_last(e, k, now, err));
+    TRY(not_the_last(k, now, err));
     struct record_key next = *k->record;
     next.revoked_ms = now;
     op->next = record_hold(RECORD_KEY, &next);

@@ -175,6 +175,37 @@ static void a_key_rotates_once(void **state)
     assert_int_equal(rotate(&boss, late.id, 60, &next), QMN_E_CONFLICT);
 }
 
+/* A rotation within the grace of the last would add a bucket to the two that count already. */
+static void the_new_key_waits_for_the_end_of_the_old(void **state)
+{
+    (void)state;
+    struct key_out old = create((struct key_in){0}), next, third;
+    assert_int_equal(rotate(&boss, old.id, 60, &next), QMN_OK);
+    assert_int_equal(rotate(&boss, next.id, 60, &third), QMN_E_CONFLICT);
+    assert_non_null(strstr(te->last->err.text, "grace"));
+    test_engine_advance(te, 60000);
+    assert_int_equal(rotate(&boss, next.id, 60, &third), QMN_OK);
+    assert_int_equal(revoke(&boss, next.id), QMN_OK); /* which ends the grace as well */
+    assert_int_equal(rotate(&boss, third.id, 60, &next), QMN_OK);
+}
+
+static void rotating_does_not_refill_the_bucket(void **state)
+{
+    (void)state;
+    struct key_in in = {.scopes = test_list(te, "inbox"), .rate_per_minute = 1};
+    struct key_out k = create(in), next;
+    struct caller self = who(k.secret);
+    unsigned let_in = 1;
+    for (int i = 0; i < 20; i++) {
+        self.key_id = k.id;
+        assert_int_equal(rotate(&self, BYTES_LIT(""), 0, &next), QMN_OK);
+        for (int n = 0; n < 5; n++)
+            let_in += enter(next.secret) == QMN_OK;
+        k = next;
+    }
+    assert_int_equal(let_in, 10); /* one burst, as if it had been one key all along */
+}
+
 static void two_rotations_at_once_make_one_key(void **state)
 {
     (void)state;
@@ -247,10 +278,29 @@ static void the_last_admin_key_stays(void **state)
 {
     (void)state;
     assert_int_equal(revoke(&te->admin, te->admin.key_id), QMN_E_CONFLICT);
-    struct key_out other = second_admin(1);
+    struct key_out other = second_admin(0);
     assert_int_equal(revoke(&te->admin, te->admin.key_id), QMN_OK);
     struct caller next = who(other.secret);
     assert_int_equal(revoke(&next, other.id), QMN_E_CONFLICT);
+}
+
+/* Both work today; in an hour there would be none. */
+static void a_key_in_grace_is_no_second_admin(void **state)
+{
+    (void)state;
+    struct key_out next;
+    assert_int_equal(rotate(&te->admin, BYTES_LIT(""), 3600, &next), QMN_OK);
+    assert_int_equal(revoke(&te->admin, next.id), QMN_E_CONFLICT);
+    assert_int_equal(revoke(&te->admin, te->admin.key_id), QMN_OK);
+}
+
+static void a_key_that_ends_sooner_is_no_second_admin(void **state)
+{
+    (void)state;
+    struct key_out month = second_admin(30), day = second_admin(1);
+    assert_int_equal(revoke(&te->admin, te->admin.key_id), QMN_E_CONFLICT);
+    assert_int_equal(revoke(&te->admin, month.id), QMN_OK); /* te->admin never ends */
+    assert_int_equal(revoke(&te->admin, day.id), QMN_OK);
 }
 
 static void an_expired_admin_key_does_not_count(void **state)
@@ -312,11 +362,15 @@ int main(void)
         TEST(rotating_a_stronger_key_is_no_way_up),
         TEST(other_tenants_keys_do_not_exist),
         TEST(a_key_rotates_once),
+        TEST(the_new_key_waits_for_the_end_of_the_old),
+        TEST(rotating_does_not_refill_the_bucket),
         TEST(two_rotations_at_once_make_one_key),
         TEST(a_repeated_rotation_gives_its_metadata_without_the_secret),
         TEST(revocation_is_immediate_and_may_be_repeated),
         TEST(a_key_may_revoke_itself),
         TEST(the_last_admin_key_stays),
+        TEST(a_key_in_grace_is_no_second_admin),
+        TEST(a_key_that_ends_sooner_is_no_second_admin),
         TEST(an_expired_admin_key_does_not_count),
         TEST(two_admins_cannot_revoke_each_other_at_once),
         TEST(changes_survive_a_restart),

@@ -12,8 +12,9 @@
 #include "base/mem.h"
 
 enum {
-    UPKEEP_DUE_MAX = 256,        /* expiries of one group: twice what one can create */
-    UPKEEP_RETENTION_ROWS = 500, /* rows of each kind deleted at once */
+    UPKEEP_DUE_MAX = 256, /* expiries of one group: twice what one can create */
+    UPKEEP_RETENTION_ROWS =
+        500, /* rows of each kind deleted at once, when at most so many are written a second */
     UPKEEP_SECOND_MS = 1000,
     HOUR_MS = 3600000,
 };
@@ -33,6 +34,7 @@ struct upkeep {
     size_t due_len, due_cap;
     int64_t next_second_ms;
     int64_t hour;
+    size_t written; /* mutations since the last retention */
 };
 
 bool upkeep_new(struct engine *e)
@@ -197,7 +199,7 @@ static void expire_one(struct engine *e, const struct expiry *x)
 
 /* ---- once a second ---- */
 
-static void delete_below(struct engine *e, enum record_kind kind, int64_t below_no)
+static void delete_below(struct engine *e, enum record_kind kind, int64_t below_no, uint32_t limit)
 {
     const struct record_type *t = record_type(kind);
     char *row = arena_calloc(writer_arena(e), 1, t->size);
@@ -205,17 +207,19 @@ static void delete_below(struct engine *e, enum record_kind kind, int64_t below_
         return; /* the next second will do */
     memcpy(row + t->fields[0].offset, &below_no, sizeof below_no);
     writer_add(e, MUT_DELETE_BELOW, kind, row);
-    e->writer->batch[e->writer->batch_len - 1].limit = UPKEEP_RETENTION_ROWS;
+    e->writer->batch[e->writer->batch_len - 1].limit = limit;
 }
 
-static void retain(struct engine *e)
+/* Of each kind at most as many rows as have been written in all since the last time: what is old
+ * cannot outgrow that. */
+static void retain(struct engine *e, uint32_t limit)
 {
     int64_t now = e->writer->now_ms;
     int64_t traces = (now - e->retention_ms) * 1000, keys = (now - IDEMPOTENCY_KEEP_MS) * 1000;
-    delete_below(e, RECORD_TRACE, traces);
-    delete_below(e, RECORD_OUTCOME, traces);
-    delete_below(e, RECORD_DELIVERY, traces);
-    delete_below(e, RECORD_IDEMPOTENCY, keys);
+    delete_below(e, RECORD_TRACE, traces, limit);
+    delete_below(e, RECORD_OUTCOME, traces, limit);
+    delete_below(e, RECORD_DELIVERY, traces, limit);
+    delete_below(e, RECORD_IDEMPOTENCY, keys, limit);
     (void)idempotency_trim(e->idempotency, keys);
 }
 
@@ -249,11 +253,16 @@ void upkeep_check(struct engine *e)
 {
     struct writer *w = e->writer;
     struct upkeep *u = w->upkeep;
+    u->written += w->batch_len;
     expire_due(e);
-    if (w->now_ms < u->next_second_ms)
+    bool second = w->now_ms >= u->next_second_ms;
+    if (!second && u->written < UPKEEP_RETENTION_ROWS)
+        return;
+    retain(e, (uint32_t)(u->written > UPKEEP_RETENTION_ROWS ? u->written : UPKEEP_RETENTION_ROWS));
+    u->written = 0;
+    if (!second)
         return;
     u->next_second_ms = w->now_ms + UPKEEP_SECOND_MS;
-    retain(e);
     save_usage(e);
 }
 

@@ -161,20 +161,19 @@ static bool take_group(struct writer *w, struct command **ret_list)
     return go_on;
 }
 
-/* Puts commands back to the front of the queue, in order. */
+/* Puts deferred commands to the end of the queue, in order: in front, a crowd that waits for one
+ * claim would hold up everybody else by a commit each. */
 static void put_back(struct writer *w, struct command *list)
 {
     if (!list)
         return;
-    struct command *last = list;
-    uint32_t n = 1;
-    for (; last->next; last = last->next)
+    struct command **end = &list;
+    uint32_t n = 0;
+    for (; *end; end = &(*end)->next)
         n++;
     pthread_mutex_lock(&w->lock);
-    last->next = w->head;
-    if (!w->head)
-        w->tail = &last->next;
-    w->head = list;
+    *w->tail = list;
+    w->tail = end;
     w->queued += n;
     pthread_mutex_unlock(&w->lock);
 }

@@ -293,6 +293,7 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
             in->client_id.len ? bytes_of(op->body_hash, sizeof op->body_hash) : bytes_of("", 0),
         .kind = TRACE_BROADCAST,
         .agent_no = op->source->record->no,
+        .sensitivity = in->sensitivity,
         .task_id = in->task_id,
         .decision = decision};
 }

@@ -302,6 +302,16 @@ static enum qmn_code fill_items(struct collect_op *op, struct err *err)
     return QMN_OK;
 }
 
+/* What the trace tells of a contribution is as secret as the contribution. */
+static uint32_t highest_label(const struct collect_op *op)
+{
+    uint32_t highest = LABEL_PUBLIC;
+    for (uint32_t i = 0; i < op->found_count; i++)
+        if (op->found[i].sensitivity > highest)
+            highest = op->found[i].sensitivity;
+    return highest;
+}
+
 static enum qmn_code pack_trace(struct collect_op *op, struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
@@ -323,6 +333,7 @@ static enum qmn_code pack_trace(struct collect_op *op, struct err *err)
                                       .id = id_bytes(&op->id),
                                       .kind = TRACE_COLLECT,
                                       .agent_no = op->agent->record->no,
+                                      .sensitivity = highest_label(op),
                                       .task_id = op->in->task_id,
                                       .decision = decision_pack(&d, arena)};
     op->out->trace_id = engine_id_text(arena, &op->id, PREFIX_TRACE);

@@ -120,6 +120,7 @@ static void inbox_append(struct delivery *d)
     *(a->inbox_tail ? &a->inbox_tail->next : &a->inbox_head) = d;
     a->inbox_tail = d;
     a->inbox_pending++;
+    a->pending_of[d->nutrient->sensitivity]++;
     d->queued = true;
     d->nutrient->pending++;
     waiters_wake(&a->waiters);
@@ -142,6 +143,7 @@ void delivery_end(struct delivery *d, enum delivery_state state)
     *(d->next ? &d->next->prev : &a->inbox_tail) = d->prev;
     d->queued = false;
     a->inbox_pending--;
+    a->pending_of[d->nutrient->sensitivity]--;
     if (--d->nutrient->pending == 0)
         stop_counting(d->nutrient);
 }

@@ -139,6 +139,26 @@ enum qmn_code network_acting_agent(const struct tenant *t, const struct caller *
     return QMN_OK;
 }
 
+uint32_t agent_clearance(const struct agent *a, const struct caller *caller)
+{
+    return (int64_t)caller->clearance < a->record->clearance ? caller->clearance
+                                                             : (uint32_t)a->record->clearance;
+}
+
+uint32_t network_clearance(const struct tenant *t, const struct caller *caller)
+{
+    struct bytes rest = caller->agent_ids, id;
+    uint32_t highest = LABEL_PUBLIC;
+    if (!caller->agent_ids.len)
+        return caller->clearance;
+    while (textlist_next(&rest, &id)) {
+        const struct agent *a = tenant_agent(t, id);
+        if (a && a->record->status != AGENT_SUSPENDED && agent_clearance(a, caller) > highest)
+            highest = agent_clearance(a, caller);
+    }
+    return highest;
+}
+
 /* ---- growth ---- */
 
 static bool map_has_room(size_t len, size_t cap, size_t more)

@@ -120,8 +120,9 @@ struct agent {
 
     /* guarded by inbox_lock */
     struct delivery *inbox_head, *inbox_tail;
-    uint32_t inbox_pending;
-    struct waiter *waiters; /* pulls waiting for a delivery */
+    uint32_t inbox_pending;                /* all of it ... */
+    uint32_t pending_of[LABEL_SECRET + 1]; /* ... and by label */
+    struct waiter *waiters;                /* pulls waiting for a delivery */
 
     _Atomic int64_t last_seen_ms; /* last pull */
     _Atomic uint64_t dropped;     /* deliveries lost to the inbox bound */
@@ -229,6 +230,22 @@ QMN_NODISCARD enum qmn_code network_acting_agent(const struct tenant *t,
                                                  const struct caller *caller, struct bytes named,
                                                  const char *field, struct agent **ret,
                                                  struct err *err);
+
+/* The highest label that this caller may see in the name of this agent: neither may lend the other
+ * its clearance. */
+uint32_t agent_clearance(const struct agent *a, const struct caller *caller);
+/* The same for what is read in nobody's name: of a key bound to agents, the highest of those that
+ * may act. */
+uint32_t network_clearance(const struct tenant *t, const struct caller *caller);
+
+/* How many deliveries wait that such a clearance may know of. */
+static inline uint32_t agent_pending(const struct agent *a, uint32_t clearance)
+{
+    uint32_t n = 0;
+    for (uint32_t label = LABEL_PUBLIC; label <= LABEL_SECRET; label++)
+        n += label <= clearance ? a->pending_of[label] : 0;
+    return n;
+}
 
 /* ---- growth: the writer, before a commit ---- */
 /* Each makes room for `more` of its kind, taking the write lock only when something must move. */

@@ -38,6 +38,7 @@ static const struct field agent_fields[] = {F(agent, no, INT, KEY),
                                             F(agent, region, TEXT, 0),
                                             F(agent, created_ms, INT, 0),
                                             F(agent, updated_ms, INT, 0),
+                                            F(agent, inbox_from, INT, 0),
                                             F(agent, name, TEXT, SEAL),
                                             F(agent, description, TEXT, SEAL),
                                             F(agent, metadata, BLOB, SEAL),
@@ -67,9 +68,9 @@ static const struct field trace_fields[] = {
     F(trace, no, INT, KEY),           F(trace, tenant_no, INT, 0),
     F(trace, id, BLOB, FIELD_UNIQUE), F(trace, client_id, TEXT, FIELD_UNIQUE_IN_TENANT),
     F(trace, body_hash, BLOB, 0),     F(trace, kind, INT, 0),
-    F(trace, agent_no, INT, 0),       F(trace, created_ms, INT, 0),
-    F(trace, expires_ms, INT, 0),     F(trace, task_id, TEXT, 0),
-    F(trace, decision, BLOB, SEAL)};
+    F(trace, agent_no, INT, 0),       F(trace, sensitivity, INT, 0),
+    F(trace, created_ms, INT, 0),     F(trace, expires_ms, INT, 0),
+    F(trace, task_id, TEXT, 0),       F(trace, decision, BLOB, SEAL)};
 
 static const struct field delivery_fields[] = {
     F(delivery, nutrient_no, INT, KEY), F(delivery, agent_no, INT, KEY),

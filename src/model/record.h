@@ -111,6 +111,7 @@ struct record_agent {
     int64_t status, clearance;                /* enum agent_status, enum sensitivity */
     struct bytes profile;                     /* float32[dim], unit length; empty: no profile */
     int64_t created_ms, updated_ms;
+    int64_t inbox_from; /* nutrients up to this number ended with its last suspension */
 };
 
 /* One of the last LIMIT_RECENT_TASKS nutrients an agent acknowledged or was rated well on. */
@@ -142,11 +143,12 @@ struct record_nutrient {
 /* One decision: who was asked (or who contributed) and why.  Kept for the retention time. */
 struct record_trace {
     int64_t no, tenant_no;
-    struct bytes id;                /* struct id */
-    struct bytes client_id;         /* the client's own nutrient id, if it gave one */
-    struct bytes body_hash;         /* of the request that gave client_id */
-    int64_t kind;                   /* enum trace_kind */
-    int64_t agent_no;               /* acting agent */
+    struct bytes id;        /* struct id */
+    struct bytes client_id; /* the client's own nutrient id, if it gave one */
+    struct bytes body_hash; /* of the request that gave client_id */
+    int64_t kind;           /* enum trace_kind */
+    int64_t agent_no;       /* acting agent */
+    int64_t sensitivity;    /* enum sensitivity: of the nutrient, or the highest collected */
     int64_t created_ms, expires_ms; /* expires: of the nutrient */
     struct bytes task_id;
     struct bytes decision; /* see engine/decision.h */

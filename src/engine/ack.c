@@ -22,9 +22,11 @@ struct ack_op {
 struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text)
 {
     struct id id;
+    struct nutrient *x = NULL;
     if (id_parse(text, PREFIX_NUTRIENT, &id) || id_parse(text, PREFIX_TRACE, &id))
-        return network_live(&e->net, t, &id);
-    return network_live_client(&e->net, t, text);
+        x = network_live(&e->net, t, &id);
+    /* a client's own id may look like ours */
+    return x ? x : network_live_client(&e->net, t, text);
 }
 
 static bool add_delivery_row(struct engine *e, struct delivery *d, enum delivery_state state)
@@ -57,15 +59,24 @@ static bool listed(const struct ack_op *op, int64_t no)
     return false;
 }
 
+/* A delivery above the clearance is as unknown as one that never was. */
+static struct delivery *find_delivery(struct engine *e, const struct ack_op *op, struct bytes id)
+{
+    struct nutrient *x = engine_find_live(e, op->cmd.tenant, id);
+    uint32_t clearance = agent_clearance(op->agent, op->cmd.call->caller);
+    struct delivery *d = x && x->sensitivity <= clearance ? nutrient_delivery(x, op->agent) : NULL;
+    return d && d->queued ? d : NULL;
+}
+
 static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
     op->acked_count = 0;
     op->out->unknown_count = 0;
     for (size_t i = 0; i < op->in->count; i++) {
-        struct nutrient *x = engine_find_live(e, cmd->tenant, op->in->nutrient_ids[i]);
-        struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
-        if (!d || !d->queued) {
+        struct delivery *d = find_delivery(e, op, op->in->nutrient_ids[i]);
+        struct nutrient *x = d ? d->nutrient : NULL;
+        if (!d) {
             op->unknown[op->out->unknown_count++] = op->in->nutrient_ids[i];
             continue;
         }

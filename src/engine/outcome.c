@@ -89,6 +89,12 @@ static enum qmn_code check_named(const struct outcome_op *op, struct err *err)
     return QMN_OK;
 }
 
+static enum qmn_code no_trace(const struct outcome_op *op, struct err *err)
+{
+    return err_field(err, QMN_E_NOT_FOUND, "trace_id", "there is no trace \"%.*s\"",
+                     BYTES_FMT(op->in->trace_id));
+}
+
 static enum qmn_code load_trace(struct engine *e, struct call *c, struct outcome_op *op,
                                 struct err *err)
 {
@@ -104,9 +110,10 @@ static enum qmn_code load_trace(struct engine *e, struct call *c, struct outcome
                          "traces are kept for %lld days, and this one is older",
                          (long long)(e->retention_ms / 86400000));
     if (code == QMN_E_NOT_FOUND)
-        return err_field(err, QMN_E_NOT_FOUND, "trace_id", "there is no trace \"%.*s\"",
-                         BYTES_FMT(op->in->trace_id));
+        return no_trace(op, err);
     TRY(code);
+    if (op->trace.sensitivity > (int64_t)c->caller->clearance)
+        return no_trace(op, err);
     return decision_unpack(op->trace.decision, c->arena, &op->decision, err);
 }
 
@@ -329,24 +336,20 @@ static const struct command_ops outcome_ops = {
     .discard = outcome_discard,
 };
 
-/* A key that may act for any agent and names none rates as whoever asked: a client that broadcasts
- * on behalf of an agent may have no way to name it here. */
-static void rate_as_requester(const struct engine *e, const struct caller *caller,
-                              struct outcome_op *op)
-{
-    struct agent *requester = network_agent_no(&e->net, op->trace.agent_no);
-    if (!op->in->agent_id.len && !caller->agent_ids.len && requester)
-        op->rater = requester;
-}
-
 /* Who rates: the agent named; else the one that asked, if the key may act as it, since clients rate
- * what they asked for without saying who they are; else the acting agent. */
+ * what they asked for without saying who they are; else the acting agent.  A key for any agent may
+ * still rate for one that was suspended since: a client that asked on behalf of an agent may have
+ * no way to name another here. */
 static enum qmn_code find_rater(struct engine *e, struct call *c, struct outcome_op *op,
                                 struct err *err)
 {
-    const struct agent *asked = network_agent_no(&e->net, op->trace.agent_no);
+    struct agent *asked = network_agent_no(&e->net, op->trace.agent_no);
     struct bytes named = op->in->agent_id, allowed = c->caller->agent_ids;
-    if (!named.len && asked && (!allowed.len || textlist_has(allowed, asked->record->id)))
+    if (!named.len && asked && !allowed.len) {
+        op->rater = asked;
+        return QMN_OK;
+    }
+    if (!named.len && asked && textlist_has(allowed, asked->record->id))
         named = asked->record->id;
     return network_acting_agent(op->cmd.tenant, c->caller, named, "agent_id", &op->rater, err);
 }
@@ -357,7 +360,8 @@ static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct ou
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(load_trace(e, c, op, err));
     TRY(find_rater(e, c, op, err));
-    rate_as_requester(e, c->caller, op);
+    if (op->trace.sensitivity > (int64_t)agent_clearance(op->rater, c->caller))
+        return no_trace(op, err);
     op->hops =
         arena_array(c->arena, struct hop_credit,
                     op->decision.head.route_count + op->decision.head.contribution_count + 1);

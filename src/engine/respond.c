@@ -18,12 +18,15 @@ struct respond_op {
     struct record_response row;
 };
 
-/* The nutrient must be alive and must have been delivered to the agent. */
-static enum qmn_code find_delivery(struct engine *e, struct respond_op *op, int64_t now,
-                                   struct delivery **ret, struct err *err)
+/* The nutrient must be alive, must have been delivered to the agent, and be within the clearance of
+ * both agent and key. */
+static enum qmn_code find_delivery(struct engine *e, const struct respond_op *op,
+                                   const struct caller *caller, int64_t now, struct delivery **ret,
+                                   struct err *err)
 {
     struct nutrient *x = engine_find_live(e, op->cmd.tenant, op->in->nutrient_id);
-    struct delivery *d = x && x->expires_ms > now ? nutrient_delivery(x, op->agent) : NULL;
+    bool open = x && x->expires_ms > now && x->sensitivity <= agent_clearance(op->agent, caller);
+    struct delivery *d = open ? nutrient_delivery(x, op->agent) : NULL;
     if (!d)
         return err_field(err, QMN_E_NOT_FOUND, "nutrient_id",
                          "no live nutrient \"%.*s\" was delivered to agent \"%.*s\"",
@@ -53,7 +56,7 @@ static enum qmn_code respond_check(struct engine *e, struct command *cmd, struct
         TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
     if (cmd->defer)
         return QMN_OK;
-    TRY(find_delivery(e, op, writer_now_ms(e), &d, err));
+    TRY(find_delivery(e, op, cmd->call->caller, writer_now_ms(e), &d, err));
     const struct nutrient *x = d->nutrient;
     if (in->sensitivity && in->sensitivity < x->sensitivity)
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
@@ -163,12 +166,12 @@ static enum qmn_code respond_prepare(struct engine *e, struct call *c, struct re
     struct delivery *d;
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(network_acting_agent(op->cmd.tenant, c->caller, in->agent_id, "agent_id", &op->agent, err));
-    if (in->sensitivity > c->caller->clearance)
+    if (in->sensitivity > agent_clearance(op->agent, c->caller))
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
-                         "\"%s\" is above the clearance of this key",
+                         "\"%s\" is above the clearance of this key or agent",
                          label_name(sensitivity_names, in->sensitivity));
     if (!c->idempotency.value.len) /* a repeat may come after the nutrient has gone */
-        TRY(find_delivery(e, op, engine_now(e), &d, err));
+        TRY(find_delivery(e, op, c->caller, engine_now(e), &d, err));
     if (!in->embedding.values && !in->embedding.text.ptr)
         return QMN_OK;
     return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->given,

@@ -125,9 +125,9 @@ static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memo
     const struct memory_in *in = op->in;
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(network_acting_agent(op->cmd.tenant, c->caller, in->agent_id, "agent_id", &op->agent, err));
-    if (in->sensitivity > c->caller->clearance)
+    if (in->sensitivity > agent_clearance(op->agent, c->caller))
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
-                         "\"%s\" is above the clearance of this key",
+                         "\"%s\" is above the clearance of this key or agent",
                          label_name(sensitivity_names, in->sensitivity));
     return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->unit, &op->dim,
                          &op->space, err);
@@ -160,13 +160,17 @@ static enum qmn_code delete_check(struct engine *e, struct command *cmd, struct 
 {
     struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
     struct tenant *t = cmd->tenant;
-    uint32_t clearance = cmd->call->caller->clearance;
+    const struct caller *caller = cmd->call->caller;
     if (!writer_claim(e, cmd, RECORD_MEMORY, id_hash(&op->id)))
         return QMN_OK;
     op->slot = memory_slot(t, &op->id);
-    if (op->slot == UINT32_MAX || t->memories[op->slot].sensitivity > clearance)
+    if (op->slot == UINT32_MAX || t->memories[op->slot].sensitivity > network_clearance(t, caller))
         return err_field(err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"",
                          BYTES_FMT(op->id_text));
+    struct bytes author = t->agents[t->memories[op->slot].agent]->record->id;
+    if (caller->agent_ids.len && !textlist_has(caller->agent_ids, author))
+        return err_field(err, QMN_E_FORBIDDEN, "id",
+                         "this key may not delete memories of agent \"%.*s\"", BYTES_FMT(author));
     op->row.no = op->vector.no = t->memories[op->slot].no;
     writer_add(e, MUT_DELETE, RECORD_MEMORY, &op->row);
     writer_add(e, MUT_DELETE, RECORD_MEMORY_VECTOR, &op->vector);
@@ -241,7 +245,8 @@ static enum qmn_code get_read(struct engine *e, struct call *c, struct bytes tex
     struct id id;
     TRY(engine_tenant(e, c->caller, &t, &c->err));
     uint32_t slot = id_parse(text, PREFIX_MEMORY, &id) ? memory_slot(t, &id) : UINT32_MAX;
-    if (slot == UINT32_MAX || !visible(&t->memories[slot], c->caller->clearance, engine_now(e)))
+    if (slot == UINT32_MAX ||
+        !visible(&t->memories[slot], network_clearance(t, c->caller), engine_now(e)))
         return err_field(&c->err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"",
                          BYTES_FMT(text));
     return read_row(e, t->memories[slot].no, c->arena, out, &c->err);
@@ -287,6 +292,7 @@ static enum qmn_code list_read(struct engine *e, struct call *c, struct bytes ag
     size_t count = 0;
     int64_t now = engine_now(e);
     TRY(engine_tenant(e, c->caller, &t, &c->err));
+    uint32_t clearance = network_clearance(t, c->caller);
     const struct agent *author = tenant_agent(t, agent_id);
     if (!author)
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
@@ -297,7 +303,7 @@ static enum qmn_code list_read(struct engine *e, struct call *c, struct bytes ag
         return err_nomem(&c->err);
     for (uint32_t i = 0; i < t->memory_index.slots; i++) {
         const struct memory *m = &t->memories[i];
-        if (visible(m, c->caller->clearance, now) && m->agent == author->slot &&
+        if (visible(m, clearance, now) && m->agent == author->slot &&
             (!kind.len || m->kind + 1 == kind_no))
             nos[count++] = m->no;
     }
@@ -355,7 +361,7 @@ static enum qmn_code search_read(struct engine *e, struct call *c, const struct 
                        .filter = filter,
                        .author = filter->agent_id.len ? tenant_agent(t, filter->agent_id) : NULL,
                        .kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, filter->kind),
-                       .clearance = c->caller->clearance,
+                       .clearance = network_clearance(t, c->caller),
                        .now = engine_now(e)};
     struct topk_item *items = arena_array(c->arena, struct topk_item, top_k);
     struct memory_out *results = arena_array(c->arena, struct memory_out, top_k + 1);

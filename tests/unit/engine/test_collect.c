@@ -367,6 +367,7 @@ static void labels_hide_without_a_trace(void **state)
     struct memory_out memory;
     struct memory_in secret = scene_memory(&s, "a", AXIS(0));
     scene_agent_cleared(&s, "cleared", AXIS(7), LABEL_SECRET);
+    scene_agent_cleared(&s, "a", AXIS(0), LABEL_SECRET);
     assert_int_equal(scene_remember(&s, "b", VEC(1, 0.5f), &memory), QMN_OK);
     struct collect_out before = scene_collect(&s, "cleared", AXIS(0));
     secret.sensitivity = LABEL_SECRET;

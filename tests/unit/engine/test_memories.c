@@ -153,6 +153,7 @@ static void labels_hide_without_a_trace(void **state)
     rng_seed(&rng, 5);
     struct caller weak = s.caller;
     weak.clearance = LABEL_INTERNAL;
+    scene_agent_cleared(&s, "a", AXIS(0), LABEL_SECRET);
     for (int i = 0; i < 50; i++)
         remember(scene_memory(&s, "a", random_unit(&rng)));
     struct memories_out before = search_as(&weak, AXIS(0), &scene_no_filter, 20);

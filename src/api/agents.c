@@ -13,6 +13,14 @@ struct agent_one {
     struct agent_out out;
 };
 
+/* Left out is not the same as the default: it keeps the clearance of an agent that is there. */
+static uint32_t clearance_given(const char *text)
+{
+    return text == qmn__v1__register_agent_request__clearance__default_value
+               ? 0
+               : label_parse(sensitivity_names, in_text(text));
+}
+
 static enum qmn_code register_start(struct api_call *x, struct err *err)
 {
     const Qmn__V1__RegisterAgentRequest *m = IN(Qmn__V1__RegisterAgentRequest, x);
@@ -25,7 +33,7 @@ static enum qmn_code register_start(struct api_call *x, struct err *err)
         .metadata = in_raw(m->has_metadata, m->metadata),
         .capabilities = in_list(x, m->capabilities, m->n_capabilities),
         .tools = in_list(x, m->tools, m->n_tools),
-        .clearance = label_parse(sensitivity_names, in_text(m->clearance)),
+        .clearance = clearance_given(m->clearance),
     };
     if (p) {
         a->in.description = in_text(p->description);

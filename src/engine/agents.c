@@ -27,27 +27,28 @@ struct agent_op {
 };
 
 /* Read lock held. */
-static bool fill_out(const struct agent *a, bool profile, struct arena *arena,
-                     struct agent_out *out)
+static bool fill_out(const struct agent *a, const struct caller *caller, bool profile,
+                     struct arena *arena, struct agent_out *out)
 {
     struct record_agent copy;
     const struct flat *profiles = &a->tenant->profiles;
     if (!record_copy(RECORD_AGENT, a->record, arena, &copy))
         return false;
-    *out = (struct agent_out){.id = copy.id,
-                              .name = copy.name,
-                              .description = copy.description,
-                              .region = copy.region,
-                              .metadata = copy.metadata,
-                              .capabilities = copy.capabilities,
-                              .tools = copy.tools,
-                              .skills = copy.skills,
-                              .status = (uint32_t)copy.status,
-                              .clearance = (uint32_t)copy.clearance,
-                              .inbox_pending = a->inbox_pending,
-                              .created_ms = copy.created_ms,
-                              .updated_ms = copy.updated_ms,
-                              .last_seen_ms = a->last_seen_ms};
+    *out =
+        (struct agent_out){.id = copy.id,
+                           .name = copy.name,
+                           .description = copy.description,
+                           .region = copy.region,
+                           .metadata = copy.metadata,
+                           .capabilities = copy.capabilities,
+                           .tools = copy.tools,
+                           .skills = copy.skills,
+                           .status = (uint32_t)copy.status,
+                           .clearance = (uint32_t)copy.clearance,
+                           .inbox_pending = agent_pending(a, network_clearance(a->tenant, caller)),
+                           .created_ms = copy.created_ms,
+                           .updated_ms = copy.updated_ms,
+                           .last_seen_ms = a->last_seen_ms};
     const float *unit = profile && profiles->dim ? flat_vector(profiles, a->slot) : NULL;
     if (unit) {
         out->profile = arena_copy(arena, unit, sizeof *unit * profiles->dim);
@@ -129,6 +130,29 @@ static enum qmn_code check_quota(struct engine *e, struct tenant *t, const struc
     return QMN_OK;
 }
 
+/* Who may change the agent's clearance, and to what.  Looked at here and not before: another
+ * registration may have come first. */
+static enum qmn_code check_clearance(struct engine *e, struct agent_op *op, struct err *err)
+{
+    const struct caller *caller = op->cmd.call->caller;
+    const struct record_agent *old = op->known ? op->known->record : NULL;
+    uint32_t usual = caller->clearance < LABEL_INTERNAL ? caller->clearance : LABEL_INTERNAL;
+    if (old && old->clearance > (int64_t)caller->clearance)
+        return err_field(err, QMN_E_FORBIDDEN, "agent_id",
+                         "the clearance of agent \"%.*s\" is above that of this key",
+                         BYTES_FMT(op->in->id));
+    op->row.clearance = op->in->clearance ? op->in->clearance : old ? old->clearance : usual;
+    if (!old || old->clearance == op->row.clearance)
+        return QMN_OK;
+    char *detail = arena_printf(writer_arena(e), "{\"from\":\"%s\",\"to\":\"%s\"}",
+                                label_name(sensitivity_names, (uint32_t)old->clearance),
+                                label_name(sensitivity_names, (uint32_t)op->row.clearance));
+    if (!detail)
+        return err_nomem(err);
+    writer_audit(e, op->cmd.tenant, caller, "agent.clearance", op->in->id, bytes_cstr(detail));
+    return QMN_OK;
+}
+
 static enum qmn_code register_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct agent_op *op = CONTAINER_OF(cmd, struct agent_op, cmd);
@@ -139,6 +163,7 @@ static enum qmn_code register_check(struct engine *e, struct command *cmd, struc
         !writer_claim(e, cmd, RECORD_AGENT, bytes_hash(op->in->id, (uint64_t)t->record->no)))
         return QMN_OK;
     op->known = tenant_agent(t, op->in->id);
+    TRY(check_clearance(e, op, err));
     TRY(check_quota(e, t, op->known, err));
     op->row.no = op->known ? op->known->record->no : writer_next_no(e);
     op->row.created_ms = op->known ? op->known->record->created_ms : writer_now_ms(e);
@@ -174,7 +199,7 @@ static enum qmn_code read_agent(struct engine *e, struct call *c, struct tenant 
     if (!a)
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(id));
-    return fill_out(a, profile, c->arena, out) ? QMN_OK : err_nomem(&c->err);
+    return fill_out(a, c->caller, profile, c->arena, out) ? QMN_OK : err_nomem(&c->err);
 }
 
 static enum qmn_code agent_finish(struct engine *e, struct command *cmd, struct err *err)
@@ -235,7 +260,6 @@ static enum qmn_code register_prepare(struct engine *e, struct call *c, struct a
                                     .tools = in->tools,
                                     .skills = in->skills,
                                     .status = AGENT_ACTIVE,
-                                    .clearance = in->clearance,
                                     .profile = bytes_of(op->profile, op->dim * sizeof(float))};
     return QMN_OK;
 }
@@ -413,7 +437,7 @@ static enum qmn_code list_read(struct engine *e, struct call *c, uint32_t status
         count = limit;
     struct agent_out *agents = arena_array(c->arena, struct agent_out, count + 1);
     for (size_t i = 0; agents && i < count; i++)
-        if (!fill_out(found[i], false, c->arena, &agents[i]))
+        if (!fill_out(found[i], c->caller, false, c->arena, &agents[i]))
             agents = NULL;
     out->agents = agents;
     out->count = agents ? count : 0;

@@ -10,7 +10,7 @@ struct agent_in {
     struct bytes id, name, description, region, metadata;
     struct bytes capabilities, tools, skills; /* text lists */
     struct vector_in profile;
-    uint32_t clearance;
+    uint32_t clearance; /* 0: as it is; internal, if the key has that much, for a new agent */
 };
 struct agent_out {
     struct bytes id, name, description, region, metadata;

@@ -62,10 +62,8 @@ static void note_lease(struct pull_op *op, const struct delivery *d)
  * on a wake). */
 static void lease(struct pull_op *op, int64_t now, int64_t *ret_next)
 {
-    uint32_t clearance = op->call->caller->clearance;
     struct agent *a = op->agent;
-    if ((int64_t)clearance > a->record->clearance)
-        clearance = (uint32_t)a->record->clearance;
+    uint32_t clearance = agent_clearance(a, op->call->caller);
     *ret_next = INT64_MAX;
     for (struct delivery *d = a->inbox_head; d && op->leased_count < op->in->limit; d = d->next) {
         if (!ready(op, d, now, clearance)) {
@@ -79,7 +77,7 @@ static void lease(struct pull_op *op, int64_t now, int64_t *ret_next)
             d->attempts++;
         note_lease(op, d);
     }
-    op->out->pending = a->inbox_pending;
+    op->out->pending = agent_pending(a, clearance);
     op->out->dropped = a->dropped;
 }
 

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Labels, wherever something secret could show itself sideways: through a trace, an answer to an
+ * acknowledgement, a count, an agent that lends its key what it must not have. */
+#include "scene.h"
+
+#include "engine/engine_priv.h"
+
+static struct scene s;
+static struct caller weak; /* as s.caller, but cleared for public only */
+
+static int begin(void **state)
+{
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){0});
+    scene_agent_cleared(&s, "boss", AXIS(7), LABEL_SECRET);
+    scene_agent_cleared(&s, "a", AXIS(0), LABEL_SECRET);
+    scene_agent_cleared(&s, "b", AXIS(1), LABEL_INTERNAL);
+    weak = s.caller;
+    weak.clearance = LABEL_PUBLIC;
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    scene_end(&s);
+    return 0;
+}
+
+/* The caller of a key with every clearance, bound to these agents. */
+static struct caller bound_to(const char *agents)
+{
+    struct caller c = s.caller;
+    c.agent_ids = test_list(s.te, agents);
+    return c;
+}
+
+static struct broadcast_out send_labelled(uint32_t label)
+{
+    struct broadcast_in in = scene_nutrient(&s, "boss", AXIS(0));
+    struct broadcast_out out;
+    in.sensitivity = label;
+    assert_int_equal(scene_broadcast(&s, &in, &out), QMN_OK);
+    assert_true(scene_reaches(&out, "a"));
+    return out;
+}
+
+static struct memory_out remember_labelled(const char *agent, uint32_t label)
+{
+    struct memory_in in = scene_memory(&s, agent, AXIS(0));
+    struct memory_out out;
+    in.sensitivity = label;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &in, &out), QMN_OK);
+    return out;
+}
+
+/* ---- traces ---- */
+
+static void the_trace_of_a_secret_nutrient_is_absent_below_its_label(void **state)
+{
+    (void)state;
+    struct broadcast_out sent = send_labelled(LABEL_SECRET);
+    struct caller bound = bound_to("b");
+    struct trace_out out;
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_trace, sent.trace_id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_trace, sent.trace_id, &out), QMN_E_NOT_FOUND);
+    bound = bound_to("b a");
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_trace, sent.trace_id, &out), QMN_OK);
+    assert_int_equal(scene_suspend(&s, "a"), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_trace, sent.trace_id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(scene_trace(&s, sent.trace_id).hop_count, sent.hop_count);
+}
+
+static void the_trace_of_a_collect_is_as_secret_as_what_it_found(void **state)
+{
+    (void)state;
+    struct trace_out out;
+    struct collect_out plain = scene_collect(&s, "boss", AXIS(0));
+    remember_labelled("a", LABEL_SECRET);
+    struct collect_out secret = scene_collect(&s, "boss", AXIS(0));
+    assert_int_equal(secret.count, 1);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_trace, plain.trace_id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_trace, secret.trace_id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(scene_trace(&s, secret.trace_id).contribution_count, 1);
+}
+
+/* ---- acting on what one may not see ---- */
+
+static void what_one_may_not_see_one_cannot_acknowledge(void **state)
+{
+    (void)state;
+    struct broadcast_out sent = send_labelled(LABEL_SECRET);
+    for (int nack = 0; nack < 2; nack++) {
+        struct ack_in in = {.agent_id = BYTES_LIT("a"),
+                            .nutrient_ids = &sent.nutrient_id,
+                            .count = 1,
+                            .nack = nack,
+                            .reject = nack};
+        struct ack_out out;
+        assert_int_equal(TEST_CALL(s.te, &weak, engine_ack, &in, &out), QMN_OK);
+        assert_int_equal(out.changed, 0);
+        assert_int_equal(out.unknown_count, 1);
+    }
+    struct ack_out out;
+    assert_int_equal(scene_ack(&s, "a", sent.nutrient_id, &out), QMN_OK);
+    assert_int_equal(out.changed, 1);
+}
+
+static void what_an_agent_may_no_longer_see_it_cannot_acknowledge(void **state)
+{
+    (void)state;
+    struct broadcast_out sent = send_labelled(LABEL_SECRET);
+    struct ack_out out;
+    scene_agent_cleared(&s, "a", AXIS(0), LABEL_INTERNAL);
+    assert_int_equal(scene_ack(&s, "a", sent.nutrient_id, &out), QMN_OK);
+    assert_int_equal(out.changed, 0);
+}
+
+static void what_one_may_not_see_one_cannot_answer(void **state)
+{
+    (void)state;
+    struct broadcast_out sent = send_labelled(LABEL_SECRET);
+    struct respond_in in = {
+        .nutrient_id = sent.nutrient_id, .agent_id = BYTES_LIT("a"), .content = BYTES_LIT("{}")};
+    struct respond_out out;
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_respond, &in, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_respond, &in, &out), QMN_OK);
+}
+
+static void what_one_may_not_see_one_cannot_rate(void **state)
+{
+    (void)state;
+    struct broadcast_out sent = send_labelled(LABEL_SECRET);
+    struct outcome_in in = {.trace_id = sent.trace_id, .score = 1};
+    struct outcome_out out;
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_record_outcome, &in, &out), QMN_E_NOT_FOUND);
+    assert_true(scene_weight(&s, "boss", "a") < 0);
+    scene_agent_cleared(&s, "boss", AXIS(7), LABEL_INTERNAL);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_record_outcome, &in, &out), QMN_E_NOT_FOUND);
+    scene_agent_cleared(&s, "boss", AXIS(7), LABEL_SECRET);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_record_outcome, &in, &out), QMN_OK);
+}
+
+/* ---- counts ---- */
+
+static void a_count_of_what_waits_leaves_out_what_is_hidden(void **state)
+{
+    (void)state;
+    struct pull_in pull = {.agent_id = BYTES_LIT("a"), .limit = 1, .lease_ms = 1000};
+    struct pull_out pulled;
+    struct agent_out agent;
+    struct agents_out agents;
+    send_labelled(LABEL_SECRET);
+    send_labelled(LABEL_CONFIDENTIAL);
+    send_labelled(LABEL_PUBLIC);
+    assert_int_equal(scene_pull_as(&s, &weak, &pull, &pulled), QMN_OK);
+    assert_int_equal(pulled.pending, 1);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_get_agent, BYTES_LIT("a"), false, &agent),
+                     QMN_OK);
+    assert_int_equal(agent.inbox_pending, 1);
+    assert_int_equal(
+        TEST_CALL(s.te, &weak, engine_list_agents, 0, BYTES_LIT(""), BYTES_LIT(""), 1, &agents),
+        QMN_OK);
+    assert_bytes_equal(agents.agents[0].id, "a");
+    assert_int_equal(agents.agents[0].inbox_pending, 1);
+    assert_int_equal(scene_pull(&s, "a", 1).pending, 3);
+}
+
+/* ---- memories ---- */
+
+static void an_agent_lends_its_key_no_clearance(void **state)
+{
+    (void)state;
+    struct memory_out secret = remember_labelled("a", LABEL_SECRET), out;
+    struct vector_in query = scene_vector(&s, AXIS(0));
+    struct caller bound = bound_to("b");
+    struct memories_out found;
+    assert_int_equal(
+        TEST_CALL(s.te, &bound, engine_search_memory, &query, 5, &scene_no_filter, &found), QMN_OK);
+    assert_int_equal(found.count, 0);
+    assert_int_equal(found.candidates, 0);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(
+        TEST_CALL(s.te, &bound, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 5, &found),
+        QMN_OK);
+    assert_int_equal(found.count, 0);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, secret.id), QMN_E_NOT_FOUND);
+    bound = bound_to("b a");
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, &out), QMN_OK);
+}
+
+static void an_agent_stores_nothing_above_its_clearance(void **state)
+{
+    (void)state;
+    struct memory_in in = scene_memory(&s, "b", AXIS(0));
+    struct memory_out out;
+    in.sensitivity = LABEL_CONFIDENTIAL;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &in, &out), QMN_E_FORBIDDEN);
+    assert_string_equal(s.te->last->err.field, "sensitivity");
+    in.sensitivity = LABEL_INTERNAL;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &in, &out), QMN_OK);
+}
+
+static void a_bound_key_deletes_memories_of_its_agents_only(void **state)
+{
+    (void)state;
+    struct memory_out mine = remember_labelled("a", LABEL_PUBLIC);
+    struct memory_out other = remember_labelled("b", LABEL_PUBLIC), out;
+    struct caller bound = bound_to("a");
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, other.id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, other.id), QMN_E_FORBIDDEN);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, other.id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, mine.id), QMN_OK);
+}
+
+/* ---- agents ---- */
+
+static enum qmn_code register_as(const struct caller *caller, const char *id, uint32_t clearance,
+                                 struct agent_out *out)
+{
+    struct agent_in in = {.id = bytes_cstr(id), .clearance = clearance};
+    return TEST_CALL(s.te, caller, engine_register_agent, &in, out);
+}
+
+static void nobody_lowers_an_agent_above_himself(void **state)
+{
+    (void)state;
+    struct agent_out out;
+    assert_int_equal(register_as(&weak, "a", LABEL_PUBLIC, &out), QMN_E_FORBIDDEN);
+    assert_int_equal(register_as(&weak, "a", 0, &out), QMN_E_FORBIDDEN);
+    assert_string_equal(s.te->last->err.field, "agent_id");
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_agent, BYTES_LIT("a"), false, &out),
+                     QMN_OK);
+    assert_int_equal(out.clearance, LABEL_SECRET);
+}
+
+static void a_clearance_that_is_not_given_stays(void **state)
+{
+    (void)state;
+    struct agent_out out;
+    assert_int_equal(register_as(&s.caller, "a", 0, &out), QMN_OK);
+    assert_int_equal(out.clearance, LABEL_SECRET);
+    assert_int_equal(register_as(&s.caller, "new", 0, &out), QMN_OK);
+    assert_int_equal(out.clearance, LABEL_INTERNAL);
+    assert_int_equal(register_as(&weak, "weaker", 0, &out), QMN_OK);
+    assert_int_equal(out.clearance, LABEL_PUBLIC);
+}
+
+static void a_changed_clearance_is_in_the_audit_log(void **state)
+{
+    (void)state;
+    struct agent_out out;
+    struct audit_out log;
+    assert_int_equal(register_as(&s.caller, "a", LABEL_SECRET, &out), QMN_OK); /* no change */
+    assert_int_equal(register_as(&s.caller, "a", LABEL_PUBLIC, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_audit, 0, 1000, &log), QMN_OK);
+    uint32_t seen = 0;
+    for (size_t i = 0; i < log.count; i++)
+        if (bytes_is(log.entries[i].action, "agent.clearance")) {
+            assert_bytes_equal(log.entries[i].target, "a");
+            assert_bytes_equal(log.entries[i].detail, "{\"from\":\"secret\",\"to\":\"public\"}");
+            seen++;
+        }
+    assert_int_equal(seen, 1);
+}
+
+#define LABELS(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LABELS(the_trace_of_a_secret_nutrient_is_absent_below_its_label),
+        LABELS(the_trace_of_a_collect_is_as_secret_as_what_it_found),
+        LABELS(what_one_may_not_see_one_cannot_acknowledge),
+        LABELS(what_an_agent_may_no_longer_see_it_cannot_acknowledge),
+        LABELS(what_one_may_not_see_one_cannot_answer),
+        LABELS(what_one_may_not_see_one_cannot_rate),
+        LABELS(a_count_of_what_waits_leaves_out_what_is_hidden),
+        LABELS(an_agent_lends_its_key_no_clearance),
+        LABELS(an_agent_stores_nothing_above_its_clearance),
+        LABELS(a_bound_key_deletes_memories_of_its_agents_only),
+        LABELS(nobody_lowers_an_agent_above_himself),
+        LABELS(a_clearance_that_is_not_given_stays),
+        LABELS(a_changed_clearance_is_in_the_audit_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -101,6 +101,9 @@ def test_head_is_get_without_a_body(world, operations, admin):
             continue
         client = admin if o.access == "admin" else world.tenant.client
         path = SAMPLES[o.name].path(o, world)
+        if o.name == "inbox.pull":  # leases, which HEAD must not
+            assert client.call("HEAD", path).status == 405
+            continue
         head, get = client.call("HEAD", path), client.get(path)
         assert head.status == get.status == 200, (o, head, get)
         assert head.body == b"" and head.headers["content-type"] == get.headers["content-type"]

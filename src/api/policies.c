@@ -148,8 +148,9 @@ struct policy_listing {
 static enum qmn_code list_start(struct api_call *x, struct err *err)
 {
     (void)err;
-    engine_list_policies(x->api->engine, &x->call,
-                         in_text(IN(Qmn__V1__ListPoliciesRequest, x)->tenant_id),
+    const Qmn__V1__ListPoliciesRequest *m = IN(Qmn__V1__ListPoliciesRequest, x);
+    engine_list_policies(x->api->engine, &x->call, in_text(m->tenant_id),
+                         label_parse(policy_type_names, in_text(m->policy_type)),
                          &DATA(struct policy_listing, x)->out);
     return QMN_OK;
 }

@@ -459,7 +459,10 @@ static const struct constraint policy_list[] = {
     ALWAYS("total"),
 };
 
-static const struct constraint list_policies_request[] = {ID("tenant_id", 0)};
+static const struct constraint list_policies_request[] = {
+    ID("tenant_id", 0),
+    WORD("policy_type", 0, policy_type_names),
+};
 
 static const struct constraint evaluate_policy_request[] = {
     WORD("policy_type", CON_REQUIRED, policy_type_names),

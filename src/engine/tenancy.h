@@ -97,7 +97,8 @@ struct policies_out {
 };
 void engine_create_policy(struct engine *e, struct call *c, const struct policy_in *in,
                           struct policy_out *out);
-void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id,
+/* type 0: any. */
+void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t type,
                           struct policies_out *out);
 struct evaluate_in {
     uint32_t type; /* enum policy_type */

@@ -106,6 +106,7 @@ async def policies(client, _):
     made = await client.create_policy("no secrets", "dlp", {"max_sensitivity": "internal"}, description="d")
     assert made["id"] and made["policy_type"] == "dlp"
     assert made["id"] in [p["id"] for p in await client.list_policies("dlp")]
+    assert made["id"] not in [p["id"] for p in await client.list_policies("rbac")]
     assert (await client.evaluate_policy("dlp", {"sensitivity": "secret"}))["allowed"] is False
     assert (await client.evaluate_policy("dlp", {"sensitivity": "public"}))["allowed"] is True
 

@@ -183,12 +183,13 @@ void engine_create_policy(struct engine *e, struct call *c, const struct policy_
     fake_finish(c);
 }
 
-void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id,
+void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t type,
                           struct policies_out *out)
 {
     (void)e;
     fake_note("engine_list_policies", c);
     fake_text(tenant_id);
+    fake_number(type);
     *out = (struct policies_out){.policies = &policy_sample, .count = 1};
     fake_finish(c);
 }

@@ -491,8 +491,12 @@ static void policies_are_listed_bare_and_with_a_total(void **state)
     (void)state;
     expect(200, "GET /policies/v1/policies?policy_type=dlp", NULL);
     assert_true(got.body[0] == '[');
+    number_is(0, POLICY_DLP);
+    expect(422, "GET /v1/policies?policy_type=none", NULL);
+    assert_body_has("\"field\":\"policy_type\"");
     expect(200, "GET /v1/policies/acme", NULL);
     text_is(0, "acme");
+    number_is(0, 0);
     assert_body_has("{\"policies\":[{");
     assert_body_has("\"total\":1");
 }

@@ -121,7 +121,7 @@ static void create_policy(struct call *c)
 
 static void list_policies(struct call *c)
 {
-    engine_list_policies(te->engine, c, BYTES_LIT(""), &out.policies);
+    engine_list_policies(te->engine, c, BYTES_LIT(""), 0, &out.policies);
 }
 
 static void evaluate(struct call *c)

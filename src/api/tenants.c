@@ -98,7 +98,7 @@ static enum qmn_code update_start(struct api_call *x, struct err *err)
         .plan = label_parse(plan_tier_names, in_text(m->plan_tier)),
         .status = label_parse(tenant_status_names, in_text(m->status)),
     };
-    engine_update_tenant(x->api->engine, &x->call, &t->in, false, &t->out);
+    engine_update_tenant(x->api->engine, &x->call, &t->in, &t->out);
     return QMN_OK;
 }
 

@@ -26,9 +26,9 @@ void engine_create_tenant(struct engine *e, struct call *c, const struct tenant_
 void engine_get_tenant(struct engine *e, struct call *c, struct bytes id, struct tenant_out *out);
 void engine_list_tenants(struct engine *e, struct call *c, uint32_t status, uint32_t plan,
                          uint32_t limit, uint32_t offset, struct tenants_out *out);
-/* replace: PUT (absent fields return to their defaults); else PATCH. */
+/* Changes what is given. */
 void engine_update_tenant(struct engine *e, struct call *c, const struct tenant_in *in,
-                          bool replace, struct tenant_out *out);
+                          struct tenant_out *out);
 /* Blocks access at once; purge: its data goes too. */
 void engine_delete_tenant(struct engine *e, struct call *c, struct bytes id, bool purge);
 

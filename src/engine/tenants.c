@@ -286,7 +286,7 @@ void engine_list_tenants(struct engine *e, struct call *c, uint32_t status, uint
 struct tenant_change {
     struct command cmd;
     const struct tenant_in *in; /* update */
-    bool replace, purge;
+    bool purge;
     bool is_new_purge;
     struct record_tenant *next;
     struct record_meta mark;
@@ -330,10 +330,9 @@ static enum qmn_code change_replay(struct engine *e, struct command *c, struct b
     return change_finish(e, c, err);
 }
 
-/* The new value of a text field: what came, the default of a PUT without it, or the old. */
-static struct bytes pick(struct bytes came, bool replace, struct bytes fallback, struct bytes old)
+static struct bytes pick(struct bytes came, struct bytes old)
 {
-    return came.ptr ? came : replace ? fallback : old;
+    return came.ptr ? came : old;
 }
 
 static enum qmn_code check_status_change(struct engine *e, const struct tenant *t, uint32_t status,
@@ -371,17 +370,15 @@ static enum qmn_code operators_say(const struct caller *caller, const struct ten
 }
 
 static struct record_tenant updated_row(const struct record_tenant *old, const struct tenant_in *in,
-                                        bool replace, bool admin, int64_t now_ms)
+                                        int64_t now_ms)
 {
     struct record_tenant next = *old;
-    next.name = pick(in->name, replace, old->id, old->name);
-    next.metadata = pick(in->metadata, replace, EMPTY_OBJECT, old->metadata);
-    next.kms_key_id = pick(in->kms_key_id, replace, BYTES_LIT(""), old->kms_key_id);
-    next.region = pick(in->region, replace, BYTES_LIT(""), old->region);
+    next.name = pick(in->name, old->name);
+    next.metadata = pick(in->metadata, old->metadata);
+    next.kms_key_id = pick(in->kms_key_id, old->kms_key_id);
+    next.region = pick(in->region, old->region);
     if (in->plan)
         next.plan = in->plan;
-    else if (replace && admin)
-        next.plan = PLAN_FREE;
     if (in->status)
         next.status = in->status;
     if (next.status != TENANT_DELETED)
@@ -399,8 +396,7 @@ static enum qmn_code update_check(struct engine *e, struct command *c, struct er
         return QMN_OK;
     TRY(check_status_change(e, c->tenant, op->in->status, err));
     TRY(operators_say(caller, c->tenant, op->in, err));
-    struct record_tenant next =
-        updated_row(old, op->in, op->replace, caller_is(caller, SCOPE_ADMIN), writer_now_ms(e));
+    struct record_tenant next = updated_row(old, op->in, writer_now_ms(e));
     op->next = record_hold(RECORD_TENANT, &next);
     char *detail = arena_printf(writer_arena(e), "{\"plan_tier\":\"%s\",\"status\":\"%s\"}",
                                 label_name(plan_tier_names, (uint32_t)next.plan),
@@ -435,7 +431,7 @@ static void change_start(struct engine *e, struct call *c, struct bytes id,
 }
 
 void engine_update_tenant(struct engine *e, struct call *c, const struct tenant_in *in,
-                          bool replace, struct tenant_out *out)
+                          struct tenant_out *out)
 {
     struct tenant_change *op = arena_new(c->arena, struct tenant_change);
     if (!op) {
@@ -443,7 +439,6 @@ void engine_update_tenant(struct engine *e, struct call *c, const struct tenant_
         return;
     }
     op->in = in;
-    op->replace = replace;
     op->out = out;
     change_start(e, c, in->id, &update_ops, op);
 }

@@ -337,7 +337,7 @@ void test_engine_hold(struct test_engine *te)
     assert_true(in && out);
     *in = (struct tenant_in){.id = BYTES_LIT("system"), .name = BYTES_LIT("held")};
     faulty_store_hold(te->store, RECORD_TENANT);
-    engine_update_tenant(te->engine, c, in, false, out);
+    engine_update_tenant(te->engine, c, in, out);
     faulty_store_await_held(te->store);
 }
 

@@ -56,12 +56,11 @@ void engine_list_tenants(struct engine *e, struct call *c, uint32_t status, uint
 }
 
 void engine_update_tenant(struct engine *e, struct call *c, const struct tenant_in *in,
-                          bool replace, struct tenant_out *out)
+                          struct tenant_out *out)
 {
     (void)e;
     fake_note("engine_update_tenant", c);
     note_tenant(in);
-    fake_number(replace);
     *out = tenant_sample;
     fake_finish(c);
 }

@@ -67,7 +67,7 @@ static void create_tenant(struct call *c)
 static void update_tenant(struct call *c)
 {
     in.tenant = (struct tenant_in){.id = BYTES_LIT("acme"), .name = bytes_cstr(name)};
-    engine_update_tenant(te->engine, c, &in.tenant, false, &out.tenant);
+    engine_update_tenant(te->engine, c, &in.tenant, &out.tenant);
 }
 
 static void get_tenant(struct call *c)

@@ -38,10 +38,9 @@ static enum qmn_code get(const struct caller *who, const char *id, struct tenant
     return TEST_CALL(te, who, engine_get_tenant, bytes_cstr(id), out);
 }
 
-static enum qmn_code update(const struct caller *who, struct tenant_in in, bool replace,
-                            struct tenant_out *out)
+static enum qmn_code update(const struct caller *who, struct tenant_in in, struct tenant_out *out)
 {
-    return TEST_CALL(te, who, engine_update_tenant, &in, replace, out);
+    return TEST_CALL(te, who, engine_update_tenant, &in, out);
 }
 
 static enum qmn_code drop(const struct caller *who, const char *id)
@@ -191,7 +190,7 @@ static void another_tenant_and_an_absent_one_are_the_same(void **state)
     assert_int_equal(get(&boss, "nowhr", &out), QMN_E_NOT_FOUND);
     memcpy(strstr(text, "other"), "nowhr", 5);
     assert_string_equal(text, te->last->err.text);
-    assert_int_equal(update(&boss, (struct tenant_in){.id = BYTES_LIT("other")}, false, &out),
+    assert_int_equal(update(&boss, (struct tenant_in){.id = BYTES_LIT("other")}, &out),
                      QMN_E_NOT_FOUND);
     assert_int_equal(drop(&boss, "other"), QMN_E_NOT_FOUND);
     assert_int_equal(TEST_CALL(te, &boss, engine_usage, BYTES_LIT("other"), &usage),
@@ -229,40 +228,58 @@ static void lists_filter_and_page(void **state)
     assert_bytes_equal(out.tenants[0].id, "acme");
 }
 
-static void patch_changes_what_it_names(void **state)
+static void an_update_changes_what_it_names(void **state)
 {
     (void)state;
     struct tenant_out out;
     struct tenant_in in = {.id = BYTES_LIT("me"), .name = BYTES_LIT("Acme Inc")};
     test_engine_advance(te, 5);
-    assert_int_equal(update(&boss, in, false, &out), QMN_OK);
+    assert_int_equal(update(&boss, in, &out), QMN_OK);
     assert_bytes_equal(out.name, "Acme Inc");
     assert_int_equal(out.plan, PLAN_ENTERPRISE);
     assert_int_equal(out.updated_ms, TEST_ENGINE_START_MS + 5);
     in = (struct tenant_in){.id = BYTES_LIT("me"), .metadata = BYTES_LIT("{\"k\":[]}")};
-    assert_int_equal(update(&boss, in, false, &out), QMN_OK);
+    assert_int_equal(update(&boss, in, &out), QMN_OK);
     assert_bytes_equal(out.name, "Acme Inc");
     assert_bytes_equal(out.metadata, "{\"k\":[]}");
 }
 
-static void put_returns_the_rest_to_its_default(void **state)
+/* Each starts from the row as the other leaves it. */
+static void two_updates_at_once_both_stay(void **state)
 {
     (void)state;
+    struct tenant_in in[2] = {{.id = BYTES_LIT("me"), .name = BYTES_LIT("renamed")},
+                              {.id = BYTES_LIT("me"), .region = BYTES_LIT("eu")}};
+    struct tenant_out out[2], now;
+    struct call *c[2];
+    test_engine_hold(te);
+    for (int i = 0; i < 2; i++) {
+        c[i] = test_call_new(te, &boss);
+        engine_update_tenant(te->engine, c[i], &in[i], &out[i]);
+    }
+    test_engine_release(te);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(test_call_wait(te, c[i]), QMN_OK);
+    assert_int_equal(get(&boss, "me", &now), QMN_OK);
+    assert_bytes_equal(now.name, "renamed");
+    assert_bytes_equal(now.region, "eu");
+}
+
+/* The update must not bring back what the deletion before it ended. */
+static void an_update_behind_a_deletion_is_refused(void **state)
+{
+    (void)state;
+    struct tenant_in in = {.id = BYTES_LIT("acme"), .name = BYTES_LIT("renamed")};
     struct tenant_out out;
-    struct tenant_in in = {.id = BYTES_LIT("acme"),
-                           .name = BYTES_LIT("n"),
-                           .metadata = BYTES_LIT("{\"k\":1}"),
-                           .region = BYTES_LIT("eu")};
-    assert_int_equal(update(&te->admin, in, true, &out), QMN_OK);
-    assert_int_equal(out.plan, PLAN_FREE);
-    in = (struct tenant_in){.id = BYTES_LIT("acme"), .plan = PLAN_PRO};
-    assert_int_equal(update(&te->admin, in, true, &out), QMN_OK);
-    assert_bytes_equal(out.name, "acme");
-    assert_bytes_equal(out.metadata, "{}");
-    assert_bytes_equal(out.region, "");
-    assert_int_equal(out.plan, PLAN_PRO);
-    assert_int_equal(update(&boss, (struct tenant_in){.id = BYTES_LIT("me")}, true, &out), QMN_OK);
-    assert_int_equal(out.plan, PLAN_PRO); /* not his to lower */
+    struct call *a = test_call_new(te, &te->admin), *b = test_call_new(te, &te->admin);
+    test_engine_hold(te);
+    engine_delete_tenant(te->engine, a, BYTES_LIT("acme"), false);
+    engine_update_tenant(te->engine, b, &in, &out);
+    test_engine_release(te);
+    assert_int_equal(test_call_wait(te, a), QMN_OK);
+    assert_int_equal(test_call_wait(te, b), QMN_E_CONFLICT);
+    assert_int_equal(get(&te->admin, "acme", &out), QMN_OK);
+    assert_int_equal(out.status, TENANT_DELETED);
 }
 
 static void plan_and_status_are_the_operators_say(void **state)
@@ -270,11 +287,11 @@ static void plan_and_status_are_the_operators_say(void **state)
     (void)state;
     struct tenant_out out;
     struct tenant_in in = {.id = BYTES_LIT("me"), .plan = PLAN_PRO};
-    assert_int_equal(update(&boss, in, false, &out), QMN_E_FORBIDDEN);
+    assert_int_equal(update(&boss, in, &out), QMN_E_FORBIDDEN);
     in = (struct tenant_in){.id = BYTES_LIT("me"), .status = TENANT_SUSPENDED};
-    assert_int_equal(update(&boss, in, false, &out), QMN_E_FORBIDDEN);
+    assert_int_equal(update(&boss, in, &out), QMN_E_FORBIDDEN);
     in = (struct tenant_in){.id = BYTES_LIT("me"), .plan = PLAN_ENTERPRISE}; /* as it is */
-    assert_int_equal(update(&boss, in, false, &out), QMN_OK);
+    assert_int_equal(update(&boss, in, &out), QMN_OK);
 }
 
 static void the_system_tenant_stays(void **state)
@@ -284,9 +301,9 @@ static void the_system_tenant_stays(void **state)
     struct tenant_in in = {.id = BYTES_LIT("system"), .status = TENANT_SUSPENDED};
     assert_int_equal(drop(&te->admin, "system"), QMN_E_CONFLICT);
     assert_int_equal(drop(&te->admin, "me"), QMN_E_CONFLICT);
-    assert_int_equal(update(&te->admin, in, false, &out), QMN_E_CONFLICT);
+    assert_int_equal(update(&te->admin, in, &out), QMN_E_CONFLICT);
     in = (struct tenant_in){.id = BYTES_LIT("system"), .name = BYTES_LIT("Ops")};
-    assert_int_equal(update(&te->admin, in, false, &out), QMN_OK);
+    assert_int_equal(update(&te->admin, in, &out), QMN_OK);
 }
 
 static void a_deleted_tenant_can_be_brought_back_by_an_admin(void **state)
@@ -298,14 +315,14 @@ static void a_deleted_tenant_can_be_brought_back_by_an_admin(void **state)
     assert_int_equal(get(&te->admin, "acme", &out), QMN_OK);
     assert_int_equal(out.status, TENANT_DELETED);
     struct tenant_in in = {.id = BYTES_LIT("acme"), .name = BYTES_LIT("x")};
-    assert_int_equal(update(&te->admin, in, false, &out), QMN_E_CONFLICT);
+    assert_int_equal(update(&te->admin, in, &out), QMN_E_CONFLICT);
     in.status = TENANT_DELETED;
-    assert_int_equal(update(&te->admin, in, false, &out), QMN_E_CONFLICT);
+    assert_int_equal(update(&te->admin, in, &out), QMN_E_CONFLICT);
     in.status = TENANT_ACTIVE;
-    assert_int_equal(update(&te->admin, in, false, &out), QMN_OK);
+    assert_int_equal(update(&te->admin, in, &out), QMN_OK);
     assert_int_equal(out.status, TENANT_ACTIVE);
     in.status = TENANT_DELETED;
-    assert_int_equal(update(&te->admin, in, false, &out), QMN_E_INVALID);
+    assert_int_equal(update(&te->admin, in, &out), QMN_E_INVALID);
 }
 
 static void a_deleted_tenant_refuses_what_is_under_way(void **state)
@@ -344,10 +361,10 @@ static void an_update_does_not_lose_the_vector_space(void **state)
         struct call *a = test_call_new(te, &member), *b = test_call_new(te, &member);
         test_engine_hold(te);
         if (round % 2)
-            engine_update_tenant(te->engine, a, &in, false, &out);
+            engine_update_tenant(te->engine, a, &in, &out);
         engine_register_agent(te->engine, b, &agent, &agent_out);
         if (round % 2 == 0)
-            engine_update_tenant(te->engine, a, &in, false, &out);
+            engine_update_tenant(te->engine, a, &in, &out);
         test_engine_release(te);
         assert_int_equal(test_call_wait(te, a), QMN_OK);
         assert_int_equal(test_call_wait(te, b), QMN_OK);
@@ -394,8 +411,9 @@ int main(void)
         TEST(me_and_none_are_the_callers_own),
         TEST(another_tenant_and_an_absent_one_are_the_same),
         TEST(lists_filter_and_page),
-        TEST(patch_changes_what_it_names),
-        TEST(put_returns_the_rest_to_its_default),
+        TEST(an_update_changes_what_it_names),
+        TEST(two_updates_at_once_both_stay),
+        TEST(an_update_behind_a_deletion_is_refused),
         TEST(plan_and_status_are_the_operators_say),
         TEST(the_system_tenant_stays),
         TEST(a_deleted_tenant_can_be_brought_back_by_an_admin),

@@ -68,7 +68,8 @@ struct route {
     const char *quota; /* counted against this quota of the tenant; NULL: none */
     const char *audit; /* the engine records the change as this kind; NULL: it does not */
     bool mutation;     /* Idempotency-Key is honoured */
-    uint32_t input;    /* enum route_input flags */
+    bool no_head;   /* a GET that changes something: HEAD, which asks for no change, is refused */
+    uint32_t input; /* enum route_input flags */
     size_t body_limit; /* 0: LIMIT_BODY_BYTES */
     int status;        /* of success */
     const char *media; /* of success, when it is not JSON of op->response */

@@ -248,7 +248,8 @@ static void write_allow(const struct node *n, const struct search *s, char *ret,
         if (!serves(s, r) || used >= size)
             continue;
         int len = snprintf(ret + used, size - used, "%s%s%s", used ? ", " : "",
-                           http_method_name(r->method), r->method == HTTP_GET ? ", HEAD" : "");
+                           http_method_name(r->method),
+                           r->method == HTTP_GET && !r->no_head ? ", HEAD" : "");
         used += (size_t)len;
     }
 }
@@ -266,7 +267,8 @@ enum qmn_code router_match(const struct router *r, enum http_method method, stru
         return err_set(err, QMN_E_NOT_FOUND, "no such path; /openapi.json lists them all");
     enum http_method wanted = method == HTTP_HEAD ? HTTP_GET : method;
     for (size_t i = 0; i < n->route_count; i++) {
-        if (n->routes[i]->method != wanted || !serves(&s, n->routes[i]))
+        if (n->routes[i]->method != wanted || !serves(&s, n->routes[i]) ||
+            (method == HTTP_HEAD && n->routes[i]->no_head))
             continue;
         *ret = (struct route_match){.route = n->routes[i],
                                     .param = param,

@@ -49,7 +49,7 @@ const struct route routes[] = {
      .about = "Suspends an agent: no candidate any more, its inbox is emptied.",
      .op = &op_agent_suspend},
     {"inbox.pull", HTTP_GET, "/v1/agents/{id}/nutrients", BY("agent_id"), .service = "router",
-     SCOPED(INBOX), OWN, READ, .agent = "agent_id", .label = "read",
+     SCOPED(INBOX), OWN, READ, .agent = "agent_id", .label = "read", .no_head = true,
      .about = "Leases nutrients from an inbox, waiting for some if asked to.", .op = &op_pull},
     {"inbox.stream", HTTP_GET, "/v1/agents/{id}/nutrients:stream", BY("agent_id"),
      .service = "router", SCOPED(INBOX), OWN, READ, .agent = "agent_id", .label = "read",

@@ -17,7 +17,8 @@ enum {
     HEARTBEAT_MS = 15000,
     PAUSE_ABOVE_BYTES = 262144, /* a quarter of what net allows before it gives the reader up */
     PAUSE_MS = 50,
-    ROUNDS_AT_ONCE = 8, /* a full inbox must not keep the loop from everybody else */
+    ARENA_MAX_BYTES = 64 << 20, /* of one pull: what net allows any other request */
+    ROUNDS_AT_ONCE = 8,         /* a full inbox must not keep the loop from everybody else */
     EVENT_MAX_BYTES = 8 << 20,
 };
 
@@ -123,7 +124,10 @@ static void stream_run(struct stream *s)
     struct api_call *x = s->x;
     for (int round = 0; round < ROUNDS_AT_ONCE; round++) {
         s->in.wait_ms = s->begun ? HEARTBEAT_MS : 0;
-        s->in.after = clock_mono_us() < s->resume_until ? s->last_id : 0;
+        if (x->req->method == HTTP_HEAD)
+            s->in.after = INT64_MAX; /* asks whether, and leases nothing */
+        else
+            s->in.after = clock_mono_us() < s->resume_until ? s->last_id : 0;
         arena_reset(&s->arena);
         s->starting = true;
         s->done = false;
@@ -209,7 +213,7 @@ static enum qmn_code stream_start(struct api_call *x, struct err *err)
     };
     if (s->last_id)
         s->resume_until = clock_mono_us() + (int64_t)m->lease_ms * 1000;
-    arena_init(&s->arena, 0);
+    arena_init(&s->arena, ARENA_MAX_BYTES);
     x->call.arena = &s->arena;
     x->call.done = stream_pulled;
     x->req->on_gone = stream_gone;

@@ -121,6 +121,9 @@ static void head_is_a_get(void **state)
     (void)state;
     leads_to(HTTP_HEAD, "/v1/agents", "agent.list", "");
     assert_int_equal(find(HTTP_HEAD, "/v1/agents:register", NULL), QMN_E_METHOD);
+    /* a GET that leases */
+    assert_int_equal(find(HTTP_HEAD, "/v1/agents/a/nutrients", NULL), QMN_E_METHOD);
+    assert_string_equal(match.allow, "GET");
 }
 
 static void a_listener_of_one_service_answers_nothing_else(void **state)

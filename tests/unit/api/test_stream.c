@@ -104,6 +104,17 @@ static void a_redelivery_carries_no_id(void **state)
     leave();
 }
 
+static void a_head_leases_nothing(void **state)
+{
+    (void)state;
+    fake.pull_count = 1;
+    fake_http(&handler, "HEAD /v1/agents/a1/nutrients:stream", KEY, NULL);
+    assert_int_equal(got.status, 200);
+    assert_true(got.ended);
+    assert_true(fake.number[4] == (double)INT64_MAX);
+    assert_int_equal(fake.calls, 1);
+}
+
 static void a_bad_last_event_id_is_named(void **state)
 {
     (void)state;
@@ -192,6 +203,7 @@ int main(void)
         TEST(a_later_item_is_sent_when_it_comes),
         TEST(last_event_id_resumes_behind_it),
         TEST(a_redelivery_carries_no_id),
+        TEST(a_head_leases_nothing),
         TEST(a_bad_last_event_id_is_named),
         TEST(an_error_before_the_first_event_is_a_problem),
         TEST(an_error_later_ends_the_stream),

@@ -156,8 +156,9 @@ static enum qmn_code decode(struct api_call *x, struct err *err)
         struct bytes media;
         TRY(header_single(req, "content-type", &media, err));
         if (!media_is_json(media))
-            return err_set(err, QMN_E_MEDIA_TYPE, "expected application/json, got %.*s",
-                           BYTES_FMT(media));
+            return err_set(err, QMN_E_MEDIA_TYPE,
+                           "send Content-Type: application/json; the body came as %.*s",
+                           media.len > 100 ? 100 : BYTES_FMT(media));
         TRY(json_decode_into(req->body, x->in, &req->arena, err));
     }
     if ((r->input & INPUT_QUERY) && req->query.len)

@@ -249,8 +249,10 @@ static void a_body_must_be_json_or_untyped(void **state)
         snprintf(headers, sizeof headers, KEY "Content-Type: %s\n", wrong[i]);
         expect_with(415, headers, BROADCAST, NUTRIENT);
         assert_body_has("\"code\":\"unsupported_media_type\"");
+        assert_body_has("send Content-Type: application/json;");
     }
     assert_int_equal(fake.calls, 3);
+    expect_with(200, KEY, BROADCAST, NUTRIENT);
     /* Nothing came, so nothing came in the wrong type. */
     expect_with(200, KEY "Content-Type: text/plain\n", "POST /v1/keys/k:revoke", NULL);
 }

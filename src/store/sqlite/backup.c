@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -110,9 +111,21 @@ enum qmn_code sqlite_backup(struct store *base, const char *path,
     return code == QMN_OK ? file_sync_dir(path, err) : code;
 }
 
+/* What integrity_check said.  A page for which there was no memory is missing to it, hence damage.
+ */
+static enum qmn_code page_verdict(const char *said, bool refused, struct err *err)
+{
+    if (said && strcmp(said, "ok") == 0)
+        return QMN_OK;
+    if (!said || refused)
+        return err_nomem(err);
+    return err_set(err, QMN_E_CORRUPT, "the database file is damaged: %s", said);
+}
+
 static enum qmn_code check_pages(struct dbconn *c, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
+    unsigned long before = sqlite_allocations_refused();
     int rc = sqlite3_prepare_v2(c->db, "PRAGMA integrity_check(1)", -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
@@ -120,10 +133,8 @@ static enum qmn_code check_pages(struct dbconn *c, struct err *err)
     if (rc != SQLITE_ROW) {
         code = sqlite_fail(c->db, rc, "checking every page", err);
     } else {
-        struct bytes said = bytes_cstr((const char *)sqlite3_column_text(stmt, 0));
-        if (!bytes_is(said, "ok"))
-            code =
-                err_set(err, QMN_E_CORRUPT, "the database file is damaged: %.*s", BYTES_FMT(said));
+        code = page_verdict((const char *)sqlite3_column_text(stmt, 0),
+                            sqlite_allocations_refused() != before, err);
     }
     sqlite3_finalize(stmt);
     return code;

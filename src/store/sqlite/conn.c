@@ -30,12 +30,25 @@ enum {
     ALLOC_HEADER = 8, /* SQLite asks for 8-byte alignment, and for the size of what it got */
 };
 
+static _Thread_local unsigned long refused; /* allocations of SQLite's, on this thread */
+
+unsigned long sqlite_allocations_refused(void)
+{
+    return refused;
+}
+
+static void *refuse(void)
+{
+    refused++;
+    return NULL;
+}
+
 /* SQLite's heap goes through base/mem, so that its allocations can be made to fail too. */
 static void *lib_alloc(int size)
 {
     char *p = mem_alloc((size_t)size + ALLOC_HEADER);
     if (!p)
-        return NULL;
+        return refuse();
     memcpy(p, &size, sizeof size);
     return p + ALLOC_HEADER;
 }
@@ -58,7 +71,7 @@ static void *lib_realloc(void *p, int size)
 {
     char *q = mem_resize((char *)p - ALLOC_HEADER, (size_t)size + ALLOC_HEADER, 1);
     if (!q)
-        return NULL;
+        return refuse();
     memcpy(q, &size, sizeof size);
     return q + ALLOC_HEADER;
 }

@@ -97,6 +97,9 @@ int sqlite_vfs_register(void);
 
 /* Once per process, before the first connection: our allocator, no locks inside connections. */
 void sqlite_library_init(void);
+/* How many allocations of SQLite's have failed on this thread: for where it takes that for another
+ * failure. */
+unsigned long sqlite_allocations_refused(void);
 /* SQLite's result code as ours.  `doing` completes "while ...".  The text holds neither SQL nor
  * paths. */
 enum qmn_code sqlite_fail(sqlite3 *db, int rc, const char *doing, struct err *err);

@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/rng.h"
 #include "store/sqlite/sqlite_priv.h"
+#include "support/fault.h"
 
 struct fixture {
     char dir[64], path[96], copy[96];
@@ -384,6 +385,33 @@ static void verify_finds_every_damaged_byte_of_content(void **state)
 }
 
 /* Any damage anywhere: an answer or a refusal, never a crash. */
+/* Every few allocations: there are thousands. */
+static void a_verify_without_memory_speaks_of_no_damage(void **state)
+{
+    enum { STEP = 7 };
+    struct fixture *f = *state;
+    unsigned refused = 0;
+    bool hit = true;
+    for (int64_t no = 1; no <= 20; no++)
+        assert_int_equal(put_memory(f, no, 30000), QMN_OK);
+    close_store(f);
+    for (unsigned n = 1; hit; n += STEP) {
+        for (int from = 0; from < 2; from++) {
+            int64_t rows;
+            if (from)
+                fault_arm_from(n);
+            else
+                fault_arm(n);
+            enum qmn_code code = store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err);
+            hit = fault_disarm();
+            if (code != QMN_OK && code != QMN_E_NOMEM)
+                fail_msg("n = %u: %s", n, f->err.text);
+            refused += code != QMN_OK;
+        }
+    }
+    assert_true(refused > 10);
+}
+
 static void random_damage_never_crashes(void **state)
 {
     struct fixture *f = *state;
@@ -436,6 +464,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_backup_that_cannot_be_written_leaves_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(verify_finds_every_damaged_byte_of_content, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_verify_without_memory_speaks_of_no_damage, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(random_damage_never_crashes, setup, teardown),
     };

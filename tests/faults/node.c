@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/attr.h"
 #include "base/log.h"
@@ -172,7 +173,8 @@ void fault_node_open(struct fault_node *n, bool sqlite)
     char backups[96];
     *n = (struct fault_node){.sqlite = sqlite};
     log_configure(LOG_ERROR, LOG_LOGFMT);
-    snprintf(n->dir, sizeof n->dir, "/tmp/qmn-faults-XXXXXX");
+    snprintf(n->dir, sizeof n->dir, "%s/qmn-faults-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(n->dir));
     snprintf(backups, sizeof backups, "%s/backups", n->dir);
     assert_int_equal(mkdir(backups, 0700), 0);

@@ -21,6 +21,7 @@
 enum {
     FEW = 24,
     FEW_ON_DISK = 6,
+    MANY_COPIES = 400, /* a backup takes thousands of allocations and milliseconds */
     WORLD_TRIALS = 48, /* then a new tenant: lists stay short */
     PAST_END = 64,
     TESTS_MAX = 512,
@@ -104,7 +105,9 @@ static void every_place(void **state)
 {
     const struct test_case *c = *state;
     unsigned long wanted = wanted_injections();
-    unsigned few = wanted ? 0 : c->sqlite ? FEW_ON_DISK : FEW;
+    unsigned few = c->sqlite ? FEW_ON_DISK : FEW;
+    if (wanted)
+        few = c->sample->on_disk ? MANY_COPIES : 0;
     open_node(c);
     sweep(FAULT_ONCE, CONNECTION_NEW, few);
     sweep(FAULT_FROM, CONNECTION_KEPT, few);

@@ -4,8 +4,6 @@
 #include "engine/decide_priv.h"
 #include "engine/nutrients.h"
 
-#include "base/mem.h"
-
 struct broadcast_op {
     struct command cmd;
     struct broadcast_op *next; /* gathered */
@@ -14,6 +12,8 @@ struct broadcast_op {
     struct agent *source;
     const float *unit;
     struct bytes space, embedding; /* float16 */
+    struct bytes codes;            /* int8 */
+    float scale;
     uint32_t dim;
     struct decision decision;
     struct id id;
@@ -141,10 +141,12 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
                            .nutrient = &op->nutrient,
                            .source = op->source->slot,
                            .routes = op->decision.routes,
-                           .route_count = op->decision.head.route_count};
+                           .route_count = op->decision.head.route_count,
+                           .codes = op->codes,
+                           .scale = op->scale};
     op->live = live_new(t, &live);
     if (!op->live || !live_reserve(e)) {
-        mem_free(op->live);
+        nutrient_free(op->live);
         op->live = NULL;
         return err_nomem(err);
     }
@@ -152,7 +154,7 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
     if (code == QMN_OK)
         code = writer_use(e, t, USAGE_BYTES, op->live->bytes, err);
     if (code != QMN_OK) {
-        mem_free(op->live);
+        nutrient_free(op->live);
         op->live = NULL;
         return code;
     }
@@ -179,7 +181,7 @@ static void broadcast_discard(struct engine *e, struct command *cmd)
 {
     struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
     (void)e;
-    mem_free(TAKE(op->live));
+    nutrient_free(TAKE(op->live));
 }
 
 /* ---- loop ---- */
@@ -298,12 +300,22 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
         .decision = decision};
 }
 
+/* What collects of the source will compare their demand with. */
+static bool fill_codes(struct broadcast_op *op)
+{
+    int8_t *codes = arena_alloc(op->cmd.call->arena, op->dim);
+    if (codes)
+        op->scale = math_kernels()->quantise_i8(op->unit, op->dim, codes);
+    op->codes = bytes_of(codes, codes ? op->dim : 0);
+    return codes != NULL;
+}
+
 static void broadcast_submit(struct engine *e, struct broadcast_op *op, enum qmn_code code)
 {
     struct call *c = op->cmd.call;
     struct bytes decision =
         code == QMN_OK ? decision_pack(&op->decision, c->arena) : bytes_of(NULL, 0);
-    if (code == QMN_OK && !decision.ptr)
+    if (code == QMN_OK && (!decision.ptr || !fill_codes(op)))
         code = err_nomem(&c->err);
     if (code != QMN_OK) {
         call_finish(c, code);

@@ -12,9 +12,10 @@
 #include "route/select.h"
 
 enum {
-    COLLECT_WATCH_MAX = 64,      /* newest own nutrients looked at */
+    COLLECT_WATCH_MAX = 64,      /* newest own nutrients in somebody's inbox looked at */
     COLLECT_SEEN_MS = 60 * 1000, /* an agent that pulled within that time may still answer */
     COLLECT_POOL_PER_RESULT = 4, /* candidates of each source per wanted result, for diversity */
+    COLLECT_BYTES = 8 << 20,     /* of contents in an answer, and the item that goes beyond */
 };
 #define COLLECT_NEAR 0.5f /* cosine of an own nutrient to the demand */
 
@@ -26,15 +27,19 @@ struct collect_op {
     const struct collect_in *in;
     struct collect_out *out;
     struct agent *agent;
+    int64_t tenant_no, agent_no;
     const float *unit;
+    int8_t *codes; /* of unit */
+    float scale;
     uint32_t dim;
+    struct bytes space;
     int64_t started_ms, deadline_ms;
     int64_t watched[COLLECT_WATCH_MAX];
     struct found {
         struct id id;
         int64_t no, agent_no, created_ms;
         uint32_t agent, sensitivity;
-        struct bytes kind;
+        struct bytes kind, agent_id;
         bool from_memory;
         float similarity, quality, score;
         const float *unit; /* copy, for diversity */
@@ -46,35 +51,30 @@ struct collect_op {
 
 /* ---- whom to wait for ---- */
 
-static bool near_demand(struct collect_op *op, const struct nutrient *x)
+static bool near_demand(const struct collect_op *op, const struct nutrient *x)
 {
-    struct arena *arena = op->cmd.call->arena;
-    struct record_nutrient key = {.no = x->no}, row;
-    struct store *store = op->engine->store;
+    int32_t dot;
     if (op->in->task_id.len && bytes_equal(op->in->task_id, x->task_id))
         return true;
-    if (store->ops->get(store, RECORD_NUTRIENT, &key, arena, &row, &(struct err){0}) != QMN_OK ||
-        row.embedding.len != 2 * (size_t)op->dim)
+    if (x->code_count != op->dim)
         return false;
-    const float *unit = engine_unpack_f16(row.embedding, arena);
-    double dot = 0;
-    for (uint32_t i = 0; unit && i < op->dim; i++)
-        dot += (double)unit[i] * (double)op->unit[i];
-    return dot >= (double)COLLECT_NEAR;
+    math_kernels()->dot_i8_rows(x->codes, kernels_i8_stride(op->dim), 1, op->codes, op->dim, &dot);
+    return x->scale * op->scale * (float)dot >= COLLECT_NEAR;
 }
 
 /* Read lock held: the acting agent's newest own nutrients that matter to the demand. */
-static void watch_own(struct collect_op *op)
+static bool watch_own(struct collect_op *op)
 {
-    uint32_t seen = 0;
-    for (struct nutrient *x = op->cmd.tenant->newest; x && seen < COLLECT_WATCH_MAX; x = x->older) {
-        if (x->source != op->agent->slot)
-            continue;
-        seen++;
-        if (x->pending && near_demand(op, x))
+    const struct nutrient *x = op->agent->own;
+    op->codes = arena_alloc(op->cmd.call->arena, op->dim);
+    if (!op->codes)
+        return false;
+    op->scale = math_kernels()->quantise_i8(op->unit, op->dim, op->codes);
+    for (uint32_t seen = 0; x && seen < COLLECT_WATCH_MAX; x = x->own_older, seen++)
+        if (near_demand(op, x))
             op->watched[op->waiter.watched_count++] = x->no;
-    }
     op->waiter.watched = op->watched;
+    return true;
 }
 
 /* Read lock and inbox_lock held. */
@@ -268,24 +268,27 @@ static enum qmn_code read_content(struct collect_op *op, const struct found *f, 
     return QMN_OK;
 }
 
-/* Reads the contents; what went in between is left out, of the trace too. */
+/* Reads the contents without the lock, which somebody may be waiting for; what went in between is
+ * left out, of the trace too, and so is what goes beyond the bytes of an answer. */
 static enum qmn_code fill_items(struct collect_op *op, struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
     struct context_item *items = arena_array(arena, struct context_item, op->found_count + 1);
     uint32_t n = 0;
+    size_t total = 0;
     if (!items)
         return err_nomem(err);
-    for (uint32_t i = 0; i < op->found_count; i++) {
+    for (uint32_t i = 0; i < op->found_count && total < COLLECT_BYTES; i++) {
         const struct found f = op->found[i];
         struct bytes data = {0};
         enum qmn_code code = read_content(op, &f, &data, err);
         if (code == QMN_E_NOT_FOUND)
             continue;
         TRY(code);
+        total += data.len;
         items[n] = (struct context_item){
             .id = engine_id_text(arena, &f.id, f.from_memory ? PREFIX_MEMORY : PREFIX_RESPONSE),
-            .agent_id = arena_bytes(arena, op->cmd.tenant->agents[f.agent]->record->id),
+            .agent_id = f.agent_id,
             .kind = f.kind,
             .data = data,
             .from_memory = f.from_memory,
@@ -329,10 +332,10 @@ static enum qmn_code pack_trace(struct collect_op *op, struct err *err)
                                           .from_memory = op->found[i].from_memory,
                                           .similarity = op->found[i].similarity,
                                           .score = op->found[i].score};
-    op->trace = (struct record_trace){.tenant_no = op->cmd.tenant->record->no,
+    op->trace = (struct record_trace){.tenant_no = op->tenant_no,
                                       .id = id_bytes(&op->id),
                                       .kind = TRACE_COLLECT,
-                                      .agent_no = op->agent->record->no,
+                                      .agent_no = op->agent_no,
                                       .sensitivity = highest_label(op),
                                       .task_id = op->in->task_id,
                                       .decision = decision_pack(&d, arena)};
@@ -359,6 +362,44 @@ static void collect_publish(struct engine *e, struct command *cmd)
 static const struct command_ops collect_ops = {
     .name = "collect", .check = collect_check, .publish = collect_publish};
 
+/* Read lock held.  Much may have happened while it waited, or since the vector was checked. */
+static enum qmn_code still_possible(const struct collect_op *op, struct err *err)
+{
+    const struct tenant *t = op->cmd.tenant;
+    TRY(engine_still_welcome(op->engine, op->cmd.call->caller, err));
+    if (op->agent->record->status == AGENT_SUSPENDED)
+        return err_field(err, QMN_E_CONFLICT, "agent_id", "agent \"%.*s\" was suspended",
+                         BYTES_FMT(op->agent->record->id));
+    if (t->record->dim && (uint32_t)t->record->dim != op->dim)
+        return err_field(err, QMN_E_DIMENSION, "demand_embedding",
+                         "%u numbers came; this tenant's vectors have %lld dimensions", op->dim,
+                         (long long)t->record->dim);
+    if (t->record->space.len && !bytes_equal(t->record->space, op->space))
+        return err_field(err, QMN_E_SPACE_MISMATCH, "demand_embedding",
+                         "this tenant's vectors are in space \"%.*s\", this one is in \"%.*s\"",
+                         BYTES_FMT(t->record->space), BYTES_FMT(op->space));
+    return QMN_OK;
+}
+
+/* Read lock held: all of the answer but the contents. */
+static enum qmn_code find(struct collect_op *op, struct err *err)
+{
+    struct arena *arena = op->cmd.call->arena;
+    TRY(still_possible(op, err));
+    if (!gather(op))
+        return err_nomem(err);
+    choose(op);
+    for (uint32_t i = 0; i < op->found_count; i++) {
+        struct found *f = &op->found[i];
+        f->agent_id = arena_bytes(arena, op->cmd.tenant->agents[f->agent]->record->id);
+        if (!f->agent_id.ptr)
+            return err_nomem(err);
+    }
+    op->tenant_no = op->cmd.tenant->record->no;
+    op->agent_no = op->agent->record->no;
+    return QMN_OK;
+}
+
 static void collect_end(struct collect_op *op)
 {
     struct engine *e = op->engine;
@@ -368,12 +409,10 @@ static void collect_end(struct collect_op *op)
     atomic_fetch_sub(&e->waiting, 1);
     op->out->waited_ms = (uint32_t)(engine_now(e) - op->started_ms);
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = gather(op) ? QMN_OK : err_nomem(&call->err);
-    if (code == QMN_OK)
-        choose(op);
+    enum qmn_code code = find(op, &call->err);
+    pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK)
         code = fill_items(op, &call->err);
-    pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK)
         code = pack_trace(op, &call->err);
     if (code != QMN_OK)
@@ -438,15 +477,13 @@ static void collect_cancel(struct call *c)
 static enum qmn_code collect_prepare(struct engine *e, struct call *c, struct collect_op *op,
                                      struct err *err)
 {
-    struct bytes space;
     TRY(engine_open_for(e, err));
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(network_acting_agent(op->cmd.tenant, c->caller, op->in->agent_id, "agent_id", &op->agent,
                              err));
     TRY(engine_vector(op->cmd.tenant, &op->in->demand, "demand_embedding", c->arena, &op->unit,
-                      &op->dim, &space, err));
-    watch_own(op);
-    return QMN_OK;
+                      &op->dim, &op->space, err));
+    return watch_own(op) ? QMN_OK : err_nomem(err);
 }
 
 void engine_collect(struct engine *e, struct call *c, const struct collect_in *in,

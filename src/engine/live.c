@@ -70,6 +70,27 @@ static uint32_t body_bytes(const struct record_nutrient *r)
     return (uint32_t)(r->summary.len + r->snippets.len + r->hints.len + r->embedding.len + 64);
 }
 
+/* False: out of memory. */
+static bool keep_codes(struct nutrient *x, const struct live_in *in)
+{
+    if (!in->codes.len || !in->route_count)
+        return true;
+    x->codes = mem_calloc(1, kernels_i8_stride(in->codes.len));
+    if (!x->codes)
+        return false;
+    memcpy(x->codes, in->codes.ptr, in->codes.len);
+    x->code_count = (uint32_t)in->codes.len;
+    x->scale = in->scale;
+    return true;
+}
+
+void nutrient_free(struct nutrient *x)
+{
+    if (x)
+        mem_free(x->codes);
+    mem_free(x);
+}
+
 struct nutrient *live_new(struct tenant *t, const struct live_in *in)
 {
     struct network *n = &t->engine->net;
@@ -91,6 +112,10 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
                            .client_id = put_behind(&behind, trace->client_id),
                            .hints = put_behind(&behind, in->nutrient->hints)};
     memcpy(&x->id, trace->id.ptr, sizeof x->id);
+    if (!keep_codes(x, in)) {
+        nutrient_free(x);
+        return NULL;
+    }
     for (uint32_t i = 0; i < in->route_count; i++) {
         const struct route_view *r = &in->routes[i];
         struct agent *a = network_agent_no(n, r->agent_no), *from = network_agent_no(n, r->from_no);
@@ -126,11 +151,30 @@ static void inbox_append(struct delivery *d)
     waiters_wake(&a->waiters);
 }
 
-/* Only what waits in an inbox counts against the bound. */
-static void stop_counting(struct nutrient *x)
+/* It begins to count against the bound, with the memory its codes take, and to be waited for. */
+static void unsettle(struct nutrient *x)
 {
+    struct agent *source = x->tenant->agents[x->source];
+    x->bytes += x->code_count;
+    x->tenant->live_bytes += x->bytes;
+    x->own_older = source->own;
+    if (source->own)
+        source->own->own_newer = x;
+    source->own = x;
+}
+
+/* Nobody has it in an inbox any more. */
+static void settle(struct nutrient *x)
+{
+    struct agent *source = x->tenant->agents[x->source];
     x->tenant->live_bytes -= x->bytes;
     x->bytes = 0;
+    *(x->own_newer ? &x->own_newer->own_older : &source->own) = x->own_older;
+    if (x->own_older)
+        x->own_older->own_newer = x->own_newer;
+    x->own_older = x->own_newer = NULL;
+    mem_free(TAKE(x->codes));
+    x->code_count = 0;
 }
 
 void delivery_end(struct delivery *d, enum delivery_state state)
@@ -145,7 +189,7 @@ void delivery_end(struct delivery *d, enum delivery_state state)
     a->inbox_pending--;
     a->pending_of[d->nutrient->sensitivity]--;
     if (--d->nutrient->pending == 0)
-        stop_counting(d->nutrient);
+        settle(d->nutrient);
 }
 
 void live_publish(struct engine *e, struct nutrient *x)
@@ -160,15 +204,15 @@ void live_publish(struct engine *e, struct nutrient *x)
     t->newest = x;
     if (!t->bounded)
         t->bounded = x;
-    t->live_bytes += x->bytes;
     t->live_count++;
+    unsettle(x);
     for (uint32_t i = 0; i < x->delivery_count; i++)
         if (x->deliveries[i].agent->record->status != AGENT_SUSPENDED)
             inbox_append(&x->deliveries[i]);
         else
             x->deliveries[i].state = DELIVERY_REJECTED; /* suspended since the decision */
     if (!x->pending)
-        stop_counting(x);
+        settle(x);
     upkeep_schedule(e, EXPIRE_NUTRIENT, x->expires_ms, t, x->no, 0);
 }
 
@@ -204,7 +248,7 @@ void live_remove(struct engine *e, struct nutrient *x)
     u64map_remove(&e->net.live_by_no, (uint64_t)x->no);
     if (x->client_id.len)
         u64map_remove(&e->net.live_by_client, client_id_hash(t, x->client_id));
-    mem_free(x);
+    nutrient_free(x);
 }
 
 /* ---- responses ---- */

@@ -36,6 +36,8 @@ struct live_in {
     uint32_t source; /* slot */
     const struct route_view *routes;
     uint32_t route_count;
+    struct bytes codes; /* its unit vector in int8; empty: unknown */
+    float scale;
 };
 struct nutrient *live_new(struct tenant *t, const struct live_in *in);
 /* Room in the tables for a publish of this group. */

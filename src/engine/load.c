@@ -14,7 +14,12 @@ struct loader {
     struct arena arena; /* one row at a time */
     int64_t now;
     int64_t first_live; /* lowest number of a live nutrient; 0: none */
-    struct record_nutrient *nutrients;
+    struct body {
+        struct record_nutrient row;
+        int8_t *codes; /* of its vector; owned, NULL: unknown */
+        uint32_t code_count;
+        float scale;
+    } * nutrients;
     uint32_t nutrient_count, nutrient_cap;
     uint32_t next; /* of nutrients, while traces go by in the same order */
 };
@@ -84,26 +89,44 @@ static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
 
 /* ---- live nutrients: their bodies first, then the traces of the same numbers ---- */
 
+/* False: out of memory. */
+static bool quantise(struct loader *l, struct bytes f16, struct body *ret)
+{
+    uint32_t dim = (uint32_t)(f16.len / sizeof(uint16_t));
+    if (!dim)
+        return true;
+    arena_reset(&l->arena);
+    const float *unit = engine_unpack_f16(f16, &l->arena);
+    ret->codes = unit ? mem_alloc(dim) : NULL;
+    if (!ret->codes)
+        return false;
+    ret->scale = math_kernels()->quantise_i8(unit, dim, ret->codes);
+    ret->code_count = dim;
+    return true;
+}
+
 static enum qmn_code on_nutrient(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
     const struct record_nutrient *row = record;
-    struct record_nutrient slim = *row;
+    struct body slim = {.row = *row};
     if (l->nutrient_count == l->nutrient_cap) {
         uint32_t cap = l->nutrient_cap ? l->nutrient_cap * 2 : 1024;
-        struct record_nutrient *p = mem_resize(l->nutrients, cap, sizeof *p);
+        struct body *p = mem_resize(l->nutrients, cap, sizeof *p);
         if (!p)
             return err_nomem(err);
         l->nutrients = p;
         l->nutrient_cap = cap;
     }
-    /* only what the live object needs: lengths for its size, the hints themselves */
+    /* only what the live object needs: lengths for its size, the hints themselves, codes */
     char *hints = mem_alloc(row->hints.len + 1);
-    if (!hints)
+    if (!hints || !quantise(l, row->embedding, &slim)) {
+        mem_free(hints);
         return err_nomem(err);
+    }
     memcpy(hints, row->hints.ptr ? row->hints.ptr : "", row->hints.len);
-    slim.hints.ptr = hints;
-    slim.summary.ptr = slim.snippets.ptr = slim.embedding.ptr = NULL;
+    slim.row.hints.ptr = hints;
+    slim.row.summary.ptr = slim.row.snippets.ptr = slim.row.embedding.ptr = NULL;
     if (!l->first_live)
         l->first_live = row->no;
     l->nutrients[l->nutrient_count++] = slim;
@@ -111,7 +134,7 @@ static enum qmn_code on_nutrient(void *ctx, const void *record, struct err *err)
 }
 
 static enum qmn_code add_live(struct loader *l, const struct record_trace *row,
-                              const struct record_nutrient *body, struct err *err)
+                              const struct body *body, struct err *err)
 {
     struct network *n = &l->e->net;
     struct tenant *t = network_tenant_no(n, row->tenant_no);
@@ -121,13 +144,15 @@ static enum qmn_code add_live(struct loader *l, const struct record_trace *row,
         return QMN_OK;
     TRY(decision_unpack(row->decision, &l->arena, &d, err));
     struct live_in in = {.trace = row,
-                         .nutrient = body,
+                         .nutrient = &body->row,
                          .source = source->slot,
                          .routes = d.routes,
-                         .route_count = d.head.route_count};
+                         .route_count = d.head.route_count,
+                         .codes = bytes_of(body->codes, body->code_count),
+                         .scale = body->scale};
     struct nutrient *x = live_new(t, &in);
     if (!x || !network_grow_live(n, 1) || !upkeep_reserve(l->e, 1)) {
-        mem_free(x);
+        nutrient_free(x);
         return err_nomem(err);
     }
     x->rated = true; /* perhaps: the store knows */
@@ -140,11 +165,14 @@ static enum qmn_code on_trace(void *ctx, const void *record, struct err *err)
     struct loader *l = ctx;
     const struct record_trace *row = record;
     arena_reset(&l->arena);
-    while (l->next < l->nutrient_count && l->nutrients[l->next].no < row->no)
+    while (l->next < l->nutrient_count && l->nutrients[l->next].row.no < row->no)
         l->next++;
-    if (l->next == l->nutrient_count || l->nutrients[l->next].no != row->no)
+    if (l->next == l->nutrient_count || l->nutrients[l->next].row.no != row->no)
         return QMN_OK;
-    return add_live(l, row, &l->nutrients[l->next], err);
+    struct body *body = &l->nutrients[l->next];
+    enum qmn_code code = add_live(l, row, body, err);
+    mem_free(TAKE(body->codes)); /* the live object has its own */
+    return code;
 }
 
 static enum qmn_code on_delivery(void *ctx, const void *record, struct err *err)
@@ -270,8 +298,10 @@ enum qmn_code engine_load(struct engine *e, struct err *err)
     struct loader l = {.e = e, .now = engine_now(e)};
     arena_init(&l.arena, 0);
     enum qmn_code code = load_all(&l, err);
-    for (uint32_t i = 0; i < l.nutrient_count; i++)
-        mem_free((void *)(uintptr_t)l.nutrients[i].hints.ptr);
+    for (uint32_t i = 0; i < l.nutrient_count; i++) {
+        mem_free((void *)(uintptr_t)l.nutrients[i].row.hints.ptr);
+        mem_free(l.nutrients[i].codes);
+    }
     mem_free(l.nutrients);
     arena_release(&l.arena);
     return code;

@@ -72,6 +72,12 @@ struct nutrient {
     struct bytes hints;              /* text list, behind the struct */
     bool rated;                      /* somebody may have recorded an outcome */
     struct nutrient *older, *newer;  /* the tenant's live nutrients by sequence */
+    /* while a delivery is queued, NULL after: its source's others, and its vector in int8 (see
+     * kernels.quantise_i8), so that a collect finds what to wait for without the store */
+    struct nutrient *own_older, *own_newer;
+    int8_t *codes; /* owned; a row of code_count, padded to the stride; NULL: none */
+    uint32_t code_count;
+    float scale;
     uint32_t pending;                /* deliveries still queued */
     uint32_t delivery_count;
     struct delivery deliveries[];
@@ -116,6 +122,7 @@ struct agent {
     struct edge *edges; /* outgoing */
     uint32_t edge_count, edge_cap;
     uint32_t edges_coming;     /* the writer's: new ones in the group at hand */
+    struct nutrient *own;      /* the newest of its nutrients with a delivery queued */
     struct u64map edge_by_dst; /* dst slot -> index into edges */
 
     /* guarded by inbox_lock */
@@ -282,6 +289,7 @@ struct agent *agent_new(struct tenant *t, const struct record_agent *record);
 void agent_free(struct agent *a);
 struct key *key_new(struct tenant *t, const struct record_key *record);
 void key_free(struct key *k);
+void nutrient_free(struct nutrient *x); /* live_new makes it */
 
 /* Whether every cross-reference and counter of the network is right; if not, ret_text says which is
  * not.  For tests and debug builds.  Any thread but the writer's. */

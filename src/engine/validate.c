@@ -65,6 +65,18 @@ static bool waiters_hold(struct validity *v, struct waiter *const *list)
     return true;
 }
 
+/* Its nutrients that somebody has in an inbox, newest first. */
+static bool own_holds(struct validity *v, const struct agent *a, uint64_t *total)
+{
+    const struct nutrient *last = NULL;
+    for (const struct nutrient *x = a->own; x; last = x, x = x->own_older, ++*total)
+        if (!HOLDS(v, x->own_newer == last, "own nutrients of agent %u", a->slot) ||
+            !HOLDS(v, x->pending && x->source == a->slot, "own nutrients of agent %u", a->slot) ||
+            !HOLDS(v, !last || x->no < last->no, "own nutrients of agent %u", a->slot))
+            return false;
+    return true;
+}
+
 static bool inbox_holds(struct validity *v, const struct agent *a)
 {
     uint32_t count = 0;
@@ -199,6 +211,7 @@ static bool nutrient_holds(struct validity *v, const struct nutrient *x)
     }
     return HOLDS(v, x->pending == queued, "%u and %u", x->pending, queued) &&
            HOLDS(v, queued || !x->bytes, "%u bytes count, but nobody waits for it", x->bytes) &&
+           HOLDS(v, queued || !x->codes, "nutrient %lld keeps its codes", (long long)x->no) &&
            HOLDS(v, network_live(v->n, x->tenant, &x->id) == x, "nutrient %lld",
                  (long long)x->no) &&
            HOLDS(v, at(&v->n->live_by_no, (uint64_t)x->no) == x, "nutrient %lld",
@@ -209,7 +222,7 @@ static bool nutrient_holds(struct validity *v, const struct nutrient *x)
 
 static bool live_holds(struct validity *v, const struct tenant *t, uint64_t *total, uint64_t *named)
 {
-    uint64_t bytes = 0, count = 0;
+    uint64_t bytes = 0, count = 0, queued = 0, own = 0;
     const struct nutrient *last = NULL;
     bool bounded_seen = !t->bounded;
     for (const struct nutrient *x = t->oldest; x; last = x, x = x->newer, count++) {
@@ -222,10 +235,16 @@ static bool live_holds(struct validity *v, const struct tenant *t, uint64_t *tot
         if (!HOLDS(v, bounded_seen || !x->bytes, "bytes before the bounded one"))
             return false;
         bytes += x->bytes;
+        queued += x->pending > 0;
         *named += x->client_id.len > 0;
     }
     *total += count;
-    return HOLDS(v, t->newest == last, "the newest is not last") &&
+    for (uint32_t i = 0; i < t->agent_count; i++)
+        if (!own_holds(v, t->agents[i], &own))
+            return false;
+    return HOLDS(v, own == queued, "%llu and %llu", (unsigned long long)own,
+                 (unsigned long long)queued) &&
+           HOLDS(v, t->newest == last, "the newest is not last") &&
            HOLDS(v, bounded_seen, "the bounded one is not in the list") &&
            HOLDS(v, t->live_count == count, "%llu", (unsigned long long)count) &&
            HOLDS(v, t->live_bytes == bytes, "%llu and %llu", (unsigned long long)t->live_bytes,

@@ -19,6 +19,8 @@ struct faulty_store {
     enum record_kind fail_kind, hold_kind; /* 0: any, none */
     bool held;
     int commits;
+    faulty_store_get_fn *on_get;
+    void *on_get_ctx;
 };
 
 static struct faulty_store *faulty(struct store *s)
@@ -75,7 +77,14 @@ static enum qmn_code front_maintain(struct store *s, struct err *err)
 static enum qmn_code front_get(struct store *s, enum record_kind kind, const void *key,
                                struct arena *arena, void *ret, struct err *err)
 {
-    struct store *inner = faulty(s)->inner;
+    struct faulty_store *f = faulty(s);
+    struct store *inner = f->inner;
+    pthread_mutex_lock(&f->lock);
+    faulty_store_get_fn *on_get = f->on_get;
+    void *ctx = f->on_get_ctx;
+    pthread_mutex_unlock(&f->lock);
+    if (on_get)
+        on_get(ctx, kind);
     return inner->ops->get(inner, kind, key, arena, ret, err);
 }
 
@@ -153,6 +162,14 @@ void faulty_store_free(struct faulty_store *f)
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->changed);
     mem_free(f);
+}
+
+void faulty_store_on_get(struct faulty_store *f, faulty_store_get_fn *fn, void *ctx)
+{
+    pthread_mutex_lock(&f->lock);
+    f->on_get = fn;
+    f->on_get_ctx = ctx;
+    pthread_mutex_unlock(&f->lock);
 }
 
 struct store *faulty_store_front(struct faulty_store *f)

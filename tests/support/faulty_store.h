@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A store in front of another one, whose commits fail, wait or are counted as a test wishes.  Reads
- * pass through.  Closing it leaves the other one open, so that an engine over the in-memory store
- * can be started again on what it left.
+ * pass through, watched if it likes.  Closing it leaves the other one open, so that an engine over
+ * the in-memory store can be started again on what it left.
  *
  * Thread rule: a test's thread sets, the engine's writer commits. */
 #ifndef QMN_TESTS_SUPPORT_FAULTY_STORE_H
@@ -29,6 +29,9 @@ void faulty_store_hold(struct faulty_store *f, enum record_kind kind);
 /* Returns when such a commit waits. */
 void faulty_store_await_held(struct faulty_store *f);
 void faulty_store_let_go(struct faulty_store *f);
+/* Calls `fn` before each get, on the thread that reads; NULL: no more. */
+typedef void faulty_store_get_fn(void *ctx, enum record_kind kind);
+void faulty_store_on_get(struct faulty_store *f, faulty_store_get_fn *fn, void *ctx);
 /* Commits tried since the start, failed ones too. */
 int faulty_store_commits(struct faulty_store *f);
 

@@ -189,6 +189,9 @@ static void free_calls(struct test_engine *te)
 static int64_t test_now(void *ctx)
 {
     struct test_engine *te = ctx;
+    void (*on_now)(void) = te->on_now;
+    if (on_now)
+        on_now();
     return te->now_ms;
 }
 

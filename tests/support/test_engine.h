@@ -31,6 +31,7 @@ struct test_engine {
     struct test_executor *executor;
     struct clock clock;
     _Atomic int64_t now_ms;
+    void (*_Atomic on_now)(void); /* runs at each look at the clock, on that thread; NULL: none */
     char dir[64]; /* removed at the end */
     struct test_engine_options options;
     struct faulty_store *store; /* between the engine and its store */

@@ -3,7 +3,9 @@
  * What one call may cost while others wait, counted in work, not in time. */
 #include "scene.h"
 
+#include <sched.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "engine/engine_priv.h"
@@ -223,6 +225,267 @@ static void beyond_the_fuzzy_ones_a_tag_is_found_by_its_name(void **state)
     tags_end(&x);
 }
 
+/* ---- collects ---- */
+
+/* What a test's store has seen. */
+struct watch {
+    pthread_rwlock_t *lock;
+    uint32_t gets, nutrients, under_lock;
+};
+
+/* The lock is free unless this very thread reads under it: nothing else holds it for long. */
+static bool lock_is_free(pthread_rwlock_t *lock)
+{
+    for (int i = 0; i < 10000; i++) {
+        if (pthread_rwlock_trywrlock(lock) == 0) {
+            pthread_rwlock_unlock(lock);
+            return true;
+        }
+        sched_yield();
+    }
+    return false;
+}
+
+static void on_get(void *ctx, enum record_kind kind)
+{
+    struct watch *w = ctx;
+    w->gets++;
+    w->nutrients += kind == RECORD_NUTRIENT;
+    w->under_lock += !lock_is_free(w->lock);
+}
+
+static void watch_gets(struct scene *s, struct watch *w)
+{
+    *w = (struct watch){.lock = &s->te->engine->net.lock};
+    faulty_store_on_get(s->te->store, on_get, w);
+}
+
+static void two_agents(struct scene *s)
+{
+    scene_begin(s, (struct test_engine_options){0});
+    scene_agent(s, "a", AXIS(0), NULL);
+    scene_agent(s, "b", AXIS(1), NULL);
+}
+
+static struct call *start_collect(struct scene *s, const struct caller *who,
+                                  const struct collect_in *in, struct collect_out *out)
+{
+    struct call *c = test_call_new(s->te, who);
+    engine_collect(s->te->engine, c, in, out);
+    return c;
+}
+
+static void a_collect_finds_what_to_wait_for_without_the_store(void **state)
+{
+    struct scene s;
+    struct watch w;
+    (void)state;
+    two_agents(&s);
+    scene_pull(&s, "a", 1);
+    for (int i = 0; i < 60; i++)
+        scene_send(&s, "", AXIS(0));
+    struct collect_in in = scene_demand(&s, "", VEC(1, 0.1f));
+    struct collect_out out;
+    watch_gets(&s, &w);
+    struct call *c = start_collect(&s, &s.caller, &in, &out);
+    scene_settle(&s);
+    assert_false(test_call_done(s.te, c)); /* a was asked and is around */
+    test_engine_advance(s.te, 300);
+    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_int_equal(out.outstanding, 60);
+    assert_int_equal(w.gets, 0);
+    scene_end(&s);
+}
+
+static void what_to_wait_for_is_known_after_a_restart(void **state)
+{
+    struct scene s;
+    struct collect_out out;
+    (void)state;
+    two_agents(&s);
+    scene_send(&s, "", AXIS(0));
+    scene_restart(&s);
+    scene_pull(&s, "a", 1);
+    struct collect_in near = scene_demand(&s, "", AXIS(0)), far = scene_demand(&s, "", AXIS(5));
+    struct call *waits = start_collect(&s, &s.caller, &near, &out);
+    scene_settle(&s);
+    assert_false(test_call_done(s.te, waits));
+    test_engine_advance(s.te, 300);
+    assert_int_equal(test_call_wait(s.te, waits), QMN_OK);
+    struct call *goes = start_collect(&s, &s.caller, &far, &out);
+    scene_settle(&s);
+    assert_true(test_call_done(s.te, goes));
+    scene_end(&s);
+}
+
+static const struct agent *agent_of(struct scene *s, const char *id)
+{
+    const struct tenant *t = network_tenant(&s->te->engine->net, BYTES_LIT("acme"));
+    return tenant_agent(t, bytes_cstr(id));
+}
+
+static void what_nobody_waits_for_takes_no_memory(void **state)
+{
+    struct scene s;
+    struct ack_out acked;
+    (void)state;
+    two_agents(&s);
+    struct broadcast_out one = scene_send(&s, "b", AXIS(0)), two = scene_send(&s, "b", AXIS(0)),
+                         nobody = scene_send(&s, "b", AXIS(5));
+    assert_int_equal(nobody.hop_count, 0);
+    const struct nutrient *newest = agent_of(&s, "b")->own;
+    assert_non_null(newest);
+    assert_non_null(newest->codes);
+    assert_non_null(newest->own_older);
+    assert_int_equal(scene_ack(&s, "a", one.nutrient_id, &acked), QMN_OK);
+    assert_ptr_equal(agent_of(&s, "b")->own, newest);
+    assert_null(newest->own_older);
+    assert_int_equal(scene_ack(&s, "a", two.nutrient_id, &acked), QMN_OK);
+    assert_null(agent_of(&s, "b")->own);
+    assert_null(newest->codes); /* alive still, by its trace */
+    scene_end(&s);
+}
+
+static void a_collect_reads_contents_while_nobody_is_kept_out(void **state)
+{
+    struct scene s;
+    struct memory_out memory;
+    struct watch w;
+    (void)state;
+    two_agents(&s);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(scene_remember(&s, "a", AXIS(0), &memory), QMN_OK);
+    watch_gets(&s, &w);
+    struct collect_out out = scene_collect(&s, "", AXIS(0));
+    assert_int_equal(out.count, 3);
+    assert_int_equal(w.gets, 3);
+    assert_int_equal(w.under_lock, 0);
+    scene_end(&s);
+}
+
+static void a_collect_stops_at_eight_megabytes(void **state)
+{
+    enum { BYTES = 8 << 20, FIT = BYTES / LIMIT_CONTENT_BYTES };
+    struct scene s;
+    struct collect_out out;
+    struct watch w;
+    (void)state;
+    two_agents(&s);
+    struct memory_in in = scene_memory(&s, "a", AXIS(0));
+    char *content = mem_alloc(LIMIT_CONTENT_BYTES);
+    assert_non_null(content);
+    memset(content, ' ', LIMIT_CONTENT_BYTES);
+    memcpy(content, "{}", 2);
+    in.content = bytes_of(content, LIMIT_CONTENT_BYTES);
+    for (int i = 0; i < FIT + 5; i++) {
+        struct memory_out memory;
+        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &in, &memory), QMN_OK);
+    }
+    struct collect_in demand = scene_demand(&s, "", AXIS(0));
+    demand.top_k = LIMIT_TOP_K;
+    watch_gets(&s, &w);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_collect, &demand, &out), QMN_OK);
+    assert_int_equal(out.count, FIT);
+    assert_int_equal(w.gets, FIT);
+    mem_free(content);
+    scene_end(&s);
+}
+
+/* Parks a collect, lets `change` happen, and lets the window pass. */
+static enum qmn_code collect_across(struct scene *s, const struct caller *who, const char *agent,
+                                    void (*change)(struct scene *s, const struct caller *who))
+{
+    struct collect_in in = scene_demand(s, agent, AXIS(0));
+    struct collect_out out;
+    struct memory_out memory;
+    assert_int_equal(scene_remember(s, "a", AXIS(0), &memory), QMN_OK);
+    scene_pull(s, "a", 1);
+    scene_send(s, agent, AXIS(0));
+    struct call *c = start_collect(s, who, &in, &out);
+    scene_settle(s);
+    assert_false(test_call_done(s->te, c));
+    change(s, who);
+    test_engine_advance(s->te, 300);
+    enum qmn_code code = test_call_wait(s->te, c);
+    assert_true(code == QMN_OK || out.count == 0);
+    return code;
+}
+
+static void revoke_it(struct scene *s, const struct caller *who)
+{
+    struct key_out out;
+    assert_int_equal(TEST_CALL(s->te, &s->caller, engine_revoke_key, who->key_id, &out), QMN_OK);
+}
+
+static void suspend_b(struct scene *s, const struct caller *who)
+{
+    (void)who;
+    assert_int_equal(scene_suspend(s, "b"), QMN_OK);
+}
+
+static void change_nothing(struct scene *s, const struct caller *who)
+{
+    (void)s;
+    (void)who;
+}
+
+static void a_parked_collect_of_a_revoked_key_gets_nothing(void **state)
+{
+    struct scene s;
+    (void)state;
+    two_agents(&s);
+    struct caller who = test_member(s.te, "acme", NULL);
+    assert_int_equal(collect_across(&s, &who, "b", change_nothing), QMN_OK);
+    assert_int_equal(collect_across(&s, &who, "b", revoke_it), QMN_E_UNAUTHENTICATED);
+    scene_end(&s);
+}
+
+static void a_parked_collect_of_a_suspended_agent_gets_nothing(void **state)
+{
+    struct scene s;
+    (void)state;
+    two_agents(&s);
+    assert_int_equal(collect_across(&s, &s.caller, "b", suspend_b), QMN_E_CONFLICT);
+    scene_end(&s);
+}
+
+/* A clock that lets something happen between two locks of a call. */
+static struct meddler {
+    struct scene *scene;
+    pthread_t thread;
+    int calls; /* of the clock on this thread, until it happens; 0: it has */
+} meddler;
+
+static void meddle(void)
+{
+    if (pthread_equal(pthread_self(), meddler.thread) && meddler.calls && --meddler.calls == 0) {
+        struct memory_out out;
+        assert_int_equal(scene_remember(meddler.scene, "", AXIS(0), &out), QMN_OK);
+    }
+}
+
+/* Vectors of 8 numbers arrive after a demand of 16 was found to be possible: the clock is first
+ * looked at before the check, then after it. */
+static void a_collect_looks_at_the_dimension_again(void **state)
+{
+    struct scene s;
+    struct collect_out out;
+    float values[2 * SCENE_DIM] = {1};
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){0});
+    struct collect_in in = scene_demand(&s, "", AXIS(0));
+    in.demand = (struct vector_in){.values = values, .dim = 2 * SCENE_DIM};
+    struct call *c = test_call_new(s.te, &s.caller);
+    meddler = (struct meddler){.scene = &s, .thread = pthread_self(), .calls = 2};
+    s.te->on_now = meddle;
+    engine_collect(s.te->engine, c, &in, &out);
+    assert_int_equal(test_call_wait(s.te, c), QMN_E_DIMENSION);
+    assert_int_equal(meddler.calls, 0);
+    assert_non_null(strstr(c->err.text, "16 numbers"));
+    assert_non_null(strstr(c->err.text, "8 dimensions"));
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +495,14 @@ int main(void)
         cmocka_unit_test(length_alone_rules_a_tag_out_for_nothing),
         cmocka_unit_test(the_same_tag_comes_first_however_many_are_similar),
         cmocka_unit_test(beyond_the_fuzzy_ones_a_tag_is_found_by_its_name),
+        cmocka_unit_test(a_collect_finds_what_to_wait_for_without_the_store),
+        cmocka_unit_test(what_to_wait_for_is_known_after_a_restart),
+        cmocka_unit_test(what_nobody_waits_for_takes_no_memory),
+        cmocka_unit_test(a_collect_reads_contents_while_nobody_is_kept_out),
+        cmocka_unit_test(a_collect_stops_at_eight_megabytes),
+        cmocka_unit_test(a_parked_collect_of_a_revoked_key_gets_nothing),
+        cmocka_unit_test(a_parked_collect_of_a_suspended_agent_gets_nothing),
+        cmocka_unit_test(a_collect_looks_at_the_dimension_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ static void flush(void)
     struct tenant_in in = {.id = BYTES_LIT("system"), .name = BYTES_LIT("x")};
     struct tenant_out out;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, false, &out), QMN_OK);
+        assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, &out), QMN_OK);
 }
 
 static size_t count_action(const struct caller *who, const char *action)
@@ -73,8 +73,7 @@ static void every_change_of_the_control_plane_is_recorded(void **state)
     assert_int_equal(TEST_CALL(te, &boss, engine_rotate_key, key.id, 60, &next), QMN_OK);
     assert_int_equal(TEST_CALL(te, &boss, engine_revoke_key, key.id, &key), QMN_OK);
     assert_int_equal(TEST_CALL(te, &boss, engine_create_policy, &policy_in, &policy), QMN_OK);
-    assert_int_equal(TEST_CALL(te, &boss, engine_update_tenant, &tenant_in, false, &tenant),
-                     QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_update_tenant, &tenant_in, &tenant), QMN_OK);
     assert_int_equal(TEST_CALL(te, &te->admin, engine_delete_tenant, BYTES_LIT("acme"), false),
                      QMN_OK);
     static const char *const actions[] = {"tenant.create", "key.create",   "key.create",

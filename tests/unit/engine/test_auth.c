@@ -159,11 +159,11 @@ static void suspension_and_deletion_close_the_door_at_once(void **state)
     struct tenant_in in = {.id = BYTES_LIT("acme"), .status = TENANT_SUSPENDED};
     struct tenant_out out;
     assert_int_equal(enter(k.secret, ""), QMN_OK);
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, false, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, &out), QMN_OK);
     assert_int_equal(enter(k.secret, ""), QMN_E_FORBIDDEN);
     assert_int_equal(enter(bytes_cstr(te->admin_key), "acme"), QMN_E_FORBIDDEN);
     in.status = TENANT_ACTIVE;
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, false, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, &out), QMN_OK);
     assert_int_equal(enter(k.secret, ""), QMN_OK);
     assert_int_equal(TEST_CALL(te, &te->admin, engine_delete_tenant, in.id, false), QMN_OK);
     assert_int_equal(enter(k.secret, ""), QMN_E_FORBIDDEN);

@@ -205,11 +205,11 @@ static void a_purged_tenant_does_not_come_back(void **state)
     struct tenant_in in = {.id = BYTES_LIT("gone"), .status = TENANT_ACTIVE};
     struct tenant_out out;
     assert_int_equal(TEST_CALL(te, &te->admin, engine_delete_tenant, in.id, true), QMN_OK);
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, false, &out), QMN_E_GONE);
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, &out), QMN_E_GONE);
     wait_purged("gone");
     assert_int_equal(TEST_CALL(te, &te->admin, engine_create_tenant, &in, &out), QMN_E_CONFLICT);
     test_engine_restart(te);
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, false, &out), QMN_E_GONE);
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, &out), QMN_E_GONE);
     assert_int_equal(TEST_CALL(te, &te->admin, engine_create_tenant, &in, &out), QMN_E_CONFLICT);
     assert_int_equal(TEST_CALL(te, &te->admin, engine_delete_tenant, in.id, true), QMN_OK);
 }
@@ -274,7 +274,7 @@ static void nothing_of_it_expires_twice(void **state)
         struct tenant_in in = {.id = BYTES_LIT("system"), .name = BYTES_LIT("x")};
         struct tenant_out out;
         test_engine_advance(te, 86400000);
-        assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, false, &out), QMN_OK);
+        assert_int_equal(TEST_CALL(te, &te->admin, engine_update_tenant, &in, &out), QMN_OK);
     }
 }
 

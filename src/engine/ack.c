@@ -117,6 +117,8 @@ static void ack_publish(struct engine *e, struct command *cmd)
         if (op->in->nack && !op->in->reject) {
             d->ready_ms = writer_now_ms(e) + op->in->delay_ms;
             d->leased = false;
+            if (d->ready_ms < op->agent->inbox_scan_ms)
+                op->agent->inbox_scan_ms = d->ready_ms;
             waiters_wake(&op->agent->waiters);
             continue;
         }

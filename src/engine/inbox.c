@@ -6,7 +6,9 @@
 #include "engine/nutrients.h"
 
 enum {
-    PULL_RETRY_MS = 50, /* least pause before looking again for a lease that runs out */
+    PULL_RETRY_MS = 50,   /* least pause before looking again for a lease that runs out */
+    PULL_BYTES = 8 << 20, /* of bodies in one answer, so that it fits into the memory of a request;
+                           * one item always does */
 };
 
 struct pull_op {
@@ -58,24 +60,45 @@ static void note_lease(struct pull_op *op, const struct delivery *d)
     };
 }
 
-/* Read lock and inbox_lock held.  Leases what it can; *ret_next is when to look again (INT64_MAX:
- * on a wake). */
+/* Where to look from: past what is leased, unless a lease has run out. */
+static struct delivery *scan_from(struct agent *a, int64_t now)
+{
+    if (now >= a->inbox_scan_ms) {
+        a->inbox_scan = a->inbox_head;
+        a->inbox_scan_ms = INT64_MAX;
+    }
+    return a->inbox_scan;
+}
+
+/* Read lock and inbox_lock held.  Leases what it can and may carry; *ret_next is when to look again
+ * (INT64_MAX: on a wake). */
 static void lease(struct pull_op *op, int64_t now, int64_t *ret_next)
 {
     struct agent *a = op->agent;
     uint32_t clearance = agent_clearance(a, op->call->caller);
-    *ret_next = INT64_MAX;
-    for (struct delivery *d = a->inbox_head; d && op->leased_count < op->in->limit; d = d->next) {
-        if (!ready(op, d, now, clearance)) {
-            if (d->ready_ms > now && d->ready_ms < *ret_next)
-                *ret_next = d->ready_ms;
-            continue;
+    size_t total = 0;
+    struct delivery *d = scan_from(a, now);
+    *ret_next = a->inbox_scan_ms;
+    for (; d && op->leased_count < op->in->limit; d = d->next) {
+        if (ready(op, d, now, clearance)) {
+            if (total && total + d->nutrient->bytes > PULL_BYTES)
+                break;
+            total += d->nutrient->bytes;
+            d->ready_ms = now + op->in->lease_ms;
+            d->leased = true;
+            if (d->attempts < UINT16_MAX)
+                d->attempts++;
+            note_lease(op, d);
         }
-        d->ready_ms = now + op->in->lease_ms;
-        d->leased = true;
-        if (d->attempts < UINT16_MAX)
-            d->attempts++;
-        note_lease(op, d);
+        if (d->ready_ms <= now)
+            continue;
+        if (d->ready_ms < *ret_next)
+            *ret_next = d->ready_ms;
+        if (d == a->inbox_scan) {
+            a->inbox_scan = d->next;
+            if (d->ready_ms < a->inbox_scan_ms)
+                a->inbox_scan_ms = d->ready_ms;
+        }
     }
     op->out->pending = agent_pending(a, clearance);
     op->out->dropped = a->dropped;

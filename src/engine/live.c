@@ -144,6 +144,8 @@ static void inbox_append(struct delivery *d)
     d->next = NULL;
     *(a->inbox_tail ? &a->inbox_tail->next : &a->inbox_head) = d;
     a->inbox_tail = d;
+    if (!a->inbox_scan)
+        a->inbox_scan = d;
     a->inbox_pending++;
     a->pending_of[d->nutrient->sensitivity]++;
     d->queued = true;
@@ -186,6 +188,8 @@ void delivery_end(struct delivery *d, enum delivery_state state)
     *(d->prev ? &d->prev->next : &a->inbox_head) = d->next;
     *(d->next ? &d->next->prev : &a->inbox_tail) = d->prev;
     d->queued = false;
+    if (a->inbox_scan == d)
+        a->inbox_scan = d->next;
     a->inbox_pending--;
     a->pending_of[d->nutrient->sensitivity]--;
     if (--d->nutrient->pending == 0)

@@ -78,7 +78,7 @@ struct nutrient {
     int8_t *codes; /* owned; a row of code_count, padded to the stride; NULL: none */
     uint32_t code_count;
     float scale;
-    uint32_t pending;                /* deliveries still queued */
+    uint32_t pending; /* deliveries still queued */
     uint32_t delivery_count;
     struct delivery deliveries[];
 };
@@ -127,7 +127,9 @@ struct agent {
 
     /* guarded by inbox_lock */
     struct delivery *inbox_head, *inbox_tail;
-    uint32_t inbox_pending;                /* all of it ... */
+    struct delivery *inbox_scan; /* none before it (NULL: none at all) is ready ... */
+    int64_t inbox_scan_ms;       /* ... until then: a pull need not walk past what is leased */
+    uint32_t inbox_pending;      /* all of it ... */
     uint32_t pending_of[LABEL_SECRET + 1]; /* ... and by label */
     struct waiter *waiters;                /* pulls waiting for a delivery */
 

@@ -82,9 +82,12 @@ static bool inbox_holds(struct validity *v, const struct agent *a)
     uint32_t count = 0;
     const struct delivery *last = NULL;
     uint32_t of[LABEL_SECRET + 1] = {0};
+    bool passed = false;
     for (const struct delivery *d = a->inbox_head; d; last = d, d = d->next, count++)
         if (!HOLDS(v, d->nutrient->sensitivity <= LABEL_SECRET, "inbox of agent %u", a->slot) ||
             !HOLDS(v, ++of[d->nutrient->sensitivity], "inbox of agent %u", a->slot) ||
+            !HOLDS(v, (passed |= d == a->inbox_scan) || d->ready_ms >= a->inbox_scan_ms,
+                   "inbox of agent %u is looked at too late", a->slot) ||
             !HOLDS(v, d->prev == last, "inbox of agent %u", a->slot) ||
             !HOLDS(v, d->queued && d->state == DELIVERY_PENDING, "inbox of agent %u", a->slot) ||
             !HOLDS(v, d->agent == a, "inbox of agent %u", a->slot) ||
@@ -94,6 +97,7 @@ static bool inbox_holds(struct validity *v, const struct agent *a)
                    "inbox of agent %u", a->slot))
             return false;
     return HOLDS(v, a->inbox_tail == last, "inbox of agent %u", a->slot) &&
+           HOLDS(v, passed == (a->inbox_scan != NULL), "inbox of agent %u", a->slot) &&
            HOLDS(v, a->inbox_pending == count, "%u and %u", a->inbox_pending, count) &&
            HOLDS(v, memcmp(of, a->pending_of, sizeof of) == 0, "labels of agent %u", a->slot) &&
            HOLDS(v, !count || a->record->status != AGENT_SUSPENDED, "agent %u", a->slot) &&

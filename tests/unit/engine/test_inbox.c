@@ -200,6 +200,28 @@ static void a_clients_own_id_works_for_ack_and_respond(void **state)
     assert_int_equal(ack.changed, 1);
 }
 
+static void a_clients_own_id_may_look_like_ours(void **state)
+{
+    (void)state;
+    struct broadcast_in in = scene_nutrient(&s, "", AXIS(0));
+    struct broadcast_out other = scene_send(&s, "", AXIS(0)), sent;
+    char id[64];
+    assert_true(other.nutrient_id.len < sizeof id);
+    memcpy(id, other.nutrient_id.ptr, other.nutrient_id.len);
+    id[other.nutrient_id.len - 2] ^= 1; /* another one of the same format */
+    in.client_id = bytes_of(id, other.nutrient_id.len);
+    assert_int_equal(scene_broadcast(&s, &in, &sent), QMN_OK);
+    assert_true(bytes_equal(sent.nutrient_id, in.client_id));
+    struct respond_out response;
+    assert_int_equal(scene_respond(&s, "a", sent.nutrient_id, "{}", &response), QMN_OK);
+    struct ack_out ack;
+    assert_int_equal(scene_ack(&s, "a", sent.nutrient_id, &ack), QMN_OK);
+    assert_int_equal(ack.changed, 1);
+    struct pull_out rest = scene_pull(&s, "a", 10);
+    assert_int_equal(rest.count, 1);
+    assert_true(bytes_equal(rest.items[0].nutrient_id, other.nutrient_id));
+}
+
 static void the_same_client_id_is_the_same_nutrient(void **state)
 {
     (void)state;
@@ -475,6 +497,57 @@ static void what_suspension_took_stays_away_after_a_restart(void **state)
     assert_true(bytes_equal(out.items[0].nutrient_id, later.nutrient_id));
 }
 
+/* ---- how much at once ---- */
+
+static void a_pull_leases_no_more_than_it_can_carry(void **state)
+{
+    (void)state;
+    enum { N = 12, SIZE = (1 << 20) - 4096 }; /* with all that belongs to it, 1 MB at most */
+    static char text[SIZE];
+    memset(text, 'x', sizeof text);
+    struct broadcast_in in = scene_nutrient(&s, "", AXIS(0));
+    struct broadcast_out sent;
+    in.summary = bytes_of(text, sizeof text);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(scene_broadcast(&s, &in, &sent), QMN_OK);
+    struct pull_out first = scene_pull(&s, "a", 100);
+    assert_int_equal(first.count, 8);
+    assert_int_equal(first.pending, N);
+    assert_int_equal(scene_pull(&s, "a", 100).count, N - 8); /* at once: nobody leased them */
+}
+
+static void what_lapses_or_is_refused_is_found_among_many_leased(void **state)
+{
+    (void)state;
+    enum { N = 20 };
+    struct broadcast_out sent[N];
+    struct pull_in longer = {.agent_id = BYTES_LIT("a"), .limit = N, .lease_ms = 60000};
+    struct pull_out out;
+    for (int i = 0; i < N; i++)
+        sent[i] = scene_send(&s, "", AXIS(0));
+    assert_int_equal(scene_pull(&s, "a", 5).count, 5); /* for 30 s */
+    assert_int_equal(scene_pull_as(&s, &s.caller, &longer, &out), QMN_OK);
+    assert_int_equal(out.count, N - 5);
+    assert_int_equal(scene_pull(&s, "a", N).count, 0);
+    scene_validate(&s);
+    assert_int_equal(scene_nack(&s, "a", sent[7].nutrient_id, false, 1000), QMN_OK);
+    assert_int_equal(scene_pull(&s, "a", N).count, 0);
+    test_engine_advance(s.te, 1000);
+    out = scene_pull(&s, "a", N);
+    assert_int_equal(out.count, 1);
+    assert_true(bytes_equal(out.items[0].nutrient_id, sent[7].nutrient_id));
+    struct ack_out ack; /* the one after all that were looked at */
+    struct broadcast_out late = scene_send(&s, "", AXIS(0));
+    assert_int_equal(scene_ack(&s, "a", late.nutrient_id, &ack), QMN_OK);
+    late = scene_send(&s, "", AXIS(0));
+    out = scene_pull(&s, "a", N);
+    assert_int_equal(out.count, 1);
+    assert_true(bytes_equal(out.items[0].nutrient_id, late.nutrient_id));
+    scene_validate(&s);
+    test_engine_advance(s.te, 29000);
+    assert_int_equal(scene_pull(&s, "a", N).count, 5);
+}
+
 /* ---- the bound ---- */
 
 /* About 400 bytes each. */
@@ -550,6 +623,7 @@ int main(void)
         INBOX(an_expired_item_is_gone),
         INBOX(two_pullers_never_share_a_lease),
         INBOX(a_clients_own_id_works_for_ack_and_respond),
+        INBOX(a_clients_own_id_may_look_like_ours),
         INBOX(the_same_client_id_is_the_same_nutrient),
         INBOX(one_group_makes_one_nutrient_of_one_client_id),
         INBOX(unknown_ids_are_listed),
@@ -566,6 +640,8 @@ int main(void)
         INBOX(a_restart_redelivers_the_unacknowledged_only),
         INBOX(a_restart_over_sqlite_redelivers_as_well),
         INBOX(what_suspension_took_stays_away_after_a_restart),
+        INBOX(a_pull_leases_no_more_than_it_can_carry),
+        INBOX(what_lapses_or_is_refused_is_found_among_many_leased),
         BOUND(beyond_the_bound_the_oldest_is_dropped_and_counted),
         BOUND(what_is_acknowledged_no_longer_counts_against_the_bound),
         BOUND(what_reached_nobody_does_not_count_against_the_bound),

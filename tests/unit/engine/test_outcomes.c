@@ -526,6 +526,23 @@ static void pruning_and_rating_in_one_group_equal_the_serial_run(void **state)
     }
 }
 
+static void what_a_suspended_agent_asked_may_still_be_rated(void **state)
+{
+    (void)state;
+    scene_agent(&s, "asker", AXIS(6), NULL);
+    struct broadcast_out sent = scene_send(&s, "asker", AXIS(0));
+    struct outcome_out out;
+    assert_int_equal(scene_suspend(&s, "asker"), QMN_OK);
+    assert_int_equal(scene_outcome(&s, "asker", sent.trace_id, 1, &out), QMN_E_CONFLICT);
+    struct caller bound = s.caller;
+    struct outcome_in in = {.trace_id = sent.trace_id, .score = 1};
+    bound.agent_ids = test_list(s.te, "asker");
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_record_outcome, &in, &out), QMN_E_CONFLICT);
+    assert_int_equal(scene_outcome(&s, "", sent.trace_id, 1, &out), QMN_OK);
+    assert_true(out.change_count > 0);
+    assert_bytes_equal(out.changes[0].src, "asker");
+}
+
 #define OUTCOME(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -536,6 +553,7 @@ int main(void)
         OUTCOME(a_learned_edge_changes_the_next_routing),
         OUTCOME(hop_outcomes_override_for_the_agents_named),
         OUTCOME(an_agent_that_is_no_hop_cannot_be_rated),
+        OUTCOME(what_a_suspended_agent_asked_may_still_be_rated),
         OUTCOME(a_repeat_answers_the_same_and_changes_nothing),
         OUTCOME(another_score_is_a_conflict),
         OUTCOME(a_trace_that_reached_nobody_is_rated_once_as_well),

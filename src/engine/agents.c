@@ -8,6 +8,10 @@
 #include "base/mem.h"
 #include "engine/live_priv.h"
 
+enum {
+    QUOTA_RETRY_S = 60, /* nothing frees a place but somebody who suspends an agent: a guess */
+};
+
 struct agent_op {
     struct command cmd;
     const struct agent_in *in;
@@ -123,10 +127,10 @@ static enum qmn_code check_quota(struct engine *e, struct tenant *t, const struc
     }
     t->agents_coming += counts;
     if (counts && limit != UINT64_MAX && t->active_agents + t->agents_coming > limit)
-        return err_set(err, QMN_E_QUOTA,
-                       "plan \"%s\" allows %llu agents and %u are registered; suspend one first",
-                       label_name(plan_tier_names, (uint32_t)t->record->plan),
-                       (unsigned long long)limit, t->active_agents);
+        return err_retry(err, QMN_E_QUOTA, QUOTA_RETRY_S,
+                         "plan \"%s\" allows %llu agents and %u are registered; suspend one first",
+                         label_name(plan_tier_names, (uint32_t)t->record->plan),
+                         (unsigned long long)limit, t->active_agents);
     return QMN_OK;
 }
 
@@ -153,6 +157,16 @@ static enum qmn_code check_clearance(struct engine *e, struct agent_op *op, stru
     return QMN_OK;
 }
 
+/* What waited when the agent was suspended, or was decided for it since, does not come back with
+ * it, nor at any later start.  One number, because a row for each delivery of a long inbox would
+ * keep the writer from everybody else. */
+static int64_t inbox_from(struct engine *e, const struct agent *known)
+{
+    if (!known)
+        return 0;
+    return known->record->status == AGENT_SUSPENDED ? writer_next_no(e) : known->record->inbox_from;
+}
+
 static enum qmn_code register_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct agent_op *op = CONTAINER_OF(cmd, struct agent_op, cmd);
@@ -168,6 +182,7 @@ static enum qmn_code register_check(struct engine *e, struct command *cmd, struc
     op->row.no = op->known ? op->known->record->no : writer_next_no(e);
     op->row.created_ms = op->known ? op->known->record->created_ms : writer_now_ms(e);
     op->row.updated_ms = writer_now_ms(e);
+    op->row.inbox_from = inbox_from(e, op->known);
     enum qmn_code code = make_pieces(e, op, err);
     if (code != QMN_OK) {
         agent_discard(e, cmd);
@@ -286,24 +301,6 @@ void engine_register_agent(struct engine *e, struct call *c, const struct agent_
 
 /* ---- suspend ---- */
 
-/* What waits in the inbox ends with the suspension, in the store too: or it would be offered again
- * after a restart, should the agent be back by then.  The list changes in publishes only. */
-static bool end_deliveries(struct engine *e, const struct agent *a)
-{
-    for (const struct delivery *d = a->inbox_head; d; d = d->next) {
-        struct record_delivery *row = arena_new(writer_arena(e), struct record_delivery);
-        if (!row)
-            return false;
-        *row = (struct record_delivery){.nutrient_no = d->nutrient->no,
-                                        .agent_no = a->record->no,
-                                        .tenant_no = a->tenant->record->no,
-                                        .state = DELIVERY_REJECTED,
-                                        .at_ms = writer_now_ms(e)};
-        writer_add(e, MUT_PUT, RECORD_DELIVERY, row);
-    }
-    return true;
-}
-
 static enum qmn_code suspend_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct agent_op *op = CONTAINER_OF(cmd, struct agent_op, cmd);
@@ -323,7 +320,7 @@ static enum qmn_code suspend_check(struct engine *e, struct command *cmd, struct
     const float *unit = t->profiles.dim ? flat_vector(&t->profiles, op->known->slot) : NULL;
     if (unit) /* the held record leaves the profile to the index, the row must not */
         op->row.profile = bytes_of(unit, sizeof *unit * t->profiles.dim);
-    if (!op->record || !end_deliveries(e, op->known))
+    if (!op->record)
         return err_nomem(err);
     writer_add(e, MUT_PUT, RECORD_AGENT, &op->row);
     return QMN_OK;

@@ -196,6 +196,13 @@ void delivery_end(struct delivery *d, enum delivery_state state)
         settle(d->nutrient);
 }
 
+/* Not what ended with a suspension: since the decision, or, at a start, before the agent came back.
+ */
+static bool agent_takes(const struct agent *a, int64_t no)
+{
+    return a->record->status != AGENT_SUSPENDED && no > a->record->inbox_from;
+}
+
 void live_publish(struct engine *e, struct nutrient *x)
 {
     struct tenant *t = x->tenant;
@@ -211,10 +218,10 @@ void live_publish(struct engine *e, struct nutrient *x)
     t->live_count++;
     unsettle(x);
     for (uint32_t i = 0; i < x->delivery_count; i++)
-        if (x->deliveries[i].agent->record->status != AGENT_SUSPENDED)
+        if (agent_takes(x->deliveries[i].agent, x->no))
             inbox_append(&x->deliveries[i]);
         else
-            x->deliveries[i].state = DELIVERY_REJECTED; /* suspended since the decision */
+            x->deliveries[i].state = DELIVERY_REJECTED;
     if (!x->pending)
         settle(x);
     upkeep_schedule(e, EXPIRE_NUTRIENT, x->expires_ms, t, x->no, 0);

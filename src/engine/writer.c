@@ -104,6 +104,18 @@ static bool writer_push(struct writer *w, struct command *cmd)
     return ok;
 }
 
+/* A background command that comes when the writer has stopped ends here, on the thread it came
+ * from: somebody waits for its end. */
+static void command_late(struct engine *e, struct command *cmd)
+{
+    log_warn("a command came after the writer had stopped", LOG_S("command", cmd->ops->name));
+    cmd->code = QMN_E_UNAVAILABLE;
+    if (cmd->ops->discard)
+        cmd->ops->discard(e, cmd);
+    if (cmd->ops->finish)
+        (void)cmd->ops->finish(e, cmd, NULL);
+}
+
 void writer_submit(struct engine *e, struct call *call, struct command *cmd)
 {
     cmd->engine = e;
@@ -118,8 +130,12 @@ void writer_submit(struct engine *e, struct call *call, struct command *cmd)
         if (!command_admit(e, call, cmd))
             return;
     }
-    if (writer_push(e->writer, cmd) || !call)
+    if (writer_push(e->writer, cmd))
         return;
+    if (!call) {
+        command_late(e, cmd);
+        return;
+    }
     if (cmd->idem_running)
         idempotency_abort(e->idempotency, cmd->idem_key);
     counter_add(e->m.shed, 1);

@@ -4,6 +4,7 @@
 #include "support/test.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "engine/control_priv.h"
@@ -91,6 +92,18 @@ static void every_change_of_the_control_plane_is_recorded(void **state)
     assert_true(bytes_equal(all.entries[3].target, key.id));
     assert_true(bytes_equal(all.entries[7].actor, te->admin.key_id));
     assert_bytes_equal(audit(&te->admin, 0, 1).entries[0].actor, "node"); /* the bootstrap */
+}
+
+/* Nobody would write it any more, and the end of the engine waits for it. */
+static void a_denial_behind_the_stopped_writer_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    writer_stop(te->engine);
+    engine_audit_denied(te->engine, &boss, BYTES_LIT("late"), "too late");
+    alarm(10);
+    test_engine_free(te);
+    alarm(0);
+    te = test_engine_new();
 }
 
 static void no_entry_holds_a_secret(void **state)
@@ -265,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_change_of_the_control_plane_is_recorded),
+        TEST(a_denial_behind_the_stopped_writer_keeps_nobody_waiting),
         TEST(no_entry_holds_a_secret),
         TEST(what_was_refused_is_no_change),
         TEST(lists_page_by_number),

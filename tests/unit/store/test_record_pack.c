@@ -109,7 +109,7 @@ static void lengths_that_lie_are_refused(void **state)
 {
     (void)state;
     const struct layout *l = store_layout(RECORD_MEMORY_VECTOR);
-    static const struct bytes lies[] = {
+    const struct bytes lies[] = {
         BYTES_LIT("\x01\x01\x05"
                   "abcd"), /* one too long */
         BYTES_LIT("\x01\x01\xff\xff\xff\xff\x0f"
@@ -194,8 +194,8 @@ static void a_feed_entry_of_no_known_kind_is_damaged(void **state)
 {
     (void)state;
     struct record_key last;
-    static const struct bytes bad[] = {BYTES_LIT("\x02"), BYTES_LIT("\x01\x00\x00"),
-                                       BYTES_LIT("\x01\x7f\x00"), BYTES_LIT("\x01\x03\x02")};
+    const struct bytes bad[] = {BYTES_LIT("\x02"), BYTES_LIT("\x01\x00\x00"),
+                                BYTES_LIT("\x01\x7f\x00"), BYTES_LIT("\x01\x03\x02")};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(feed_unpack(bad[i], 1, keep_last, &last, NULL), QMN_E_CORRUPT);
 }

@@ -109,6 +109,16 @@ def test_head_is_get_without_a_body(world, operations, admin):
         assert head.body == b"" and head.headers["content-type"] == get.headers["content-type"]
 
 
+def test_head_leases_nothing(make_tenant):
+    world = World(make_tenant())
+    path = f"/v1/agents/{world.agent}/nutrients"
+    client = world.tenant.client
+    pull = client.call("HEAD", path)
+    assert pull.status == 405 and pull.headers["allow"] == "GET", repr(pull)
+    assert client.call("HEAD", path + ":stream").status == 200
+    assert client.get(path).json()["nutrients"]
+
+
 def test_audited_changes_are_in_the_record(make_tenant, operations, admin):
     world = World(make_tenant())
     for o in operations:

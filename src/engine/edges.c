@@ -71,10 +71,46 @@ static int ranked_order(const void *pa, const void *pb)
     return c ? c : (a->edge->dst > b->edge->dst) - (a->edge->dst < b->edge->dst);
 }
 
-static void rank_agent(const struct agent *a, int64_t now, struct ranked *out, size_t *count)
+/* The strongest so far: a heap with the weakest of them on top. */
+struct strongest {
+    struct ranked *items;
+    size_t len, most;
+};
+
+static void sink(struct strongest *s)
+{
+    size_t i = 0, child;
+    struct ranked x = s->items[0];
+    while ((child = 2 * i + 1) < s->len) {
+        if (child + 1 < s->len && ranked_order(&s->items[child + 1], &s->items[child]) > 0)
+            child++;
+        if (ranked_order(&x, &s->items[child]) > 0)
+            break;
+        s->items[i] = s->items[child];
+        i = child;
+    }
+    s->items[i] = x;
+}
+
+static void offer(struct strongest *s, struct ranked x)
+{
+    if (s->len == s->most) {
+        if (!s->most || ranked_order(&x, &s->items[0]) > 0)
+            return;
+        s->items[0] = x;
+        sink(s);
+        return;
+    }
+    size_t i = s->len++;
+    for (; i && ranked_order(&x, &s->items[(i - 1) / 2]) > 0; i = (i - 1) / 2)
+        s->items[i] = s->items[(i - 1) / 2];
+    s->items[i] = x;
+}
+
+static void rank_agent(const struct agent *a, int64_t now, struct strongest *s)
 {
     for (uint32_t k = 0; k < a->edge_count; k++)
-        out[(*count)++] = (struct ranked){relaxed(&a->edges[k], now), a, &a->edges[k]};
+        offer(s, (struct ranked){relaxed(&a->edges[k], now), a, &a->edges[k]});
 }
 
 static enum qmn_code fill_edges(const struct tenant *t, const struct ranked *ranked, size_t count,
@@ -104,19 +140,20 @@ static enum qmn_code edges_read(struct engine *e, struct call *c, struct bytes s
 {
     struct tenant *t;
     struct agent *only = NULL;
-    size_t count = 0;
+    int64_t now = engine_now(e);
     TRY(engine_tenant(e, c->caller, &t, &c->err));
     if (src.len && !(only = tenant_agent(t, src)))
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(src));
-    struct ranked *ranked =
-        arena_array(c->arena, struct ranked, (only ? only->edge_count : t->edge_count) + 1);
-    if (!ranked)
+    uint64_t total = only ? only->edge_count : t->edge_count;
+    struct strongest best = {.most = total < limit ? total : limit};
+    best.items = arena_array(c->arena, struct ranked, best.most + 1);
+    if (!best.items)
         return err_nomem(&c->err);
     for (uint32_t i = 0; i < (only ? 1 : t->agent_count); i++)
-        rank_agent(only ? only : t->agents[i], engine_now(e), ranked, &count);
-    qsort(ranked, count, sizeof *ranked, ranked_order);
-    return fill_edges(t, ranked, count < limit ? count : limit, c->arena, out, &c->err);
+        rank_agent(only ? only : t->agents[i], now, &best);
+    qsort(best.items, best.len, sizeof *best.items, ranked_order);
+    return fill_edges(t, best.items, best.len, c->arena, out, &c->err);
 }
 
 void engine_edges(struct engine *e, struct call *c, struct bytes src, uint32_t limit,
@@ -130,56 +167,121 @@ void engine_edges(struct engine *e, struct call *c, struct bytes src, uint32_t l
 
 /* ---- upkeep ---- */
 
+/* What one commit takes on: a million edges at once would not fit into a group's memory, and nobody
+ * else would get a turn.  Whole agents, so a little more. */
+enum { PIECE_REMOVED = 4096, PIECE_SEEN = 1 << 16 };
+
+/* How far an upkeep has come. */
+struct progress {
+    uint32_t agent; /* slot to go on with */
+    struct edge_upkeep_out sum;
+};
+
 struct upkeep_op {
     struct command cmd;
     double threshold; /* prune: below it; negative: decay */
     struct edge_upkeep_out *out;
+    bool begun;
+    int64_t now_ms;               /* of the first piece */
+    struct progress done, before; /* before: the piece that was planned last */
+    /* the last edge which that piece removes: still there, its commit failed */
+    struct agent *src;
+    uint32_t dst;
+    int64_t created_ms;
 };
 
 /* Whether an edge goes; counts it. */
-static bool judge(struct upkeep_op *op, double weight, int64_t updated_ms, int64_t now)
+static bool judge(const struct upkeep_op *op, double weight, int64_t updated_ms,
+                  struct edge_upkeep_out *sum)
 {
-    double days = (double)(now - updated_ms) / DAY_MS, w = edge_idle(weight, days);
+    double days = (double)(op->now_ms - updated_ms) / DAY_MS, w = edge_idle(weight, days);
     bool prune = op->threshold >= 0;
-    op->out->changed += !prune && days >= EDGE_FORGET_DAYS && w != weight;
+    sum->changed += !prune && days >= EDGE_FORGET_DAYS && w != weight;
     bool goes = prune ? w < op->threshold : edge_forgettable(weight, days);
-    op->out->deleted += goes;
+    sum->deleted += goes;
     return goes;
 }
 
-/* An edge of the published network, as earlier commands of this group leave it. */
+/* An edge of the published network, as earlier commands of this group leave it.  False: out of
+ * memory. */
 static bool judge_edge(struct engine *e, struct upkeep_op *op, struct agent *src,
-                       const struct edge *x, int64_t now)
+                       const struct edge *x, struct edge_upkeep_out *sum)
 {
     struct agent *dst = src->tenant->agents[x->dst];
     struct edge_next *next = writer_edge_known(e, src, dst);
     if (next && next->removed)
         return true;
-    if (!judge(op, next ? next->weight : x->weight, next ? next->updated_ms : x->updated_ms, now))
+    if (!judge(op, next ? next->weight : x->weight, next ? next->updated_ms : x->updated_ms, sum))
         return true;
     if (!next)
         next = writer_edge(e, src, dst);
-    if (next)
-        next->removed = true;
-    return next != NULL;
+    if (!next)
+        return false;
+    next->removed = true;
+    op->src = src;
+    op->dst = x->dst;
+    op->created_ms = x->created_ms;
+    return true;
+}
+
+/* Where to go on: behind the last piece, or at its start when its commit failed. */
+static struct progress resume(struct engine *e, struct upkeep_op *op)
+{
+    if (!op->begun) {
+        op->begun = true;
+        op->now_ms = writer_now_ms(e);
+    }
+    const struct edge *last = op->src ? agent_edge(op->src, op->dst) : NULL;
+    if (last && last->created_ms == op->created_ms)
+        op->done = op->before;
+    op->src = NULL;
+    return op->done;
+}
+
+static void audit_upkeep(struct engine *e, struct command *cmd, const struct upkeep_op *op)
+{
+    bool prune = op->threshold >= 0;
+    const char *detail = prune
+                             ? arena_printf(writer_arena(e), "{\"threshold\":%g,\"deleted\":%llu}",
+                                            op->threshold, (unsigned long long)op->out->deleted)
+                             : arena_printf(writer_arena(e), "{\"changed\":%llu,\"deleted\":%llu}",
+                                            (unsigned long long)op->out->changed,
+                                            (unsigned long long)op->out->deleted);
+    writer_audit(e, cmd->tenant, cmd->call->caller, prune ? "edge.prune" : "edge.decay",
+                 BYTES_LIT(""), bytes_cstr(detail ? detail : ""));
 }
 
 /* Counts what has relaxed and removes what may go, as commands of the writer so that no outcome is
- * lost. */
+ * lost.  A piece that is not the last puts the command off to the next group: what it removed is
+ * the group's by then, as an outcome's edges are, and is committed with it. */
 static enum qmn_code edge_upkeep_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct upkeep_op *op = CONTAINER_OF(cmd, struct upkeep_op, cmd);
     struct tenant *t = cmd->tenant;
-    int64_t now = writer_now_ms(e);
-    *op->out = (struct edge_upkeep_out){0};
-    for (struct edge_next *x = writer_edges(e); x; x = x->all) /* born in this group */
-        if (x->is_new && x->outcomes && !x->removed && x->src->tenant == t)
-            x->removed = judge(op, x->weight, x->updated_ms, now);
-    for (uint32_t i = 0; i < t->agent_count; i++)
-        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++)
-            if (!judge_edge(e, op, t->agents[i], &t->agents[i]->edges[k], now))
+    struct progress at = resume(e, op), start = at;
+    if (!at.agent)
+        for (struct edge_next *x = writer_edges(e); x; x = x->all) /* born in this group */
+            if (x->is_new && x->outcomes && !x->removed && x->src->tenant == t)
+                x->removed = judge(op, x->weight, x->updated_ms, &at.sum);
+    for (uint64_t seen = 0; at.agent < t->agent_count && seen < PIECE_SEEN &&
+                            at.sum.deleted - start.sum.deleted < PIECE_REMOVED;
+         at.agent++) {
+        struct agent *a = t->agents[at.agent];
+        for (uint32_t k = 0; k < a->edge_count; k++)
+            if (!judge_edge(e, op, a, &a->edges[k], &at.sum))
                 return err_nomem(err);
+        seen += a->edge_count;
+    }
+    cmd->defer = at.agent < t->agent_count;
+    if (cmd->defer) {
+        op->before = start;
+        op->done = at;
+        return QMN_OK;
+    }
+    op->src = NULL; /* should this commit fail, this piece begins where it began */
+    *op->out = at.sum;
     cmd->idem_result = bytes_of(op->out, sizeof *op->out);
+    audit_upkeep(e, cmd, op);
     return QMN_OK;
 }
 

@@ -486,6 +486,121 @@ static void a_collect_looks_at_the_dimension_again(void **state)
     scene_end(&s);
 }
 
+/* ---- edges ---- */
+
+/* Edges as outcomes would have left them, without their rows: from each of `sources` agents to each
+ * of the others, weights in a fixed disorder within [.2, .4). */
+static uint32_t add_edges(struct scene *s, uint32_t sources)
+{
+    struct engine *e = s->te->engine;
+    struct tenant *t = network_tenant(&e->net, BYTES_LIT("acme"));
+    uint32_t count = 0;
+    scene_settle(s); /* the writer has nothing to do now */
+    for (uint32_t i = 0; i < sources; i++) {
+        struct agent *a = t->agents[i];
+        assert_true(network_grow_edges(&e->net, a, t->agent_count));
+        pthread_rwlock_wrlock(&e->net.lock);
+        for (uint32_t k = 0; k < t->agent_count; k++) {
+            if (k == i)
+                continue;
+            struct edge *x = agent_put_edge(a, k);
+            x->weight = 0.2 + (double)(++count * 7919 % 1000) / 5000;
+            x->created_ms = x->updated_ms = s->te->now_ms;
+            x->outcomes = 1;
+        }
+        pthread_rwlock_unlock(&e->net.lock);
+    }
+    return count;
+}
+
+static void many_agents(struct scene *s, int count)
+{
+    scene_begin(s, (struct test_engine_options){0});
+    for (int i = 0; i < count; i++)
+        scene_capable(s, arena_printf(&s->te->arena, "agent-%03d", i), "");
+}
+
+static void listing_edges_costs_as_much_as_it_lists(void **state)
+{
+    struct scene s;
+    struct edges_out all, some;
+    (void)state;
+    many_agents(&s, 50);
+    uint32_t count = add_edges(&s, 50);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_edges, BYTES_LIT(""), 100000, &all), QMN_OK);
+    assert_int_equal(all.count, count);
+    for (size_t i = 1; i < count; i++)
+        assert_true(all.edges[i - 1].weight >= all.edges[i].weight);
+    static const uint32_t limits[] = {0, 1, 2, 10, 100, 1000};
+    for (size_t k = 0; k < ARRAY_LEN(limits); k++) {
+        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_edges, BYTES_LIT(""), limits[k], &some),
+                         QMN_OK);
+        assert_int_equal(some.count, limits[k]);
+        for (size_t i = 0; i < some.count; i++)
+            assert_true(bytes_equal(some.edges[i].src, all.edges[i].src) &&
+                        bytes_equal(some.edges[i].dst, all.edges[i].dst));
+        assert_true(s.te->last->arena->used < 8192 + limits[k] * 512);
+    }
+    scene_end(&s);
+}
+
+static void pruning_many_edges_takes_several_commits(void **state)
+{
+    struct scene s;
+    struct edge_upkeep_out out;
+    (void)state;
+    many_agents(&s, 95);
+    uint32_t count = add_edges(&s, 95), weak = 0;
+    struct tenant *t = network_tenant(&s.te->engine->net, BYTES_LIT("acme"));
+    for (uint32_t i = 0; i < t->agent_count; i++)
+        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++)
+            weak += t->agents[i]->edges[k].weight < 0.38;
+    assert_true(weak > 4096 && weak < count);
+    int before = faulty_store_commits(s.te->store);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_prune_edges, 0.38, &out), QMN_OK);
+    assert_int_equal(out.deleted, weak);
+    assert_true(faulty_store_commits(s.te->store) - before >= 2);
+    assert_int_equal(t->edge_count, count - weak);
+    struct audit_out audit;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_audit, 0, 1000, &audit), QMN_OK);
+    const struct record_audit *last = &audit.entries[audit.count - 1];
+    assert_bytes_equal(last->action, "edge.prune");
+    assert_bytes_equal(last->actor, arena_printf(&s.te->arena, "%.*s", BYTES_FMT(s.caller.key_id)));
+    assert_bytes_equal(last->detail,
+                       arena_printf(&s.te->arena, "{\"threshold\":0.38,\"deleted\":%u}", weak));
+    scene_end(&s);
+}
+
+/* The group with the first piece fails for a reason that is not the piece's: it is done again, and
+ * nothing is counted twice. */
+static void a_piece_whose_commit_failed_is_done_again(void **state)
+{
+    struct scene s;
+    struct scene_hold hold;
+    struct edge_upkeep_out out;
+    struct memory_out memories[2];
+    struct call *calls[2];
+    (void)state;
+    many_agents(&s, 95);
+    uint32_t count = add_edges(&s, 95);
+    struct memory_in in = scene_memory(&s, "agent-000", AXIS(0));
+    scene_hold(&s, &hold);
+    struct call *prune = test_call_new(s.te, &s.caller);
+    engine_prune_edges(s.te->engine, prune, 0.5, &out);
+    for (int i = 0; i < 2; i++) {
+        calls[i] = test_call_new(s.te, &s.caller);
+        engine_store_memory(s.te->engine, calls[i], &in, &memories[i]);
+    }
+    faulty_store_fail_kind(s.te->store, RECORD_EDGE, QMN_E_CONFLICT, 1);
+    scene_let_go(&s, &hold);
+    assert_int_equal(test_call_wait(s.te, prune), QMN_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(test_call_wait(s.te, calls[i]), QMN_OK);
+    assert_int_equal(out.deleted, count);
+    assert_int_equal(network_tenant(&s.te->engine->net, BYTES_LIT("acme"))->edge_count, 0);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +618,9 @@ int main(void)
         cmocka_unit_test(a_parked_collect_of_a_revoked_key_gets_nothing),
         cmocka_unit_test(a_parked_collect_of_a_suspended_agent_gets_nothing),
         cmocka_unit_test(a_collect_looks_at_the_dimension_again),
+        cmocka_unit_test(listing_edges_costs_as_much_as_it_lists),
+        cmocka_unit_test(pruning_many_edges_takes_several_commits),
+        cmocka_unit_test(a_piece_whose_commit_failed_is_done_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

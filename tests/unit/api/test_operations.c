@@ -216,6 +216,11 @@ static void register_carries_profile_and_all(void **state)
            "\"description\":null}}");
     text_is(1, "(none)");
     text_is(8, "words");
+    number_is(0, 0); /* not the default: an agent that is there keeps what it has */
+    expect(200, "POST /v1/agents:register", "{\"agent_id\":\"a1\",\"clearance\":null}");
+    number_is(0, 0);
+    expect(200, "POST /v1/agents:register", "{\"agent_id\":\"a1\",\"clearance\":\"internal\"}");
+    number_is(0, 2);
 }
 
 static void an_agent_shows_its_vector_only_when_asked(void **state)

@@ -55,6 +55,10 @@ struct rate_verdict rate_take(_Atomic int64_t *tat_us, uint32_t per_minute, int6
 /* The caller may give away only what it holds. */
 QMN_NODISCARD enum qmn_code key_grantable(const struct caller *caller, const struct tenant *t,
                                           const struct record_key *row, struct err *err);
+/* Writer, first in a check that makes a key: whether the tenant may have it.  *ret_forgotten is a
+ * key that leaves the store for it, to be removed in publish, or NULL.  May set cmd->defer. */
+QMN_NODISCARD enum qmn_code key_room(struct engine *e, struct command *cmd, struct tenant *t,
+                                     bool one_more, struct key **ret_forgotten, struct err *err);
 /* A new key text for the row: sets its id and mac, in the arena. */
 QMN_NODISCARD enum qmn_code key_make(struct engine *e, struct arena *arena,
                                      struct apikey_text *ret_text, struct record_key *row,

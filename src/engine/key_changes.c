@@ -16,7 +16,7 @@ struct key_change {
     /* rotation */
     struct record_key row; /* of the new key: id, mac, and what check copies */
     struct apikey_text text;
-    struct key *made;
+    struct key *made, *forgotten;
     /* the old key's next version, in the making */
     struct record_key *next;
     struct key_out *out;
@@ -125,6 +125,9 @@ static enum qmn_code rotation_check(struct engine *e, struct command *c, struct 
     if (!bytes_equal(op->old_id, caller->key_id))
         TRY(key_grantable(caller, k->tenant, k->record, err));
     TRY(rotatable(k, writer_now_ms(e), err));
+    TRY(key_room(e, c, k->tenant, false, &op->forgotten, err));
+    if (c->defer)
+        return QMN_OK;
     TRY(rotation_rows(e, op, k, err));
     char *detail = arena_printf(writer_arena(e), "{\"new_key\":\"%.*s\",\"grace_sec\":%u}",
                                 BYTES_FMT(op->row.id), op->grace_sec);
@@ -143,6 +146,8 @@ static void rotation_publish(struct engine *e, struct command *c)
     struct key_change *op = change_of(c);
     struct key *old = network_key(&e->net, op->old_id);
     op->made->tat_us = old->tat_us; /* or a rotation would be a way to start afresh */
+    if (op->forgotten)
+        network_remove_key(&e->net, op->forgotten);
     network_add_key(&e->net, TAKE(op->made));
     key_replace(old, TAKE(op->next));
 }

@@ -14,6 +14,8 @@ enum {
     KEY_RATE_DEFAULT = 1000,
     KEY_DAYS_MAX = 36500, /* a hundred years; "never" is 0 */
     DAY_MS = 24 * 3600 * 1000,
+    KEYS_MAX = 1000,  /* usable ones of a tenant: some for each of its services and people */
+    KEYS_KEPT = 4000, /* with those that ended; beyond, the one that ended first is forgotten */
 };
 
 /* What a key may do when its maker does not say: all of a member's work, nothing of an
@@ -181,10 +183,53 @@ enum qmn_code key_of_caller(const struct engine *e, const struct caller *caller,
     return QMN_OK;
 }
 
+/* ---- room ---- */
+
+/* INT64_MAX: it is usable. */
+static int64_t ended_at(const struct record_key *row, int64_t now_ms)
+{
+    if (row->expires_ms && row->expires_ms <= now_ms &&
+        (!row->revoked_ms || row->expires_ms < row->revoked_ms))
+        return row->expires_ms;
+    return row->revoked_ms ? row->revoked_ms : INT64_MAX;
+}
+
+enum qmn_code key_room(struct engine *e, struct command *cmd, struct tenant *t, bool one_more,
+                       struct key **ret_forgotten, struct err *err)
+{
+    int64_t first = INT64_MAX;
+    struct key *oldest = NULL;
+    uint32_t count = 0;
+    *ret_forgotten = NULL;
+    if (t->key_count + LIMIT_GROUP <= KEYS_MAX)
+        return QMN_OK; /* whatever else this group makes */
+    if (!writer_claim(e, cmd, RECORD_KEY, bytes_hash(BYTES_LIT("room"), (uint64_t)t->record->no)))
+        return QMN_OK;
+    for (struct key *k = t->keys; k; k = k->sibling) {
+        int64_t at = ended_at(k->record, writer_now_ms(e));
+        count += at == INT64_MAX;
+        if (at < first) {
+            first = at;
+            oldest = k;
+        }
+    }
+    if (one_more && count >= KEYS_MAX)
+        return err_set(err, QMN_E_CONFLICT,
+                       "this tenant has %u usable keys, and %d is the most; revoke some first",
+                       count, KEYS_MAX);
+    if (t->key_count < KEYS_KEPT || !oldest ||
+        !writer_claim(e, cmd, RECORD_KEY, bytes_hash(oldest->record->id, 0)))
+        return QMN_OK;
+    writer_add(e, MUT_DELETE, RECORD_KEY, oldest->record);
+    *ret_forgotten = oldest;
+    return QMN_OK;
+}
+
 /* ---- creation ---- */
 
 struct key_creation {
     struct command cmd;
+    struct key *forgotten;
     struct record_key row;
     struct apikey_text text;
     struct bytes tenant_id, detail;
@@ -201,6 +246,9 @@ static enum qmn_code creation_check(struct engine *e, struct command *c, struct 
 {
     struct key_creation *op = creation_of(c);
     TRY(control_active(c->tenant, err));
+    TRY(key_room(e, c, c->tenant, true, &op->forgotten, err));
+    if (c->defer)
+        return QMN_OK;
     if (!network_grow_keys(&e->net, LIMIT_GROUP))
         return err_nomem(err);
     op->made = key_new(c->tenant, &op->row);
@@ -215,7 +263,10 @@ static enum qmn_code creation_check(struct engine *e, struct command *c, struct 
 
 static void creation_publish(struct engine *e, struct command *c)
 {
-    network_add_key(&e->net, TAKE(creation_of(c)->made));
+    struct key_creation *op = creation_of(c);
+    if (op->forgotten)
+        network_remove_key(&e->net, op->forgotten);
+    network_add_key(&e->net, TAKE(op->made));
 }
 
 static void creation_discard(struct engine *e, struct command *c)

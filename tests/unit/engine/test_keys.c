@@ -191,6 +191,70 @@ static void a_bound_key_grants_only_some_of_its_agents(void **state)
                      QMN_E_FORBIDDEN);
 }
 
+static uint32_t keys_of_acme(void)
+{
+    struct keys_out all;
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), &all), QMN_OK);
+    return (uint32_t)all.count;
+}
+
+static void a_tenant_has_a_thousand_keys_at_most(void **state)
+{
+    (void)state;
+    struct key_in in = {0};
+    struct key_out out[5];
+    struct call *c[5];
+    for (int i = 0; i < 997; i++) {
+        assert_int_equal(create(&boss, in, &out[0]), QMN_OK);
+        test_engine_forget_calls(te);
+    }
+    test_engine_hold(te); /* with boss's own it has 998 */
+    for (int i = 0; i < 5; i++) {
+        c[i] = test_call_new(te, &boss);
+        engine_create_key(te->engine, c[i], &in, &out[i]);
+    }
+    test_engine_release(te);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(test_call_wait(te, c[i]), i < 2 ? QMN_OK : QMN_E_CONFLICT);
+    assert_non_null(strstr(c[4]->err.text, "1000"));
+    assert_int_equal(keys_of_acme(), 1000);
+    struct key_out revoked, next;
+    assert_int_equal(TEST_CALL(te, &boss, engine_rotate_key, out[0].id, 0, &next), QMN_OK);
+    assert_int_equal(create(&boss, in, &out[2]), QMN_E_CONFLICT);
+    assert_int_equal(TEST_CALL(te, &boss, engine_revoke_key, out[1].id, &revoked), QMN_OK);
+    assert_int_equal(create(&boss, in, &out[2]), QMN_OK);
+}
+
+static void the_keys_that_ended_first_are_forgotten(void **state)
+{
+    (void)state;
+    char text[VALIDATE_TEXT], ids[2][APIKEY_ID_CHARS];
+    struct key_out out;
+    struct caller who = boss;
+    assert_int_equal(create(&boss, (struct key_in){0}, &out), QMN_OK);
+    for (int i = 0; i < 4010; i++) {
+        if (i < 2)
+            memcpy(ids[i], out.id.ptr, sizeof ids[i]);
+        who.key_id = out.id;
+        test_engine_advance(te, 1);
+        struct call *c = test_call_new(te, &who);
+        engine_rotate_key(te->engine, c, BYTES_LIT(""), 0, &out);
+        assert_int_equal(test_call_wait(te, c), QMN_OK);
+        char id[APIKEY_ID_CHARS];
+        memcpy(id, out.id.ptr, sizeof id);
+        test_engine_forget_calls(te);
+        out.id = arena_bytes(&te->arena, bytes_of(id, sizeof id));
+        if (i == 3000)
+            assert_non_null(network_key(&te->engine->net, bytes_of(ids[0], sizeof ids[0])));
+    }
+    assert_int_equal(keys_of_acme(), 4000);
+    for (int i = 0; i < 2; i++)
+        assert_null(network_key(&te->engine->net, bytes_of(ids[i], sizeof ids[i])));
+    assert_true(network_validate(&te->engine->net, text));
+    test_engine_restart(te);
+    assert_int_equal(keys_of_acme(), 4000);
+}
+
 static void bad_input_names_its_field(void **state)
 {
     (void)state;
@@ -342,6 +406,8 @@ int main(void)
         TEST(nobody_grants_a_clearance_he_lacks),
         TEST(a_low_clearance_is_not_raised_by_silence),
         TEST(a_bound_key_grants_only_some_of_its_agents),
+        TEST(a_tenant_has_a_thousand_keys_at_most),
+        TEST(the_keys_that_ended_first_are_forgotten),
         TEST(bad_input_names_its_field),
         TEST(another_tenant_does_not_exist_but_for_admins),
         TEST(lists_are_in_order_of_making),

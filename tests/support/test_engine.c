@@ -212,10 +212,9 @@ static void open_store(struct test_engine *te)
     assert_non_null(te->store);
 }
 
-static void start(struct test_engine *te)
+enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
 {
     char pepper[96];
-    struct err err = {0};
     snprintf(pepper, sizeof pepper, "%s/pepper", te->dir);
     if (!te->store)
         open_store(te);
@@ -229,8 +228,13 @@ static void start(struct test_engine *te)
                                    .epsilon = te->options.epsilon,
                                    .retention_ms = te->options.retention_ms,
                                    .inbox_bytes = te->options.inbox_bytes};
-    enum qmn_code code = engine_new(&config, &te->engine, &err);
-    if (code != QMN_OK)
+    return engine_new(&config, &te->engine, err);
+}
+
+static void start(struct test_engine *te)
+{
+    struct err err = {0};
+    if (test_engine_start(te, &err) != QMN_OK)
         fail_msg("the engine did not start: %s", err.text);
 }
 
@@ -288,11 +292,16 @@ struct test_engine *test_engine_lane(struct test_engine *te)
     return lane;
 }
 
-void test_engine_restart(struct test_engine *te)
+void test_engine_stop(struct test_engine *te)
 {
     engine_drain(te->engine);
     run_posted(te->executor);
-    engine_free(te->engine);
+    engine_free(TAKE(te->engine));
+}
+
+void test_engine_restart(struct test_engine *te)
+{
+    test_engine_stop(te);
     if (te->options.sqlite)
         faulty_store_free(TAKE(te->store));
     metrics_free(te->metrics);

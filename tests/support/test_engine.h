@@ -54,6 +54,9 @@ struct test_engine *test_engine_new_with(struct test_engine_options options);
 void test_engine_free(struct test_engine *te);
 /* Stops the engine and starts another one on the same file, or on the same in-memory store. */
 void test_engine_restart(struct test_engine *te);
+/* The two halves of it, for starts that may fail. */
+void test_engine_stop(struct test_engine *te);
+QMN_NODISCARD enum qmn_code test_engine_start(struct test_engine *te, struct err *err);
 /* An executor and calls of their own over the engine of `te`, for another thread.  Freed, by
  * test_engine_free, before `te`.  Its timers fire as test_engine_advance moves it; the clock is
  * te's. */

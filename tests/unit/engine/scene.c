@@ -243,6 +243,45 @@ struct trace_out scene_trace(struct scene *s, struct bytes trace)
 
 /* ---- looking ---- */
 
+static struct tenant *scene_tenant(struct scene *s)
+{
+    return network_tenant(&s->te->engine->net, BYTES_LIT("acme"));
+}
+
+struct scene_state scene_look(struct scene *s)
+{
+    struct tenant *t = scene_tenant(s);
+    struct network *n = &s->te->engine->net;
+    scene_validate(s);
+    pthread_rwlock_rdlock(&n->lock);
+    struct scene_state x = {.agents = t->agent_count,
+                            .active = t->active_agents,
+                            .edges = t->edge_count,
+                            .live = t->live_count,
+                            .live_bytes = t->live_bytes,
+                            .responses = t->response_index.live,
+                            .memories = t->memory_index.live,
+                            .nutrients = t->usage.nutrients,
+                            .collects = t->usage.collects,
+                            .outcomes = t->usage.outcomes,
+                            .stores = t->usage.stores,
+                            .bytes = t->usage.bytes,
+                            .tags = t->tags.by_text.len,
+                            .policies = t->policy_count,
+                            .tasks = t->tasks_by_id.len,
+                            .keys = n->keys_by_id.len,
+                            .tenants = n->tenant_count};
+    for (uint32_t i = 0; i < t->agent_count; i++) {
+        x.pending += t->agents[i]->inbox_pending;
+        for (uint32_t k = 0; k < LIMIT_RECENT_TASKS; k++)
+            x.recents += t->agents[i]->recent[k].at_ms != 0;
+        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++)
+            x.weights += t->agents[i]->edges[k].weight;
+    }
+    pthread_rwlock_unlock(&n->lock);
+    return x;
+}
+
 const char *scene_reached(struct scene *s, const struct broadcast_out *out)
 {
     const char *text = "";

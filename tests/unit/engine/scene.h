@@ -86,6 +86,14 @@ extern const struct memory_filter scene_no_filter;
 
 struct trace_out scene_trace(struct scene *s, struct bytes trace);
 
+/* What the network holds, in numbers that any mutation moves. */
+struct scene_state {
+    uint64_t agents, active, edges, live, live_bytes, responses, memories, pending, nutrients,
+        collects, outcomes, stores, bytes, recents, tags, policies, tasks, keys, tenants;
+    double weights;
+};
+struct scene_state scene_look(struct scene *s);
+
 /* The names of the agents reached, in order, set apart by blanks. */
 const char *scene_reached(struct scene *s, const struct broadcast_out *out);
 bool scene_reaches(const struct broadcast_out *out, const char *agent);

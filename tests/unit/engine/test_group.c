@@ -38,48 +38,9 @@ static struct tenant *acme(void)
     return network_tenant(&s.te->engine->net, BYTES_LIT("acme"));
 }
 
-/* What the network holds, in numbers that any mutation moves. */
-struct state {
-    uint64_t agents, active, edges, live, live_bytes, responses, memories, pending, nutrients,
-        collects, outcomes, stores, bytes, recents, tags, policies, tasks, keys, tenants;
-    double weights;
-};
-
-static struct state look(void)
-{
-    struct tenant *t = acme();
-    struct network *n = &s.te->engine->net;
-    struct state x = {.agents = t->agent_count,
-                      .active = t->active_agents,
-                      .edges = t->edge_count,
-                      .live = t->live_count,
-                      .live_bytes = t->live_bytes,
-                      .responses = t->response_index.live,
-                      .memories = t->memory_index.live,
-                      .nutrients = t->usage.nutrients,
-                      .collects = t->usage.collects,
-                      .outcomes = t->usage.outcomes,
-                      .stores = t->usage.stores,
-                      .bytes = t->usage.bytes,
-                      .tags = t->tags.by_text.len,
-                      .policies = t->policy_count,
-                      .tasks = t->tasks_by_id.len,
-                      .keys = n->keys_by_id.len,
-                      .tenants = n->tenant_count};
-    scene_validate(&s); /* takes the locks, so what follows sees what was published */
-    for (uint32_t i = 0; i < t->agent_count; i++) {
-        x.pending += t->agents[i]->inbox_pending;
-        for (uint32_t k = 0; k < LIMIT_RECENT_TASKS; k++)
-            x.recents += t->agents[i]->recent[k].at_ms != 0;
-        for (uint32_t k = 0; k < t->agents[i]->edge_count; k++)
-            x.weights += t->agents[i]->edges[k].weight;
-    }
-    return x;
-}
-
 #define assert_unchanged(before)                                                                   \
     do {                                                                                           \
-        struct state now_ = look();                                                                \
+        struct scene_state now_ = scene_look(&s);                                                  \
         assert_memory_equal(&now_, &(before), sizeof now_);                                        \
     } while (0)
 
@@ -158,7 +119,7 @@ static void a_failed_commit_changes_nothing_and_the_next_one_works(void **state)
         assert_int_equal(scene_outcome(&s, "", lesson.trace_id, 1, &outcome), QMN_OK);
         struct stage g = stage();
         for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
-            struct state before = look();
+            struct scene_state before = scene_look(&s);
             faulty_store_fail(s.te->store, codes[i], -1);
             assert_int_equal(mutate(which, &g), codes[i]);
             faulty_store_fail(s.te->store, QMN_OK, 0);
@@ -221,7 +182,7 @@ static void a_refused_command_does_not_hurt_its_group(void **state)
     for (int i = 0; i < 4; i++)
         c[i] = test_call_new(s.te, &s.caller);
     scene_hold(&s, &hold);
-    struct state before = look();
+    struct scene_state before = scene_look(&s);
     engine_broadcast(s.te->engine, c[0], &in, &out[0]);
     engine_delete_memory(s.te->engine, c[1], BYTES_LIT("me_000000000000000000000000000000000000"));
     engine_respond(s.te->engine, c[2], &respond, &response);
@@ -233,7 +194,7 @@ static void a_refused_command_does_not_hurt_its_group(void **state)
     assert_int_equal(test_call_wait(s.te, c[2]), QMN_E_FORBIDDEN);
     assert_int_equal(test_call_wait(s.te, c[3]), QMN_OK);
     assert_in_range(faulty_store_commits(s.te->store) - commits, 1, 2); /* it was one group */
-    struct state after = look();
+    struct scene_state after = scene_look(&s);
     assert_int_equal(after.nutrients - before.nutrients, 2);
     assert_int_equal(after.responses, before.responses);
     assert_int_equal(scene_pull(&s, "b", 10).count, 2);
@@ -310,7 +271,7 @@ static void nothing_is_visible_before_its_commit(void **state)
                                  .clearance = LABEL_INTERNAL};
         struct agent_out got;
         struct call *c = test_call_new(s.te, &s.caller);
-        struct state before = look();
+        struct scene_state before = scene_look(&s);
         faulty_store_hold(s.te->store, kinds[which]);
         if (which == 0)
             engine_broadcast(s.te->engine, c, &in, &out);

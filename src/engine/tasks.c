@@ -8,6 +8,10 @@
 
 #include "base/mem.h"
 
+/* Of a tenant, in memory and in the store.  A new one beyond takes the place of the finished one
+ * that has rested longest. */
+enum { TASKS_MAX = 10000 };
+
 /* Read lock held. */
 static enum qmn_code describe(const struct record_task *t, struct arena *arena,
                               struct task_out *ret, struct err *err)
@@ -54,6 +58,7 @@ struct task_change {
     const struct task_in *in;
     struct bytes id;
     struct record_task *next; /* held: new, or the next version */
+    struct record_task *forgotten;
     bool is_new;
     struct task_out *out;
 };
@@ -71,6 +76,40 @@ static enum qmn_code claim_task(struct engine *e, struct command *c, bool *ret_c
     return control_active(c->tenant, err);
 }
 
+static bool is_finished(const struct record_task *t)
+{
+    return t->status != TASK_OPEN && t->status != TASK_RUNNING;
+}
+
+/* Makes room for one more; may set defer. */
+static enum qmn_code task_room(struct engine *e, struct command *c, struct err *err)
+{
+    struct task_change *op = change_of(c);
+    const struct textmap *all = &c->tenant->tasks_by_id;
+    const struct record_tenant *t = c->tenant->record;
+    struct record_task *oldest = NULL;
+    op->forgotten = NULL;
+    if (all->len + LIMIT_GROUP <= TASKS_MAX)
+        return QMN_OK; /* whatever else this group makes */
+    if (!writer_claim(e, c, RECORD_TASK, (uint64_t)t->no) || all->len < TASKS_MAX)
+        return QMN_OK;
+    for (size_t i = 0; i < all->cap; i++) {
+        struct record_task *x = all->slots[i].value;
+        if (x && is_finished(x) && (!oldest || x->updated_ms < oldest->updated_ms))
+            oldest = x;
+    }
+    if (!oldest)
+        return err_set(err, QMN_E_CONFLICT,
+                       "this tenant has %zu unfinished tasks, which is the most; set the status of "
+                       "some to done, failed or cancelled",
+                       all->len);
+    if (!writer_claim(e, c, RECORD_TASK, bytes_hash(oldest->id, (uint64_t)t->no)))
+        return QMN_OK;
+    writer_add(e, MUT_DELETE, RECORD_TASK, oldest);
+    op->forgotten = oldest;
+    return QMN_OK;
+}
+
 static enum qmn_code create_check(struct engine *e, struct command *c, struct err *err)
 {
     struct task_change *op = change_of(c);
@@ -82,6 +121,10 @@ static enum qmn_code create_check(struct engine *e, struct command *c, struct er
     if (textmap_get(&c->tenant->tasks_by_id, op->id))
         return err_field(err, QMN_E_CONFLICT, "id", "task \"%.*s\" exists already",
                          op->id.len > 100 ? 100 : BYTES_FMT(op->id));
+    TRY(task_room(e, c, err));
+    if (c->defer)
+        return QMN_OK;
+    TRY(writer_use(e, c->tenant, USAGE_BYTES, op->id.len + in->title.len + in->metadata.len, err));
     struct record_task row = {.no = writer_next_no(e),
                               .tenant_no = c->tenant->record->no,
                               .id = op->id,
@@ -110,6 +153,7 @@ static enum qmn_code update_check(struct engine *e, struct command *c, struct er
     if (!claimed)
         return QMN_OK;
     TRY(find(c->tenant, op->id, &old, err));
+    TRY(writer_use(e, c->tenant, USAGE_BYTES, in->title.len + in->metadata.len, err));
     struct record_task row = *old;
     if (in->title.ptr)
         row.title = in->title;
@@ -131,7 +175,9 @@ static enum qmn_code update_check(struct engine *e, struct command *c, struct er
 static void change_publish(struct engine *e, struct command *c)
 {
     (void)e;
-    struct record_task *next = TAKE(change_of(c)->next);
+    struct record_task *next = TAKE(change_of(c)->next), *forgotten = change_of(c)->forgotten;
+    if (forgotten)
+        mem_free(textmap_remove(&c->tenant->tasks_by_id, forgotten->id));
     struct record_task *old = textmap_get(&c->tenant->tasks_by_id, next->id);
     textmap_put(&c->tenant->tasks_by_id, next->id, next); /* the key points into the record */
     mem_free(old);

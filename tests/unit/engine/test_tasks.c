@@ -172,6 +172,88 @@ static void lists_are_newest_first_and_filtered(void **state)
     assert_int_equal(all.count, 0);
 }
 
+enum { TASKS_MAX = 10000 };
+
+static void fill_up(int from, int count)
+{
+    struct task_out out;
+    for (int i = from; i < from + count; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "t%d", i);
+        assert_int_equal(create(id, "x", &out), QMN_OK);
+        test_engine_forget_calls(te);
+    }
+}
+
+static void beyond_the_most_the_oldest_finished_one_makes_room(void **state)
+{
+    (void)state;
+    struct task_out out;
+    struct tasks_out all;
+    char text[VALIDATE_TEXT];
+    fill_up(0, TASKS_MAX - 1);
+    struct task_in in = {.title = BYTES_LIT("x"), .outcome = -1};
+    struct call *c[3];
+    struct task_out outs[3];
+    test_engine_hold(te);
+    for (int i = 0; i < 3; i++) {
+        c[i] = test_call_new(te, &ann);
+        engine_create_task(te->engine, c[i], &in, &outs[i]);
+    }
+    test_engine_release(te);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(test_call_wait(te, c[i]), i ? QMN_E_CONFLICT : QMN_OK);
+    assert_non_null(strstr(c[2]->err.text, "10000"));
+    for (int i = 0; i < 2; i++) {
+        test_engine_advance(te, 1);
+        in = (struct task_in){
+            .id = i ? BYTES_LIT("t3") : BYTES_LIT("t7"), .status = TASK_DONE, .outcome = -1};
+        assert_int_equal(update(in, &out), QMN_OK);
+    }
+    assert_int_equal(create("new", "x", &out), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &ann, engine_get_task, BYTES_LIT("t7"), &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(te, &ann, engine_get_task, BYTES_LIT("t3"), &out), QMN_OK);
+    test_engine_restart(te);
+    assert_int_equal(TEST_CALL(te, &ann, engine_get_task, BYTES_LIT("t7"), &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(te, &ann, engine_list_tasks, 0, 1, &all), QMN_OK);
+    assert_bytes_equal(all.tasks[0].id, "new");
+    assert_true(network_validate(&te->engine->net, text));
+}
+
+/* The one that is to make room is reopened in the same group. */
+static void a_task_that_is_changed_is_not_forgotten(void **state)
+{
+    (void)state;
+    struct task_out out, outs[2];
+    fill_up(0, TASKS_MAX);
+    struct task_in done = {.id = BYTES_LIT("t5"), .status = TASK_DONE, .outcome = -1};
+    assert_int_equal(update(done, &out), QMN_OK);
+    struct task_in reopen = {.id = BYTES_LIT("t5"), .status = TASK_RUNNING, .outcome = -1};
+    struct task_in in = {.title = BYTES_LIT("x"), .outcome = -1};
+    struct call *a = test_call_new(te, &ann), *b = test_call_new(te, &ann);
+    test_engine_hold(te);
+    engine_update_task(te->engine, a, &reopen, &outs[0]);
+    engine_create_task(te->engine, b, &in, &outs[1]);
+    test_engine_release(te);
+    assert_int_equal(test_call_wait(te, a), QMN_OK);
+    assert_int_equal(test_call_wait(te, b), QMN_E_CONFLICT);
+    assert_int_equal(TEST_CALL(te, &ann, engine_get_task, BYTES_LIT("t5"), &out), QMN_OK);
+}
+
+static void what_a_task_holds_counts_as_bytes(void **state)
+{
+    (void)state;
+    struct usage_out before, after;
+    struct task_out out;
+    assert_int_equal(TEST_CALL(te, &ann, engine_usage, BYTES_LIT("me"), &before), QMN_OK);
+    assert_int_equal(create("four", "123456", &out), QMN_OK);
+    struct task_in in = {
+        .id = BYTES_LIT("four"), .metadata = BYTES_LIT("{\"a\":1}"), .outcome = -1};
+    assert_int_equal(update(in, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &ann, engine_usage, BYTES_LIT("me"), &after), QMN_OK);
+    assert_int_equal(after.current.bytes - before.current.bytes, 4 + 6 + 7);
+}
+
 static void a_repeat_answers_the_first(void **state)
 {
     (void)state;
@@ -219,6 +301,9 @@ int main(void)
         TEST(an_update_changes_what_it_names),
         TEST(bad_input_is_refused),
         TEST(lists_are_newest_first_and_filtered),
+        TEST(beyond_the_most_the_oldest_finished_one_makes_room),
+        TEST(a_task_that_is_changed_is_not_forgotten),
+        TEST(what_a_task_holds_counts_as_bytes),
         TEST(a_repeat_answers_the_first),
         TEST(tasks_survive_a_restart),
     };

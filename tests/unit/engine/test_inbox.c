@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "engine/engine_priv.h"
+
 static struct scene s;
 
 static int begin(void **state)
@@ -530,6 +532,8 @@ static void what_lapses_or_is_refused_is_found_among_many_leased(void **state)
     assert_int_equal(out.count, N - 5);
     assert_int_equal(scene_pull(&s, "a", N).count, 0);
     scene_validate(&s);
+    const struct tenant *t = network_tenant(&s.te->engine->net, BYTES_LIT("acme"));
+    assert_null(tenant_agent(t, BYTES_LIT("a"))->inbox_scan); /* the next pull walks past none */
     assert_int_equal(scene_nack(&s, "a", sent[7].nutrient_id, false, 1000), QMN_OK);
     assert_int_equal(scene_pull(&s, "a", N).count, 0);
     test_engine_advance(s.te, 1000);

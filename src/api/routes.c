@@ -63,7 +63,10 @@ const struct route routes[] = {
      SCOPED(INBOX), OWN, WRITE, .agent = "agent_id",
      .about = "Gives nutrients back, to be offered again or (reject) never.", .op = &op_nack},
     {"task.create", HTTP_POST, "/v1/tasks", .service = "router", SCOPED(TASKS_WRITE), OWN, CREATE,
-     .about = "A named piece of work that traces join by trace_task_id.", .op = &op_task_create},
+     .about =
+         "A named piece of work that traces join by trace_task_id.  Of 10,000 the finished one "
+         "that has rested longest makes room.",
+     .op = &op_task_create},
     {"task.list", HTTP_GET, "/v1/tasks", .service = "router", SCOPED(TASKS_READ), OWN, READ,
      .about = "Tasks, newest first.", .op = &op_task_list},
     {"task.get", HTTP_GET, "/v1/tasks/{id}", BY("id"), .service = "router", SCOPED(TASKS_READ), OWN,

@@ -108,6 +108,10 @@ static enum qmn_code take_lock(struct data_dir *d, const char *path, struct err 
     int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(d->lock_fd, 0) != 0 || pwrite(d->lock_fd, text, (size_t)len, 0) != len)
         return system_says(err, "cannot lock", path);
+    /* The lock marks the directory as ours: it must outlast whatever is made in it from here on, or
+     * after a power cut the next start would take the rest for somebody else's. */
+    if (fsync(d->lock_fd) != 0 || fsync(d->fd) != 0)
+        return system_says(err, "cannot sync", path);
     return QMN_OK;
 }
 

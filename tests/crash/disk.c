@@ -75,7 +75,8 @@ void disk_init(const char *dir, bool strict, uint64_t seed, const struct disk_ca
     strict_names = strict;
     random_state = seed;
     real = *calls;
-    mkdir(attic, 0700);
+    mkdir(attic, 0777);
+    chmod(attic, 0777); /* the program may become another user on its way */
 }
 
 bool disk_watches(const char *path)

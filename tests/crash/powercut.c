@@ -15,6 +15,7 @@
  *
  * Writes through a memory mapping and through stdio are not seen; the store uses neither. */
 #undef _FILE_OFFSET_BITS /* else open and open64 are one name */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +46,8 @@ static char lift[PATH_LEN];
 static struct disk_calls real;
 static ssize_t (*real_write)(int, const void *, size_t);
 static int (*real_openat)(int, const char *, int, ...);
+static int (*real_closedir)(DIR *);
+static int (*real_fclose)(FILE *);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_fallocate)(int, int, off_t, off_t);
@@ -79,6 +82,8 @@ __attribute__((constructor)) static void powercut_init(void)
     resolve(&real.link, "link");
     resolve(&real_write, "write");
     resolve(&real_openat, "openat64");
+    resolve(&real_closedir, "closedir");
+    resolve(&real_fclose, "fclose");
     resolve(&real_fsync, "fsync");
     resolve(&real_fdatasync, "fdatasync");
     resolve(&real_fallocate, "fallocate64");
@@ -129,6 +134,16 @@ static bool path_of(int fd, char *ret, size_t size)
     return true;
 }
 
+/* A descriptor's number gets a new life, or none. */
+static void forget(int fd)
+{
+    if (!active || fd < 0 || fd >= FDS_MAX)
+        return;
+    file_of[fd] = NULL;
+    free(dir_of[fd]);
+    dir_of[fd] = NULL;
+}
+
 static void truncate_watched(int fd, struct disk_file *f, off_t size)
 {
     disk_will_truncate(f, size);
@@ -164,6 +179,7 @@ static int open_watched(int dirfd, const char *path, int flags, mode_t mode)
     bool creates = (flags & O_CREAT) && faccessat(dirfd, path, F_OK, 0) != 0;
     int fd = real_openat(dirfd, path, flags & ~O_TRUNC, mode);
     int saved = errno;
+    forget(fd);
     watch(fd, creates, flags & O_TRUNC);
     char plain[PATH_LEN];
     if (fd >= 0 && (flags & O_TRUNC) && !file_of[fd % FDS_MAX] && !dir_of[fd % FDS_MAX] &&
@@ -210,12 +226,27 @@ PUBLIC int openat64(int dirfd, const char *path, int flags, ...)
 PUBLIC int close(int fd)
 {
     pthread_mutex_lock(&lock);
-    if (active && fd >= 0 && fd < FDS_MAX) {
-        file_of[fd] = NULL;
-        free(dir_of[fd]);
-        dir_of[fd] = NULL;
-    }
+    forget(fd);
     int rc = real.close(fd);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+/* The C library closes these without calling close(). */
+PUBLIC int closedir(DIR *dir)
+{
+    pthread_mutex_lock(&lock);
+    forget(dirfd(dir));
+    int rc = real_closedir(dir);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+PUBLIC int fclose(FILE *file)
+{
+    pthread_mutex_lock(&lock);
+    forget(fileno(file));
+    int rc = real_fclose(file);
     pthread_mutex_unlock(&lock);
     return rc;
 }

@@ -13,10 +13,9 @@ import time
 
 import pytest
 
-from crashlab import CUT_STATUS, clear_attic, discard, scratch, under_powercut
+from crashlab import CUT_STATUS, clear_attic, discard, scale, scratch, under_powercut
 
 DRIVER = os.environ["QMN_STORE_DRIVER"]
-SCALE = float(os.environ.get("QMN_CRASH_SCALE", "1"))
 LOST, WRONG, UNREADABLE = 3, 4, 5
 
 
@@ -78,7 +77,7 @@ def cut_many(cuts, mode, seed):
 
 
 def test_power_cuts_lose_nothing_acknowledged():
-    statuses, slowest = cut_many(int(300 * SCALE), "full", seed=1)
+    statuses, slowest = cut_many(scale(300), "full", seed=1)
     bad = [s for s in statuses if s[0]]
     assert not bad, bad[:3]
     assert slowest < 2_000_000
@@ -106,7 +105,7 @@ def kill_once(path, after_s):
 def test_kill_9_loses_nothing_acknowledged(lab):
     rng = random.Random(3)
     acked, commits = 0, 0
-    for i in range(int(200 * SCALE)):
+    for i in range(scale(200)):
         if i % 25 == 0:
             discard(lab)
             os.mkdir(lab)
@@ -119,7 +118,7 @@ def test_kill_9_loses_nothing_acknowledged(lab):
         assert result == 0, said
         assert open_us < 2_000_000 and time.monotonic() - start < 10
         acked = found
-    assert commits > 200 * SCALE  # it was under load
+    assert commits > scale(200)  # it was under load
 
 
 def words(output, letter):

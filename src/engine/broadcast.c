@@ -10,6 +10,7 @@ struct broadcast_op {
     const struct broadcast_in *in;
     struct broadcast_out *out;
     struct agent *source;
+    int64_t source_no, tenant_no; /* the records may change hands once the lock is given back */
     const float *unit;
     struct bytes space, embedding; /* float16 */
     struct bytes codes;            /* int8 */
@@ -152,7 +153,7 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
     }
     enum qmn_code code = writer_use(e, t, USAGE_NUTRIENTS, op->in->quota_cost, err);
     if (code == QMN_OK)
-        code = writer_use(e, t, USAGE_BYTES, op->live->bytes, err);
+        code = writer_use(e, t, USAGE_BYTES, op->live->stored, err);
     if (code != QMN_OK) {
         nutrient_free(op->live);
         op->live = NULL;
@@ -224,6 +225,8 @@ static enum qmn_code broadcast_prepare(struct engine *e, struct call *c, struct 
     op->cmd.tenant = t;
     TRY(network_acting_agent(t, c->caller, in->source_agent_id, "source_agent_id", &op->source,
                              err));
+    op->source_no = op->source->record->no;
+    op->tenant_no = t->record->no;
     if (in->sensitivity > c->caller->clearance ||
         (int64_t)in->sensitivity > op->source->record->clearance)
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
@@ -279,22 +282,21 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
     const struct broadcast_in *in = op->in;
     if (in->client_id.len)
         hash_input(in, op->body_hash);
-    int64_t tenant_no = op->cmd.tenant->record->no;
-    op->nutrient = (struct record_nutrient){.tenant_no = tenant_no,
-                                            .source_no = op->source->record->no,
+    op->nutrient = (struct record_nutrient){.tenant_no = op->tenant_no,
+                                            .source_no = op->source_no,
                                             .sensitivity = in->sensitivity,
                                             .summary = in->summary,
                                             .snippets = in->snippets,
                                             .hints = in->hints,
                                             .embedding = op->embedding};
     op->trace = (struct record_trace){
-        .tenant_no = tenant_no,
+        .tenant_no = op->tenant_no,
         .id = id_bytes(&op->id),
         .client_id = in->client_id,
         .body_hash =
             in->client_id.len ? bytes_of(op->body_hash, sizeof op->body_hash) : bytes_of("", 0),
         .kind = TRACE_BROADCAST,
-        .agent_no = op->source->record->no,
+        .agent_no = op->source_no,
         .sensitivity = in->sensitivity,
         .task_id = in->task_id,
         .decision = decision};

@@ -88,7 +88,7 @@ static uint32_t outstanding(const struct collect_op *op, int64_t now)
             const struct delivery *d = &x->deliveries[k];
             bool leased = d->leased && d->ready_ms > now;
             bool around = d->agent->last_seen_ms && now - d->agent->last_seen_ms < COLLECT_SEEN_MS;
-            n += d->queued && !d->responded && (leased || around);
+            n += d->queued && !d->responses && (leased || around);
         }
     }
     return n;

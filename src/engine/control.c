@@ -141,7 +141,7 @@ static enum qmn_code load_task(void *ctx, const void *record, struct err *err)
     if (!t)
         return QMN_OK;
     struct record_task *held = record_hold(RECORD_TASK, row);
-    if (!held || !textmap_put(&t->tasks_by_id, held->id, held)) {
+    if (!held || !tenant_put_task(t, held)) {
         mem_free(held);
         return err_nomem(err);
     }

@@ -263,6 +263,32 @@ static struct usage_next *usage_of(struct writer *w, struct tenant *t)
     return u;
 }
 
+/* What counts against a quota: bytes as they lie in the store now, everything else by the hour. */
+static uint64_t used_now(struct tenant *t, enum usage_kind kind)
+{
+    return kind == USAGE_BYTES
+               ? t->stored_bytes
+               : atomic_load_explicit(usage_counter(&t->usage, kind), memory_order_relaxed);
+}
+
+static enum qmn_code over_quota(const struct writer *w, const struct tenant *t,
+                                enum usage_kind kind, uint64_t limit, uint64_t used, uint64_t n,
+                                struct err *err)
+{
+    const char *plan = label_name(plan_tier_names, (uint32_t)t->record->plan);
+    if (kind == USAGE_BYTES)
+        return err_set(err, QMN_E_QUOTA,
+                       "plan \"%s\" stores %llu bytes, %llu are taken and this takes %llu; delete "
+                       "memories or let "
+                       "nutrients expire",
+                       plan, (unsigned long long)limit, (unsigned long long)used,
+                       (unsigned long long)n);
+    return err_retry(err, QMN_E_QUOTA, (uint32_t)(3600 - w->now_ms / 1000 % 3600),
+                     "the hourly quota of plan \"%s\" is %llu, %llu are used and this costs %llu",
+                     plan, (unsigned long long)limit, (unsigned long long)used,
+                     (unsigned long long)n);
+}
+
 enum qmn_code writer_use(struct engine *e, struct tenant *t, enum usage_kind kind, uint64_t n,
                          struct err *err)
 {
@@ -271,14 +297,9 @@ enum qmn_code writer_use(struct engine *e, struct tenant *t, enum usage_kind kin
     if (!u)
         return err_set(err, QMN_E_INTERNAL, "too many tenants in one group");
     uint64_t limit = plan_quota((uint32_t)t->record->plan, kind);
-    uint64_t used =
-        atomic_load_explicit(usage_counter(&t->usage, kind), memory_order_relaxed) + u->add[kind];
+    uint64_t used = used_now(t, kind) + u->add[kind];
     if (limit != UINT64_MAX && used + n > limit)
-        return err_retry(
-            err, QMN_E_QUOTA, (uint32_t)(3600 - w->now_ms / 1000 % 3600),
-            "the hourly quota of plan \"%s\" is %llu, %llu are used and this costs %llu",
-            label_name(plan_tier_names, (uint32_t)t->record->plan), (unsigned long long)limit,
-            (unsigned long long)used, (unsigned long long)n);
+        return over_quota(w, t, kind, limit, used, n, err);
     u->add[kind] += n;
     return QMN_OK;
 }

@@ -106,6 +106,7 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
                            .source = in->source,
                            .sensitivity = (uint32_t)in->nutrient->sensitivity,
                            .bytes = body_bytes(in->nutrient),
+                           .stored = body_bytes(in->nutrient),
                            .created_ms = trace->created_ms,
                            .expires_ms = trace->expires_ms,
                            .task_id = put_behind(&behind, trace->task_id),
@@ -206,6 +207,7 @@ static bool agent_takes(const struct agent *a, int64_t no)
 void live_publish(struct engine *e, struct nutrient *x)
 {
     struct tenant *t = x->tenant;
+    t->stored_bytes += x->stored;
     u64map_put(&e->net.live_by_id, id_hash(&x->id), (uintptr_t)x);
     u64map_put(&e->net.live_by_no, (uint64_t)x->no, (uintptr_t)x);
     if (x->client_id.len)
@@ -247,6 +249,7 @@ void live_bound(struct engine *e, struct tenant *t)
 void live_remove(struct engine *e, struct nutrient *x)
 {
     struct tenant *t = x->tenant;
+    t->stored_bytes -= x->stored;
     for (uint32_t i = 0; i < x->delivery_count; i++)
         delivery_end(&x->deliveries[i], DELIVERY_REJECTED);
     collects_wake(t, x->no);
@@ -286,6 +289,11 @@ bool response_reserve(struct engine *e, struct tenant *t)
            upkeep_reserve(e, LIMIT_GROUP);
 }
 
+uint32_t response_bytes(const struct record_response *r)
+{
+    return (uint32_t)(r->content.len + r->embedding.len);
+}
+
 void response_publish(struct engine *e, struct tenant *t, const struct record_response *r,
                       uint32_t agent, const float *unit)
 {
@@ -298,13 +306,16 @@ void response_publish(struct engine *e, struct tenant *t, const struct record_re
                            .agent = agent,
                            .sensitivity = (uint32_t)r->sensitivity,
                            .quality = (float)r->quality,
+                           .stored = response_bytes(r),
                            .used = true};
+    t->stored_bytes += x->stored;
     memcpy(&x->id, r->id.ptr, sizeof x->id);
     upkeep_schedule(e, EXPIRE_RESPONSE, r->expires_ms, t, r->no, slot);
 }
 
 void response_remove(struct tenant *t, uint32_t slot)
 {
+    t->stored_bytes -= t->responses[slot].stored;
     t->responses[slot] = (struct response){0};
     flat_remove(&t->response_index, slot);
 }
@@ -340,6 +351,11 @@ bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
     return ok;
 }
 
+uint32_t memory_bytes(const struct record_memory *m, uint32_t dim)
+{
+    return (uint32_t)(m->content.len + m->metadata.len + dim * sizeof(float));
+}
+
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
                     uint32_t agent, const float *unit)
 {
@@ -354,7 +370,9 @@ void memory_publish(struct engine *e, struct tenant *t, const struct record_memo
                          .kind = (uint32_t)(kind - 1),
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
+                         .stored = memory_bytes(m, t->memory_index.dim),
                          .used = true};
+    t->stored_bytes += x->stored;
     memcpy(&x->id, m->id.ptr, sizeof x->id);
     u64map_put(&t->memory_by_id, id_hash(&x->id), slot);
     if (m->expires_ms)
@@ -370,6 +388,7 @@ uint32_t memory_slot(const struct tenant *t, const struct id *id)
 void memory_remove(struct tenant *t, uint32_t slot)
 {
     u64map_remove(&t->memory_by_id, id_hash(&t->memories[slot].id));
+    t->stored_bytes -= t->memories[slot].stored;
     t->memories[slot] = (struct memory){0};
     flat_remove(&t->memory_index, slot);
 }

@@ -53,12 +53,15 @@ void delivery_end(struct delivery *d, enum delivery_state state);
 void live_bound(struct engine *e, struct tenant *t);
 
 /* ---- responses ---- */
+/* What it takes in the store, for the quota. */
+uint32_t response_bytes(const struct record_response *r);
 bool response_reserve(struct engine *e, struct tenant *t);
 void response_publish(struct engine *e, struct tenant *t, const struct record_response *r,
                       uint32_t agent, const float *unit);
 void response_remove(struct tenant *t, uint32_t slot);
 
 /* ---- memories ---- */
+uint32_t memory_bytes(const struct record_memory *m, uint32_t dim);
 bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind);
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
                     uint32_t agent, const float *unit);

@@ -207,7 +207,7 @@ static enum qmn_code on_response(void *ctx, const void *record, struct err *err)
     response_publish(e, t, row, a->slot, unit);
     struct delivery *d = at ? nutrient_delivery((struct nutrient *)(uintptr_t)*at, a) : NULL;
     if (d)
-        d->responded = true;
+        d->responses++; /* at most LIMIT_RESPONSES have rows */
     return QMN_OK;
 }
 

@@ -50,10 +50,10 @@ struct delivery {
     struct delivery *prev, *next; /* the agent's inbox, by sequence */
     uint32_t from;                /* slot of the agent that passed it on */
     uint8_t hop;
-    uint8_t state; /* enum delivery_state */
-    bool queued;   /* in the inbox list */
-    bool responded;
-    bool leased; /* by the last pull: until ready_ms */
+    uint8_t state;     /* enum delivery_state */
+    bool queued;       /* in the inbox list */
+    uint8_t responses; /* answers given to it */
+    bool leased;       /* by the last pull: until ready_ms */
     uint16_t attempts;
     float score;
     int64_t ready_ms; /* leased or put off until then; 0: never leased */
@@ -66,7 +66,8 @@ struct nutrient {
     struct id id;    /* of nutrient and trace alike */
     uint32_t source; /* agent slot */
     uint32_t sensitivity;
-    uint32_t bytes; /* what its body takes in the store */
+    uint32_t bytes;  /* what its body takes in the store */
+    uint32_t stored; /* what its row takes, whether or not it still counts in the inboxes */
     int64_t created_ms, expires_ms;
     struct bytes task_id, client_id; /* behind the struct */
     struct bytes hints;              /* text list, behind the struct */
@@ -91,7 +92,8 @@ struct response {
     float quality;
     int64_t created_ms;
     struct id id;
-    bool used; /* slot taken */
+    uint32_t stored; /* bytes */
+    bool used;       /* slot taken */
 };
 
 struct memory {
@@ -101,6 +103,7 @@ struct memory {
     uint32_t sensitivity;
     double quality;
     struct id id;
+    uint32_t stored; /* bytes */
     bool used;
 };
 
@@ -174,6 +177,8 @@ struct tenant {
     struct nutrient *oldest, *newest; /* live */
     struct nutrient *bounded;         /* the oldest whose bytes still count */
     uint64_t live_bytes, live_count;
+    uint64_t stored_bytes; /* content now in the store: live nutrients, responses,
+                            * memories, tasks */
 
     struct flat response_index; /* slots index responses */
     struct response *responses;
@@ -281,6 +286,10 @@ void agent_replace(struct agent *a, struct record_agent *record, uint32_t *capab
                    uint32_t capability_count, const float *profile);
 /* Recomputes what may be sent to the agent, after its record changed. */
 void agent_reach(struct agent *a);
+/* Takes the held record, in place of one with its id.  False: out of memory (never after growth).
+ */
+bool tenant_put_task(struct tenant *t, struct record_task *task);
+void tenant_remove_task(struct tenant *t, struct record_task *task);
 struct edge *agent_put_edge(struct agent *a, uint32_t dst);
 void agent_remove_edge(struct agent *a, uint32_t dst);
 
@@ -297,5 +306,7 @@ void nutrient_free(struct nutrient *x); /* live_new makes it */
  * not.  For tests and debug builds.  Any thread but the writer's. */
 enum { VALIDATE_TEXT = 200 };
 bool network_validate(struct network *n, char ret_text[VALIDATE_TEXT]);
+/* The same while calls are under way: commands between check and publish hold tags already. */
+bool network_validate_busy(struct network *n, char ret_text[VALIDATE_TEXT]);
 
 #endif

@@ -29,6 +29,7 @@ struct outcome_op {
     const struct outcome_in *in;
     struct outcome_out *out;
     struct agent *rater;
+    int64_t rater_no; /* for a repeat, which reads without the lock */
     struct record_trace trace;
     struct decision decision;
     struct hop_credit *hops; /* what this call rates */
@@ -316,7 +317,7 @@ static enum qmn_code outcome_replay(struct engine *e, struct command *cmd, struc
                                     struct err *err)
 {
     struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
-    struct record_outcome key = {.rater_no = op->rater->record->no}, row;
+    struct record_outcome key = {.rater_no = op->rater_no}, row;
     const struct credit_view *credits;
     uint32_t count;
     if (result.len != sizeof key.trace_no)
@@ -360,6 +361,7 @@ static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct ou
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(load_trace(e, c, op, err));
     TRY(find_rater(e, c, op, err));
+    op->rater_no = op->rater->record->no;
     if (op->trace.sensitivity > (int64_t)agent_clearance(op->rater, c->caller))
         return no_trace(op, err);
     op->hops =

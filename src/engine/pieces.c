@@ -78,6 +78,32 @@ void tenant_replace(struct tenant *t, struct record_tenant *record)
     mem_free(old);
 }
 
+/* ---- tasks ---- */
+
+static uint64_t task_bytes(const struct record_task *r)
+{
+    return r->id.len + r->title.len + r->metadata.len;
+}
+
+bool tenant_put_task(struct tenant *t, struct record_task *task)
+{
+    struct record_task *old = textmap_get(&t->tasks_by_id, task->id);
+    if (!textmap_put(&t->tasks_by_id, task->id, task)) /* the key points into the record */
+        return false;
+    t->stored_bytes += task_bytes(task);
+    if (old)
+        t->stored_bytes -= task_bytes(old);
+    mem_free(old);
+    return true;
+}
+
+void tenant_remove_task(struct tenant *t, struct record_task *task)
+{
+    textmap_remove(&t->tasks_by_id, task->id);
+    t->stored_bytes -= task_bytes(task);
+    mem_free(task);
+}
+
 /* ---- keys ---- */
 
 struct key *key_new(struct tenant *t, const struct record_key *record)

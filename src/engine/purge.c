@@ -101,8 +101,10 @@ static void forget_records(struct tenant *t)
     for (uint32_t i = 0; i < t->policy_count; i++)
         mem_free(t->policies[i]);
     t->policy_count = 0;
-    for (size_t i = 0; i < t->tasks_by_id.cap; i++)
-        mem_free(t->tasks_by_id.slots[i].value);
+    while (t->tasks_by_id.len)
+        for (size_t i = 0; i < t->tasks_by_id.cap; i++)
+            if (t->tasks_by_id.slots[i].value) /* taking one out may move another here */
+                tenant_remove_task(t, t->tasks_by_id.slots[i].value);
     textmap_release(&t->tasks_by_id);
 }
 

@@ -58,6 +58,14 @@ static enum qmn_code respond_check(struct engine *e, struct command *cmd, struct
         return QMN_OK;
     TRY(find_delivery(e, op, cmd->call->caller, writer_now_ms(e), &d, err));
     const struct nutrient *x = d->nutrient;
+    int64_t pair[2] = {x->no, op->agent->record->no};
+    if (!writer_claim(e, cmd, RECORD_RESPONSE, bytes_hash(bytes_of(pair, sizeof pair), 0)))
+        return QMN_OK;
+    if (d->responses >= LIMIT_RESPONSES)
+        return err_field(
+            err, QMN_E_CONFLICT, "nutrient_id",
+            "agent \"%.*s\" has answered this nutrient %d times, which is the most it may",
+            BYTES_FMT(op->agent->record->id), LIMIT_RESPONSES);
     if (in->sensitivity && in->sensitivity < x->sensitivity)
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
                          "\"%s\" is below the nutrient's \"%s\"; an answer inherits the label",
@@ -98,7 +106,7 @@ static void respond_publish(struct engine *e, struct command *cmd)
     if (!d)
         return; /* it expired in this very group; the row goes with its own expiry at the next start
                  */
-    d->responded = true;
+    d->responses++;
     response_publish(e, cmd->tenant, &op->row, op->agent->slot, op->unit);
     collects_wake(cmd->tenant, x->no);
 }

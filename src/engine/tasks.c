@@ -177,10 +177,8 @@ static void change_publish(struct engine *e, struct command *c)
     (void)e;
     struct record_task *next = TAKE(change_of(c)->next), *forgotten = change_of(c)->forgotten;
     if (forgotten)
-        mem_free(textmap_remove(&c->tenant->tasks_by_id, forgotten->id));
-    struct record_task *old = textmap_get(&c->tenant->tasks_by_id, next->id);
-    textmap_put(&c->tenant->tasks_by_id, next->id, next); /* the key points into the record */
-    mem_free(old);
+        tenant_remove_task(c->tenant, forgotten);
+    (void)tenant_put_task(c->tenant, next); /* the check made room */
 }
 
 static void change_discard(struct engine *e, struct command *c)

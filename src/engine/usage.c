@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Plans, their quotas, and what is used of them.  Quotas are per Unix hour, but agents, which are
- * counted as they stand, and bytes, which are counted since the tenant began. */
+ * counted as they stand, and bytes, which count as long as they are stored. */
 #include "engine/control_priv.h"
 
 enum { HOUR_MS = 3600 * 1000, PRO_TIMES = 10 };
@@ -81,7 +81,7 @@ enum qmn_code usage_count_read(struct engine *e, struct tenant *t, enum usage_ki
 static struct usage_counts counts_of(const struct tenant *t, bool this_hour)
 {
     const struct usage *u = &t->usage;
-    struct usage_counts c = {.agents = t->active_agents, .bytes = t->usage_total.bytes};
+    struct usage_counts c = {.agents = t->active_agents, .bytes = t->stored_bytes};
     if (!this_hour)
         return c;
     c.nutrients = u->nutrients;

@@ -77,10 +77,53 @@ static void commands_that_wait_for_each_other_do_not_hold_up_the_rest(void **sta
     scene_end(&s);
 }
 
+/* Bytes count while they are stored: what has expired makes room again. */
+static void stored_bytes_come_back_when_nutrients_expire(void **state)
+{
+    struct scene s;
+    struct usage_out before, sent, after;
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){0});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    scene_agent(&s, "b", AXIS(0), NULL);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_usage, BYTES_LIT("me"), &before), QMN_OK);
+    broadcasts(&s, 10);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_usage, BYTES_LIT("me"), &sent), QMN_OK);
+    assert_true(sent.current.bytes > before.current.bytes);
+    scene_restart(&s);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_usage, BYTES_LIT("me"), &after), QMN_OK);
+    assert_int_equal(after.current.bytes, sent.current.bytes);
+    test_engine_advance(s.te, 3600 * 1000);
+    broadcasts(&s, 1); /* a group, in which the old ones expire */
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_usage, BYTES_LIT("me"), &after), QMN_OK);
+    assert_true(after.current.bytes < sent.current.bytes);
+    scene_end(&s);
+}
+
+/* One delivery cannot fill the memory with answers. */
+static void an_agent_answers_a_nutrient_only_so_often(void **state)
+{
+    struct scene s;
+    struct respond_out out;
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){0});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    scene_agent(&s, "b", AXIS(0), NULL);
+    struct broadcast_out sent = scene_send(&s, "a", AXIS(0));
+    for (int i = 0; i < LIMIT_RESPONSES; i++)
+        assert_int_equal(scene_respond(&s, "b", sent.nutrient_id, "{}", &out), QMN_OK);
+    assert_int_equal(scene_respond(&s, "b", sent.nutrient_id, "{}", &out), QMN_E_CONFLICT);
+    scene_restart(&s);
+    assert_int_equal(scene_respond(&s, "b", sent.nutrient_id, "{}", &out), QMN_E_CONFLICT);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retention_keeps_up_with_whatever_is_written),
+        cmocka_unit_test(stored_bytes_come_back_when_nutrients_expire),
+        cmocka_unit_test(an_agent_answers_a_nutrient_only_so_often),
         cmocka_unit_test(commands_that_wait_for_each_other_do_not_hold_up_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

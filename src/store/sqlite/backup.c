@@ -9,6 +9,7 @@
  * log cannot be emptied.  The copy is synced, read back whole, and only then given its name. */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,6 +92,19 @@ static enum qmn_code backup_to(struct store_sqlite *s, const char *part,
     return store_sqlite_verify(part, &s->sealer, &rows, err);
 }
 
+/* With what SQLite lays beside it, and leaves when it cannot close it in order.  Needs no memory:
+ * it may be out. */
+static void remove_part(const char *part)
+{
+    static const char *const suffixes[] = {"", "-wal", "-journal"};
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        char name[PATH_MAX];
+        int n = snprintf(name, sizeof name, "%s%s", part, suffixes[i]);
+        if (n > 0 && (size_t)n < sizeof name)
+            (void)unlink(name);
+    }
+}
+
 enum qmn_code sqlite_backup(struct store *base, const char *path,
                             void (*progress)(void *ctx, int64_t done, int64_t total), void *ctx,
                             struct err *err)
@@ -101,13 +115,13 @@ enum qmn_code sqlite_backup(struct store *base, const char *path,
         return err_nomem(err);
     if (access(path, F_OK) == 0)
         return err_set(err, QMN_E_CONFLICT, "the backup file exists already");
-    (void)unlink(part); /* of a backup that was interrupted */
+    remove_part(part); /* of a backup that was interrupted */
     TRY(file_create(part, err));
     enum qmn_code code = backup_to(s, part, progress, ctx, err);
     /* link, not rename: a file that appeared meanwhile is not overwritten */
     if (code == QMN_OK && link(part, path) != 0)
         code = err_set(err, QMN_E_CONFLICT, "the backup file cannot be given its name");
-    (void)unlink(part);
+    remove_part(part);
     return code == QMN_OK ? file_sync_dir(path, err) : code;
 }
 
@@ -187,17 +201,11 @@ static enum qmn_code check_feed(struct dbconn *c, struct err *err)
     return code;
 }
 
-enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer, int64_t *ret_rows,
-                                  struct err *err)
+static enum qmn_code check_all(const char *path, bool had_log, const struct sealer *sealer,
+                               int64_t *ret_rows, struct err *err)
 {
     CLEANUP(dbconn_closep) struct dbconn *c = NULL;
     int64_t rows = 0;
-    if (access(path, F_OK) != 0)
-        return err_set(err, QMN_E_NOT_FOUND, "there is no such database file");
-    CLEANUP(mem_freep) char *log = file_beside(path, "-wal");
-    if (!log)
-        return err_nomem(err);
-    bool had_log = access(log, F_OK) == 0;
     TRY(dbconn_open(path, CONN_VERIFIER, false, STORE_SYNC_FULL, &c, err));
     if (!had_log) /* leave what was found: reading creates an empty log */
         dbconn_drop_log(c);
@@ -208,4 +216,19 @@ enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer,
     TRY(check_feed(c, err));
     *ret_rows = rows;
     return QMN_OK;
+}
+
+enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer, int64_t *ret_rows,
+                                  struct err *err)
+{
+    if (access(path, F_OK) != 0)
+        return err_set(err, QMN_E_NOT_FOUND, "there is no such database file");
+    CLEANUP(mem_freep) char *log = file_beside(path, "-wal");
+    if (!log)
+        return err_nomem(err);
+    bool had_log = access(log, F_OK) == 0;
+    enum qmn_code code = check_all(path, had_log, sealer, ret_rows, err);
+    if (code == QMN_E_NOMEM && !had_log) /* then it may not have been closed in order */
+        (void)unlink(log);
+    return code;
 }

@@ -3,6 +3,7 @@
  * What only the SQLite store does: its files, its versions, its log, backups, and damage found. */
 #include "support/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,6 +357,68 @@ static void a_backup_that_cannot_be_written_leaves_nothing(void **state)
     assert_null(strstr(f->err.text, f->dir));
 }
 
+/* Names in the folder that begin with the copy's. */
+static int copies(const struct fixture *f)
+{
+    const char *name = strrchr(f->copy, '/') + 1;
+    int n = 0;
+    DIR *d = opendir(f->dir);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));)
+        n += strncmp(e->d_name, name, strlen(name)) == 0;
+    closedir(d);
+    return n;
+}
+
+static void what_an_interrupted_backup_left_is_cleared(void **state)
+{
+    static const char *const suffixes[] = {".part", ".part-wal", ".part-journal"};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s%s", f->copy, suffixes[i]);
+        FILE *file = fopen(name, "wb");
+        assert_non_null(file);
+        fputs("half of something", file);
+        fclose(file);
+    }
+    assert_int_equal(f->store->ops->backup(f->store, f->copy, NULL, NULL, &f->err), QMN_OK);
+    assert_int_equal(copies(f), 1);
+}
+
+static void a_backup_without_memory_is_whole_or_leaves_nothing(void **state)
+{
+    enum { STEP = 5 };
+    struct fixture *f = *state;
+    unsigned refused = 0;
+    bool hit = true;
+    for (int64_t no = 1; no <= 3; no++)
+        assert_int_equal(put_memory(f, no, 30000), QMN_OK);
+    for (unsigned n = 1; hit; n += STEP) {
+        for (int from = 0; from < 2; from++) {
+            int64_t rows;
+            if (from)
+                fault_arm_from(n);
+            else
+                fault_arm(n);
+            enum qmn_code code = f->store->ops->backup(f->store, f->copy, NULL, NULL, &f->err);
+            hit = fault_disarm();
+            if (code != QMN_OK && code != QMN_E_NOMEM)
+                fail_msg("n = %u: %s", n, f->err.text);
+            if (copies(f) != (code == QMN_OK))
+                fail_msg("n = %u: %d files after %s", n, copies(f), code_info(code)->wire);
+            refused += code != QMN_OK;
+            if (code != QMN_OK)
+                continue;
+            assert_int_equal(store_sqlite_verify(f->copy, &sealer_identity, &rows, &f->err),
+                             QMN_OK);
+            assert_int_equal(rows, 3);
+            assert_int_equal(unlink(f->copy), 0);
+        }
+    }
+    assert_true(refused > 10);
+}
+
 static void verify_finds_every_damaged_byte_of_content(void **state)
 {
     struct fixture *f = *state;
@@ -385,17 +448,17 @@ static void verify_finds_every_damaged_byte_of_content(void **state)
 }
 
 /* Any damage anywhere: an answer or a refusal, never a crash. */
-/* Every few allocations: there are thousands. */
+/* Every allocation of the opening, then every few: there are thousands. */
 static void a_verify_without_memory_speaks_of_no_damage(void **state)
 {
-    enum { STEP = 7 };
+    enum { OPENING = 150, STEP = 7 };
     struct fixture *f = *state;
     unsigned refused = 0;
     bool hit = true;
     for (int64_t no = 1; no <= 20; no++)
         assert_int_equal(put_memory(f, no, 30000), QMN_OK);
     close_store(f);
-    for (unsigned n = 1; hit; n += STEP) {
+    for (unsigned n = 1; hit; n += n < OPENING ? 1 : STEP) {
         for (int from = 0; from < 2; from++) {
             int64_t rows;
             if (from)
@@ -406,6 +469,7 @@ static void a_verify_without_memory_speaks_of_no_damage(void **state)
             hit = fault_disarm();
             if (code != QMN_OK && code != QMN_E_NOMEM)
                 fail_msg("n = %u: %s", n, f->err.text);
+            assert_false(exists(f, "-wal"));
             refused += code != QMN_OK;
         }
     }
@@ -462,6 +526,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_backup_overwrites_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_backup_that_cannot_be_written_leaves_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_an_interrupted_backup_left_is_cleared, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_backup_without_memory_is_whole_or_leaves_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(verify_finds_every_damaged_byte_of_content, setup,
                                         teardown),

@@ -145,8 +145,10 @@ static void see_backups(struct world *w, struct sights *s)
         const char *dot = strrchr(e->d_name, '.');
         if (dot && !strcmp(dot, ".db"))
             s->n[SEE_backups]++;
-        else if (e->d_name[0] != '.')
+        else if (e->d_name[0] != '.') {
             s->n[SEE_litter]++;
+            print_message("%s lies in the backup directory\n", e->d_name);
+        }
     }
     closedir(d);
     if (access(newest, F_OK) == 0 &&

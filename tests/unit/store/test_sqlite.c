@@ -388,7 +388,7 @@ static void what_an_interrupted_backup_left_is_cleared(void **state)
 
 static void a_backup_without_memory_is_whole_or_leaves_nothing(void **state)
 {
-    enum { STEP = 5 };
+    enum { STEP = 3 };
     struct fixture *f = *state;
     unsigned refused = 0;
     bool hit = true;

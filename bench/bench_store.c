@@ -177,7 +177,7 @@ static void outcomes(struct store *s, int64_t groups)
             int64_t src = rng_below(&rng, SOURCES);
             for (size_t j = 0; j < 3; j++) {
                 int64_t dst = (src + (int64_t)rng_below(&rng, FANOUT) * 7) % SOURCES;
-                struct record_edge *e = &edges[i * 3 + j];
+                struct record_edge *e = &edges[(size_t)i * 3 + j];
                 *e = (struct record_edge){.src_no = 1795000000000000 + src,
                                           .dst_no = 1795000000000000 + dst,
                                           .tenant_no = 1795000000000000,

@@ -34,7 +34,7 @@ bool mem_feed_reserve(struct mem_feed *f)
     struct feed_batch **slots = mem_calloc(cap, sizeof(struct feed_batch *));
     if (!slots)
         return false;
-    for (int64_t c = f->first; c < f->next; c++)
+    for (int64_t c = f->first; f->cap && c < f->next; c++)
         slots[(size_t)c % cap] = f->slots[(size_t)c % f->cap];
     mem_free(f->slots);
     f->slots = slots;

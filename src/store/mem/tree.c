@@ -4,6 +4,8 @@
  * shallow; priorities come from a private generator and no input can steer them. */
 #include "tree.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 
 struct tree_node {
@@ -185,6 +187,7 @@ static bool remove_present(struct tree_node **slot, const struct tree_order *ord
     if (!node_own(slot))
         return false;
     struct tree_node *n = *slot;
+    assert(n);
     int c = order_compare(order, probe, n->row->record);
     if (c == 0)
         return node_sink(slot);

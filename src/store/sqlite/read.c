@@ -41,33 +41,33 @@ enum qmn_code sqlite_get(struct store *base, enum record_kind kind, const void *
     return code;
 }
 
-static enum qmn_code find_on(struct store_sqlite *s, struct dbconn *c, enum record_kind kind,
-                             size_t unique, const void *probe, struct arena *arena,
-                             void *ret_record, struct err *err)
+static enum qmn_code find_bind(struct dbconn *c, enum record_kind kind, size_t unique,
+                               const void *probe, sqlite3_stmt **ret, struct err *err)
 {
     const struct layout *l = store_layout(kind);
     const struct field *f = &l->type->fields[l->unique[unique]];
-    sqlite3_stmt *stmt;
-    TRY(dbconn_stmt(c, kind, (enum stmt_op)(STMT_FIND_FIRST + unique), &stmt, err));
-    TRY(row_bind_field(stmt, 1, f, probe, err));
-    if (f->flags & FIELD_UNIQUE_IN_TENANT)
-        TRY(row_bind_field(stmt, 2, l->tenant, probe, err));
-    enum qmn_code code = read_one(s, stmt, l, arena, ret_record, err);
-    sqlite3_reset(stmt);
-    return code;
+    TRY(dbconn_stmt(c, kind, (enum stmt_op)(STMT_FIND_FIRST + unique), ret, err));
+    TRY(row_bind_field(*ret, 1, f, probe, err));
+    return f->flags & FIELD_UNIQUE_IN_TENANT ? row_bind_field(*ret, 2, l->tenant, probe, err)
+                                             : QMN_OK;
 }
 
 enum qmn_code sqlite_find(struct store *base, enum record_kind kind, size_t field,
                           const void *probe, struct arena *arena, void *ret_record, struct err *err)
 {
     struct store_sqlite *s = (struct store_sqlite *)base;
-    int unique = layout_unique_at(store_layout(kind), field);
+    const struct layout *l = store_layout(kind);
+    int unique = layout_unique_at(l, field);
     if (unique < 0)
-        return err_set(err, QMN_E_INTERNAL, "%s has no unique field %zu", record_type(kind)->name,
-                       field);
+        return err_set(err, QMN_E_INTERNAL, "%s has no unique field %zu", l->type->name, field);
     struct dbconn *c;
+    sqlite3_stmt *stmt;
     TRY(reader_take(s, &c, err));
-    enum qmn_code code = find_on(s, c, kind, (size_t)unique, probe, arena, ret_record, err);
+    enum qmn_code code = find_bind(c, kind, (size_t)unique, probe, &stmt, err);
+    if (code == QMN_OK) {
+        code = read_one(s, stmt, l, arena, ret_record, err);
+        sqlite3_reset(stmt);
+    }
     reader_give(s, c);
     return code;
 }

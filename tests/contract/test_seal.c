@@ -31,7 +31,7 @@ static size_t occurrences(const char *path, const char *suffix)
     static char bytes[4 << 20];
     size_t len = fread(bytes, 1, sizeof bytes, file), found = 0;
     assert_true(len < sizeof bytes);
-    fclose(file);
+    (void)fclose(file);
     for (const char *at = bytes, *end = bytes + len;
          (at = memmem(at, (size_t)(end - at), CANARY, strlen(CANARY))); at++)
         found++;

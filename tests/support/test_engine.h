@@ -32,7 +32,7 @@ struct test_engine {
     struct clock clock;
     _Atomic int64_t now_ms;
     void (*_Atomic on_now)(void); /* runs at each look at the clock, on that thread; NULL: none */
-    char dir[64]; /* removed at the end */
+    char dir[64];                 /* removed at the end */
     struct test_engine_options options;
     struct faulty_store *store; /* between the engine and its store */
     struct test_engine *main;   /* whose engine a lane uses; NULL: it has its own */

@@ -40,6 +40,13 @@ static void set_bit(struct postings *p, uint32_t agent)
     p->bits[agent / WORD] |= UINT64_C(1) << (agent % WORD);
 }
 
+static void drop_bits(struct postings *p)
+{
+    mem_free(p->bits);
+    p->bits = NULL;
+    p->words = 0;
+}
+
 bool postings_reserve_bit(struct postings *p, uint32_t agent)
 {
     uint32_t words = agent / WORD + 1;
@@ -85,8 +92,11 @@ void postings_add(struct postings *p, uint32_t agent, int64_t at_ms)
     } else {
         u64map_put(&p->at, agent, p->count);
         p->items[p->count++] = (struct posting){.agent = agent, .count = 1, .last_ms = at_ms};
-        if (p->bits)
+        if (p->bits && agent / WORD < p->words)
             set_bit(p, agent);
+        else
+            drop_bits(p); /* made after this place was promised, and too small: the next promise
+                             makes it anew */
     }
     refresh_oldest(p, at_ms);
 }

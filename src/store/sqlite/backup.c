@@ -122,7 +122,9 @@ enum qmn_code sqlite_backup(struct store *base, const char *path,
     if (code == QMN_OK && link(part, path) != 0)
         code = err_set(err, QMN_E_CONFLICT, "the backup file cannot be given its name");
     remove_part(part);
-    return code == QMN_OK ? file_sync_dir(path, err) : code;
+    if (code == QMN_OK && (code = file_sync_dir(path, err)) != QMN_OK)
+        (void)unlink(path); /* a backup that was refused does not stand in the way of the next */
+    return code;
 }
 
 /* What integrity_check said.  A page for which there was no memory is missing to it, hence damage.

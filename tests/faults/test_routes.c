@@ -21,7 +21,7 @@
 enum {
     FEW = 24,
     FEW_ON_DISK = 6,
-    MANY_COPIES = 1000, /* a backup takes thousands of allocations and milliseconds */
+    MANY_COPIES = 300, /* a backup takes thousands of allocations and milliseconds */
     WORLD_TRIALS = 48, /* then a new tenant: lists stay short */
     PAST_END = 64,
     TESTS_MAX = 512,

@@ -56,7 +56,7 @@ enum {
     LIMIT_CANDIDATES = 32, /* kept per decision, with the parts of their scores */
     LIMIT_RECENT_TASKS = 32,
     LIMIT_RESPONSES = 8, /* of one agent to one nutrient; they stay in memory while it lives */
-    LIMIT_FANOUT = 64, /* deliveries of one nutrient over all hops */
+    LIMIT_FANOUT = 64,   /* deliveries of one nutrient over all hops */
 
     /* Memory of the node. */
     LIMIT_INBOX_BYTES =

@@ -11,9 +11,10 @@ struct hop_score {
     double score; /* [0, 1] */
 };
 struct outcome_in {
-    struct bytes trace_id, agent_id; /* agent_id: the rater; empty: who asked, if the key may act as it */
-    double score;                    /* [0, 1] */
-    const struct hop_score *hops;    /* override the overall score for these agents */
+    struct bytes trace_id,
+        agent_id; /* agent_id: the rater; empty: who asked, if the key may act as it */
+    double score; /* [0, 1] */
+    const struct hop_score *hops; /* override the overall score for these agents */
     size_t hop_count;
     struct bytes metadata;
 };

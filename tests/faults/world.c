@@ -175,8 +175,8 @@ static void agents(struct world *w)
 {
     static const char *const bodies[] = {
         "{\"agent_id\":\"asker\"}", "{\"agent_id\":\"idler\"}",
-        "{\"agent_id\":\"helper\",\"capabilities\":[\"sql.explain\"],\"tools\":[\"psql\"],"
-        "\"metadata\":{\"a\":1},\"profile\":{\"embedding\":$V,\"skills\":[\"x\"]}}",
+        ("{\"agent_id\":\"helper\",\"capabilities\":[\"sql.explain\"],\"tools\":[\"psql\"],"
+         "\"metadata\":{\"a\":1},\"profile\":{\"embedding\":$V,\"skills\":[\"x\"]}}"),
         "{\"agent_id\":\"relay\",\"profile\":{\"embedding\":$U}}"};
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
         world_call(w, w->key, "POST", "/v1/agents:register", bodies[i], 200);

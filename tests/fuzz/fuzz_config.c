@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The configuration file: it is read or refused with a reason, what was read prints, and reading it
- * again gives the same. */
+ * again gives the same.  What is too long, or holds NUL, is no configuration. */
 #include "support/fuzz.h"
 
 #include <assert.h>
@@ -13,7 +13,7 @@
 
 #include "daemon/config.h"
 
-enum { FILE_MAX_BYTES = 70000 }; /* a little over what is accepted */
+enum { ACCEPTED_BYTES = 65536, FILE_MAX_BYTES = 70000 };
 
 static char *no_environment[] = {NULL};
 
@@ -72,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum qmn_code code = config_load(&c, 3, argv, no_environment, &err);
     assert(code == QMN_OK || (code == QMN_E_INVALID && err.text[0]));
     if (code == QMN_OK) {
+        assert(size < ACCEPTED_BYTES && !(size && memchr(data, 0, size)));
         check_values(&c);
         check_again(&c);
     }

@@ -2,7 +2,8 @@
  *
  * Query strings and paths.  The first byte chooses the route.
  *
- *  - any query is read or refused with a reason, and what was read can be written
+ *  - any query is read or refused with a reason, one with a broken escape is refused, and what was
+ *    read can be written
  *  - any text, escaped, comes out of a query as it went in, or is refused exactly as the text
  * itself would be
  *  - a path that finds its route is that route's pattern with the parameter in its place */
@@ -36,6 +37,20 @@ static bool refused_with_reason(enum qmn_code code, const struct err *err)
 
 /* ---- queries ---- */
 
+static bool escapes_are_whole(struct bytes query)
+{
+    static const char hex[] = "0123456789abcdefABCDEF";
+    for (size_t i = 0; i < query.len; i++) {
+        if (query.ptr[i] != '%')
+            continue;
+        /* '&' and '=' end a name or value, and with it the escape */
+        if (i + 2 >= query.len || !query.ptr[i + 1] || !query.ptr[i + 2] ||
+            !strchr(hex, query.ptr[i + 1]) || !strchr(hex, query.ptr[i + 2]))
+            return false;
+    }
+    return true;
+}
+
 static void any_query(const struct route *r, struct bytes query, struct arena *a)
 {
     ProtobufCMessage *msg = NULL;
@@ -47,19 +62,22 @@ static void any_query(const struct route *r, struct bytes query, struct arena *a
     assert(code == QMN_OK || refused_with_reason(code, &err));
     if (code != QMN_OK)
         return;
+    assert(escapes_are_whole(query));
     buf_init(&out, OUT_BYTES);
     assert(json_encode(msg, &out) == QMN_OK);
     buf_release(&out);
 }
 
-/* Every byte, or only those that must be. */
+/* Every byte, or only those that must be and blanks as '+'. */
 static struct bytes escape(struct bytes text, bool all, struct arena *a)
 {
     char *out = arena_alloc(a, text.len * 3 + 1);
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (all || c == '%' || c == '+' || c == '&' || c == '#' || c <= ' ' || c >= 0x7f)
+        if (c == ' ' && !all)
+            out[len++] = '+';
+        else if (all || c == '%' || c == '+' || c == '&' || c == '#' || c <= ' ' || c >= 0x7f)
             len += (size_t)snprintf(out + len, 4, i % 2 ? "%%%02X" : "%%%02x", c);
         else
             out[len++] = (char)c;

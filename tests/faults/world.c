@@ -32,6 +32,8 @@ static const char *meaning(const struct world *w, char letter, char number[stati
         return w->nutrient;
     case 'R':
         return w->trace;
+    case 'P':
+        return w->first_trace;
     case 'M':
         return w->memory;
     case 'K':
@@ -249,8 +251,16 @@ void world_prepare(struct world *w, const char *const *templates, size_t count)
         world_call(w, w->key, "POST", "/v1/tasks", "{\"title\":\"work\"}", 201);
         must_have(w, "id", w->task, sizeof w->task);
     }
-    if (asks(templates, count, 'A'))
+    if (asks(templates, count, 'A') || asks(templates, count, 'P'))
         world_call(w, w->key, "POST", "/v1/agents:register", "{\"agent_id\":\"$A\"}", 200);
+    if (asks(templates, count, 'P')) {
+        world_call(
+            w, w->key, "POST", "/v1/nutrients:broadcast",
+            "{\"summary\":\"a need\",\"embedding\":$V,\"source_agent_id\":\"$A\",\"top_k\":1,"
+            "\"max_hops\":1,\"ttl_sec\":3600}",
+            200);
+        must_have(w, "trace_id", w->first_trace, sizeof w->first_trace);
+    }
     if (asks(templates, count, 'D'))
         world_call(w, w->admin, "POST", "/v1/tenants", "{\"id\":\"$D\",\"name\":\"n\"}", 201);
 }

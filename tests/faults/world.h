@@ -19,7 +19,8 @@ struct world {
     unsigned serial;           /* $N, different in all worlds */
     long audit_after, audit_seen;
     /* made by world_prepare for the next request */
-    char nutrient[WORLD_ID], trace[WORLD_ID], memory[WORLD_ID], key_id[WORLD_ID], task[WORLD_ID];
+    char nutrient[WORLD_ID], trace[WORLD_ID], first_trace[WORLD_ID], memory[WORLD_ID],
+        key_id[WORLD_ID], task[WORLD_ID];
     char secret[NODE_KEY_SIZE];
 };
 
@@ -32,7 +33,7 @@ struct world {
  *
  *   $I $R  a nutrient from `asker` to `helper`, and its trace      $M  a memory of `helper`
  *   $K $S  a key, and its secret    $J  a task    $A  agent "agent-$N", without profile
- *   $D  tenant "gone-$N"
+ *   $D  tenant "gone-$N"            $P  the trace of a nutrient from the new agent $A to `helper`
  *   $O  nothing, but the trace $R has been rated     $$  the character */
 void world_expand(const struct world *w, const char *template, char *ret, size_t size);
 

@@ -136,7 +136,10 @@ static enum qmn_code open_engine(struct node *n, const struct data_dir *data, st
         .epsilon = c->epsilon,
         .retention_ms = (int64_t)c->retention_days * 24 * 3600 * 1000,
     };
-    return engine_new(&config, &n->engine, err);
+    enum qmn_code code = engine_new(&config, &n->engine, err);
+    if (code != QMN_OK)
+        store_close(store);
+    return code;
 }
 
 /* The room for the file is taken before the key exists: a key that could not be shown would be lost

@@ -30,7 +30,7 @@
 struct engine;
 
 struct engine_config {
-    struct store *store; /* taken: closed by engine_free */
+    struct store *store; /* taken on success: closed by engine_free */
     struct metrics *metrics;
     const struct clock *clock; /* NULL: the system's */
     uint64_t seed;             /* of the exploration; 0: from the kernel */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The wiring, and a clock that starts one minute into an hour: no test is long enough to see the
- * hourly counters begin anew. */
+ * The wiring, and a clock that starts one minute into an hour: no node lives long enough to see
+ * the hourly counters begin anew. */
 #include "support/test.h"
 
 #include "node.h"
@@ -26,10 +26,7 @@ enum { DRAIN_MS = 2000 };
 static int64_t now_ms(void *ctx)
 {
     struct fault_node *n = ctx;
-    static int64_t start_us;
-    if (!start_us)
-        start_us = clock_mono_us();
-    return EPOCH + (clock_mono_us() - start_us) / 1000 % (HOUR_MS / 2) + n->ahead_ms;
+    return EPOCH + (clock_mono_us() - n->opened_us) / 1000 + n->ahead_ms;
 }
 
 void fault_node_advance(struct fault_node *n, int64_t ms)
@@ -171,7 +168,7 @@ void fault_node_open(struct fault_node *n, bool sqlite)
 {
     struct err err = {0};
     char backups[96];
-    *n = (struct fault_node){.sqlite = sqlite};
+    *n = (struct fault_node){.sqlite = sqlite, .opened_us = clock_mono_us()};
     log_configure(LOG_ERROR, LOG_LOGFMT);
     snprintf(n->dir, sizeof n->dir, "%s/qmn-faults-XXXXXX",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");

@@ -16,6 +16,7 @@ struct fault_node {
     bool sqlite, started;
     char dir[64]; /* pepper, backups and database; removed at the end */
     struct clock clock;
+    int64_t opened_us;
     _Atomic int64_t ahead_ms;
     char admin_key[NODE_KEY_SIZE];
     uint16_t port;

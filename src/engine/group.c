@@ -233,24 +233,6 @@ static void publish_edges(struct writer *w)
 
 /* ---- usage ---- */
 
-static _Atomic uint64_t *usage_counter(struct usage *u, enum usage_kind kind)
-{
-    switch (kind) {
-    case USAGE_NUTRIENTS:
-        return &u->nutrients;
-    case USAGE_COLLECTS:
-        return &u->collects;
-    case USAGE_SEARCHES:
-        return &u->searches;
-    case USAGE_OUTCOMES:
-        return &u->outcomes;
-    case USAGE_STORES:
-        return &u->stores;
-    default:
-        return &u->bytes;
-    }
-}
-
 static struct usage_next *usage_of(struct writer *w, struct tenant *t)
 {
     for (uint32_t i = 0; i < w->usage_len; i++)

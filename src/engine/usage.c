@@ -35,7 +35,7 @@ uint64_t plan_agent_quota(uint32_t plan)
     return by_plan(plan, FREE_AGENTS);
 }
 
-static _Atomic uint64_t *counter_of(struct usage *u, enum usage_kind kind)
+_Atomic uint64_t *usage_counter(struct usage *u, enum usage_kind kind)
 {
     switch (kind) {
     case USAGE_NUTRIENTS:
@@ -61,7 +61,7 @@ static uint32_t seconds_to_next_hour(int64_t now_ms)
 enum qmn_code usage_count_read(struct engine *e, struct tenant *t, enum usage_kind kind,
                                struct err *err)
 {
-    _Atomic uint64_t *used = counter_of(&t->usage, kind);
+    _Atomic uint64_t *used = usage_counter(&t->usage, kind);
     uint64_t limit = plan_quota((uint32_t)t->record->plan, kind);
     uint64_t before = atomic_fetch_add_explicit(used, 1, memory_order_relaxed);
     if (before >= limit && t->usage.hour == engine_now(e) / HOUR_MS) {
@@ -71,7 +71,7 @@ enum qmn_code usage_count_read(struct engine *e, struct tenant *t, enum usage_ki
                          label_name(plan_tier_names, (uint32_t)t->record->plan),
                          (unsigned long long)limit);
     }
-    atomic_fetch_add_explicit(counter_of(&t->usage_total, kind), 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(usage_counter(&t->usage_total, kind), 1, memory_order_relaxed);
     atomic_store_explicit(&t->usage_dirty, true, memory_order_relaxed);
     return QMN_OK;
 }

@@ -109,6 +109,8 @@ enum usage_kind {
     USAGE_STORES,
     USAGE_BYTES
 };
+/* The counter of a kind. */
+_Atomic uint64_t *usage_counter(struct usage *u, enum usage_kind kind);
 /* Adds `n` if the hourly quota allows (`quota` UINT64_MAX: unlimited); QMN_E_QUOTA with Retry-After
  * otherwise. */
 QMN_NODISCARD enum qmn_code writer_use(struct engine *e, struct tenant *t, enum usage_kind kind,

@@ -96,7 +96,10 @@ const struct route routes[] = {
     /* ---- memory ---- */
     {"memory.store", HTTP_POST, "/v1/hyphal:store", .service = "memory", SCOPED(MEMORY_WRITE), OWN,
      CREATE, .agent = "agent_id", .label = "write", .quota = "stores",
-     .about = "Keeps what an agent learned.", .op = &op_memory_store},
+     .about =
+         "Keeps what an agent learned.  An agent nobody registered comes to be with it, without "
+         "profile and capabilities: nothing is sent to it until it is registered.",
+     .op = &op_memory_store},
     {"memory.search", HTTP_POST, "/v1/hyphal:search", .service = "memory", SCOPED(MEMORY_READ), OWN,
      ASK, .label = "read", .quota = "searches",
      .about = "The permitted memories nearest to a vector or a text.", .op = &op_memory_search},

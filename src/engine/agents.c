@@ -6,11 +6,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/authors_priv.h"
 #include "engine/live_priv.h"
-
-enum {
-    QUOTA_RETRY_S = 60, /* nothing frees a place but somebody who suspends an agent: a guess */
-};
 
 struct agent_op {
     struct command cmd;
@@ -48,7 +45,7 @@ static bool fill_out(const struct agent *a, const struct caller *caller, bool pr
                            .tools = copy.tools,
                            .skills = copy.skills,
                            .status = (uint32_t)copy.status,
-                           .clearance = (uint32_t)copy.clearance,
+                           .clearance = agent_label(a),
                            .inbox_pending = agent_pending(a, network_clearance(a->tenant, caller)),
                            .created_ms = copy.created_ms,
                            .updated_ms = copy.updated_ms,
@@ -115,25 +112,6 @@ static enum qmn_code make_pieces(struct engine *e, struct agent_op *op, struct e
     return intern_capabilities(e, op, err);
 }
 
-/* Agents let in earlier in this group count too. */
-static enum qmn_code check_quota(struct engine *e, struct tenant *t, const struct agent *known,
-                                 struct err *err)
-{
-    uint64_t limit = plan_agent_quota((uint32_t)t->record->plan);
-    bool counts = !known || known->record->status == AGENT_SUSPENDED;
-    if (t->agents_group != writer_group(e)) {
-        t->agents_group = writer_group(e);
-        t->agents_coming = 0;
-    }
-    t->agents_coming += counts;
-    if (counts && limit != UINT64_MAX && t->active_agents + t->agents_coming > limit)
-        return err_retry(err, QMN_E_QUOTA, QUOTA_RETRY_S,
-                         "plan \"%s\" allows %llu agents and %u are registered; suspend one first",
-                         label_name(plan_tier_names, (uint32_t)t->record->plan),
-                         (unsigned long long)limit, t->active_agents);
-    return QMN_OK;
-}
-
 /* Who may change the agent's clearance, and to what.  Looked at here and not before: another
  * registration may have come first. */
 static enum qmn_code check_clearance(struct engine *e, struct agent_op *op, struct err *err)
@@ -145,8 +123,9 @@ static enum qmn_code check_clearance(struct engine *e, struct agent_op *op, stru
         return err_field(err, QMN_E_FORBIDDEN, "agent_id",
                          "the clearance of agent \"%.*s\" is above that of this key",
                          BYTES_FMT(op->in->id));
-    op->row.clearance = op->in->clearance ? op->in->clearance : old ? old->clearance : usual;
-    if (!old || old->clearance == op->row.clearance)
+    bool granted = old && old->clearance; /* an author nobody registered has been granted nothing */
+    op->row.clearance = op->in->clearance ? op->in->clearance : granted ? old->clearance : usual;
+    if (!granted || old->clearance == op->row.clearance)
         return QMN_OK;
     char *detail = arena_printf(writer_arena(e), "{\"from\":\"%s\",\"to\":\"%s\"}",
                                 label_name(sensitivity_names, (uint32_t)old->clearance),
@@ -178,7 +157,7 @@ static enum qmn_code register_check(struct engine *e, struct command *cmd, struc
         return QMN_OK;
     op->known = tenant_agent(t, op->in->id);
     TRY(check_clearance(e, op, err));
-    TRY(check_quota(e, t, op->known, err));
+    TRY(agent_quota(e, t, op->known, err));
     op->row.no = op->known ? op->known->record->no : writer_next_no(e);
     op->row.created_ms = op->known ? op->known->record->created_ms : writer_now_ms(e);
     op->row.updated_ms = writer_now_ms(e);

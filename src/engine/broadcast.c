@@ -227,8 +227,7 @@ static enum qmn_code broadcast_prepare(struct engine *e, struct call *c, struct 
                              err));
     op->source_no = op->source->record->no;
     op->tenant_no = t->record->no;
-    if (in->sensitivity > c->caller->clearance ||
-        (int64_t)in->sensitivity > op->source->record->clearance)
+    if (in->sensitivity > agent_clearance(op->source, c->caller))
         return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
                          "\"%s\" is above the clearance of this key or agent",
                          label_name(sensitivity_names, in->sensitivity));

@@ -194,10 +194,9 @@ static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
 static bool gather(struct collect_op *op)
 {
     const struct caller *caller = op->cmd.call->caller;
-    struct permit p = {.op = op, .clearance = caller->clearance, .now = engine_now(op->engine)};
+    struct permit p = {
+        .op = op, .clearance = agent_clearance(op->agent, caller), .now = engine_now(op->engine)};
     size_t k = (size_t)op->in->top_k * COLLECT_POOL_PER_RESULT;
-    if (p.clearance > op->agent->record->clearance)
-        p.clearance = (uint32_t)op->agent->record->clearance;
     op->found = arena_array(op->cmd.call->arena, struct found, 2 * k + 1);
     return op->found && gather_responses(op, &p, k) && gather_memories(op, &p, k);
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "engine/authors_priv.h"
 #include "engine/live_priv.h"
 
 #define HOUR_MS 3600000.0
@@ -14,7 +15,8 @@ struct memory_op {
     struct command cmd;
     const struct memory_in *in;
     struct memory_out *out;
-    struct agent *agent;
+    struct agent *agent; /* NULL: unknown until its birth */
+    struct author author;
     const float *unit;
     uint32_t dim, slot;
     struct bytes space, id_text;
@@ -24,6 +26,35 @@ struct memory_op {
 };
 
 /* ---- store ---- */
+
+/* The agent the memory is stored for; one that does not exist yet comes to be with it. */
+static enum qmn_code find_author(struct memory_op *op, const struct caller *caller, struct err *err)
+{
+    const struct memory_in *in = op->in;
+    enum qmn_code code =
+        network_acting_agent(op->cmd.tenant, caller, in->agent_id, "agent_id", &op->agent, err);
+    bool unknown = code == QMN_E_NOT_FOUND && in->agent_id.len;
+    if (code != QMN_OK && !unknown)
+        return code;
+    uint32_t most = caller->clearance;
+    if (!unknown)
+        most = agent_clearance(op->agent, caller);
+    else if (most > LABEL_INTERNAL)
+        most = LABEL_INTERNAL;
+    if (in->sensitivity > most)
+        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
+                         "\"%s\" is above the clearance of this key or agent",
+                         label_name(sensitivity_names, in->sensitivity));
+    return QMN_OK;
+}
+
+/* Last in the check: somebody else may have made the author since. */
+static enum qmn_code bring_author(struct engine *e, struct memory_op *op, struct err *err)
+{
+    if (!op->agent)
+        TRY(find_author(op, op->cmd.call->caller, err));
+    return op->agent ? QMN_OK : author_conceive(e, &op->cmd, op->in->agent_id, &op->author, err);
+}
 
 static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
 {
@@ -39,11 +70,14 @@ static enum qmn_code store_check(struct engine *e, struct command *cmd, struct e
     size_t bytes = in->content.len + in->metadata.len + op->dim * sizeof(float);
     TRY(writer_use(e, t, USAGE_STORES, 1, err));
     TRY(writer_use(e, t, USAGE_BYTES, bytes, err));
+    TRY(bring_author(e, op, err));
+    if (cmd->defer)
+        return QMN_OK;
     op->row = (struct record_memory){
         .no = writer_next_no(e),
         .tenant_no = t->record->no,
         .id = id_bytes(&op->id),
-        .agent_no = op->agent->record->no,
+        .agent_no = op->agent ? op->agent->record->no : op->author.row.no,
         .kind = in->kind,
         .content = in->content,
         .metadata = in->metadata,
@@ -67,7 +101,15 @@ static enum qmn_code store_check(struct engine *e, struct command *cmd, struct e
 static void store_publish(struct engine *e, struct command *cmd)
 {
     struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    if (!op->agent)
+        op->agent = author_born(e, &op->author);
     memory_publish(e, cmd->tenant, &op->row, op->agent->slot, op->unit);
+}
+
+static void store_discard(struct engine *e, struct command *cmd)
+{
+    (void)e;
+    author_unborn(&CONTAINER_OF(cmd, struct memory_op, cmd)->author);
 }
 
 /* Read lock held. */
@@ -117,18 +159,15 @@ static const struct command_ops store_ops = {.name = "memory.store",
                                              .check = store_check,
                                              .publish = store_publish,
                                              .finish = memory_finish,
-                                             .replay = memory_replay};
+                                             .replay = memory_replay,
+                                             .discard = store_discard};
 
 static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memory_op *op,
                                    struct err *err)
 {
     const struct memory_in *in = op->in;
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
-    TRY(network_acting_agent(op->cmd.tenant, c->caller, in->agent_id, "agent_id", &op->agent, err));
-    if (in->sensitivity > agent_clearance(op->agent, c->caller))
-        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
-                         "\"%s\" is above the clearance of this key or agent",
-                         label_name(sensitivity_names, in->sensitivity));
+    TRY(find_author(op, c->caller, err));
     return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->unit, &op->dim,
                          &op->space, err);
 }

@@ -141,8 +141,7 @@ enum qmn_code network_acting_agent(const struct tenant *t, const struct caller *
 
 uint32_t agent_clearance(const struct agent *a, const struct caller *caller)
 {
-    return (int64_t)caller->clearance < a->record->clearance ? caller->clearance
-                                                             : (uint32_t)a->record->clearance;
+    return caller->clearance < agent_label(a) ? caller->clearance : agent_label(a);
 }
 
 uint32_t network_clearance(const struct tenant *t, const struct caller *caller)

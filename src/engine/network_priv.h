@@ -245,6 +245,12 @@ QMN_NODISCARD enum qmn_code network_acting_agent(const struct tenant *t,
                                                  const char *field, struct agent **ret,
                                                  struct err *err);
 
+/* The highest label the agent may name and see.  One that nobody registered was granted none and is
+ * sent nothing, but what it knows may be internal, as by default. */
+static inline uint32_t agent_label(const struct agent *a)
+{
+    return a->record->clearance ? (uint32_t)a->record->clearance : LABEL_INTERNAL;
+}
 /* The highest label that this caller may see in the name of this agent: neither may lend the other
  * its clearance. */
 uint32_t agent_clearance(const struct agent *a, const struct caller *caller);

@@ -74,6 +74,16 @@ async def loop(client, _):
     assert (await client.get_agent("code-reviewer-01"))["status"] == "suspended"
 
 
+async def store_first(client, _):
+    """As scripts do that never register anybody."""
+    stored = await client.hyphal_store(agent_id="some-script", kind="snippet", content={"code": "pass"},
+                                       embedding=vector("script"))
+    assert stored["agent_id"] == "some-script"
+    found = await client.hyphal_search(embedding=vector("script"), top_k=1)
+    assert [r.id for r in found] == [stored["id"]]
+    assert (await client.get_agent("some-script"))["status"] == "active"
+
+
 async def usage(client, given):
     got = await client.get_usage()
     assert got["tenant_id"] == given["expect"]

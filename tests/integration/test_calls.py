@@ -228,6 +228,20 @@ def test_reaching_nobody_says_why(tenant):
     assert sent["reason"]
 
 
+def test_a_memory_may_come_before_its_author(tenant):
+    stored = tenant.client.post("/v1/hyphal:store", {
+        "agent_id": "script", "kind": "insight", "content": {"n": 1}, "embedding": tenant.vector("topic")}, expect=201)
+    assert stored.json()["agent_id"] == "script"
+    agent = tenant.client.get("/v1/agents/script", expect=200).json()
+    assert agent["status"] == "active" and agent["capabilities"] == [] and not agent.get("embedding")
+    assert tenant.broadcast("topic")["routed_to"] == []
+    tenant.agent("script", seed="topic")
+    assert tenant.broadcast("topic")["routed_to"] == ["script"]
+    listed = tenant.client.get("/v1/hyphal/agent/script", expect=200).json()
+    assert [m["id"] for m in listed] == [stored.json()["id"]]
+    problem(tenant.client.get("/v1/agents/typo/nutrients"), 404, "not_found")
+
+
 def test_text_stands_where_an_embedding_would(make_tenant):
     tenant = make_tenant(dim=64)
     for name, about in (("db", "databases, indexes and slow queries"), ("art", "painting and sculpture")):

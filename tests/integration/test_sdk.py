@@ -51,6 +51,10 @@ def test_the_whole_loop(sdk, tenant):
     sdk("loop", tenant.key)
 
 
+def test_memories_of_nobody_registered(sdk, tenant):
+    sdk("store_first", tenant.key)
+
+
 def test_usage_without_a_tenant_says_none_in_its_path(sdk, tenant):
     sdk("usage", tenant.key, expect=tenant.id)
 

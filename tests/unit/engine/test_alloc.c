@@ -113,6 +113,8 @@ START(respond, engine_respond(e, c, &g.respond, &out.respond))
 START(collect, engine_collect(e, c, &g.demand, &out.collect))
 START(outcome, engine_record_outcome(e, c, &g.outcome, &out.outcome))
 START(remember, engine_store_memory(e, c, &g.remember, &out.memory))
+START(remember_for_new, g.remember.agent_id = g.agent.id;
+      engine_store_memory(e, c, &g.remember, &out.memory))
 START(forget, engine_delete_memory(e, c, g.memory.id))
 START(clean_up, engine_cleanup_memory(e, c, &out.deleted))
 START(new_agent, engine_register_agent(e, c, &g.agent, &out.agent))
@@ -150,6 +152,7 @@ static const struct kind {
     {"collect", collect, false},
     {"outcome", outcome, true},
     {"remember", remember, true},
+    {"remember for a new author", remember_for_new, true},
     {"forget", forget, false},
     {"clean up", clean_up, false},
     {"new agent", new_agent, true},

@@ -309,6 +309,190 @@ static void another_tenant_sees_nothing(void **state)
     assert_int_equal(TEST_CALL(s.te, &rival, engine_delete_memory, mine.id), QMN_E_NOT_FOUND);
 }
 
+/* ---- authors nobody registered ---- */
+
+static enum qmn_code store_as(const struct caller *who, const char *author, uint32_t label)
+{
+    struct memory_in in = scene_memory(&s, author, AXIS(0));
+    struct memory_out out;
+    in.sensitivity = label;
+    return TEST_CALL(s.te, who, engine_store_memory, &in, &out);
+}
+
+static struct agent_out look_at(const char *id)
+{
+    struct agent_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_agent, bytes_cstr(id), true, &out),
+                     QMN_OK);
+    return out;
+}
+
+static void an_author_nobody_registered_comes_to_be_with_its_memory(void **state)
+{
+    (void)state;
+    struct scene_state before = scene_look(&s);
+    struct memory_out stored = remember(scene_memory(&s, "script", AXIS(3)));
+    assert_bytes_equal(stored.agent_id, "script");
+    for (int round = 0; round < 2; round++) {
+        struct agent_out out = look_at("script");
+        assert_int_equal(out.status, AGENT_ACTIVE);
+        assert_int_equal(out.clearance, LABEL_INTERNAL);
+        assert_int_equal(out.capabilities.len, 0);
+        assert_null(out.profile);
+        struct memories_out found = scene_search(&s, AXIS(3), 1);
+        assert_int_equal(found.count, 1);
+        assert_bytes_equal(found.items[0].agent_id, "script");
+        scene_restart(&s);
+    }
+    struct scene_state after = scene_look(&s);
+    assert_int_equal(after.agents, before.agents + 1);
+    assert_int_equal(after.active, before.active + 1);
+    remember(scene_memory(&s, "script", AXIS(4)));
+    assert_int_equal(scene_look(&s).agents, after.agents);
+}
+
+static void a_registration_fills_in_an_author(void **state)
+{
+    (void)state;
+    struct audit_out audit;
+    struct memories_out list;
+    remember(scene_memory(&s, "script", AXIS(3)));
+    struct agent_out before = look_at("script");
+    int64_t no = tenant_agent(s.te->engine->net.tenants[1], BYTES_LIT("script"))->record->no;
+    test_engine_advance(s.te, 5);
+    scene_capable(&s, "script", "git");
+    struct agent_out after = look_at("script");
+    assert_int_equal(after.created_ms, before.created_ms);
+    assert_int_equal(after.updated_ms, before.updated_ms + 5);
+    assert_int_equal(after.clearance, LABEL_INTERNAL);
+    assert_int_equal(tenant_agent(s.te->engine->net.tenants[1], BYTES_LIT("script"))->record->no,
+                     no);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("script"),
+                               BYTES_LIT(""), 10, &list),
+                     QMN_OK);
+    assert_int_equal(list.count, 1);
+    struct broadcast_in in = scene_nutrient(&s, "a", AXIS(7));
+    in.hints = test_list(s.te, "git");
+    struct broadcast_out sent;
+    assert_int_equal(scene_broadcast(&s, &in, &sent), QMN_OK);
+    assert_string_equal(scene_reached(&s, &sent), "script");
+    /* a first registration is no change of its clearance */
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_audit, 0, 100, &audit), QMN_OK);
+    for (size_t i = 0; i < audit.count; i++)
+        assert_false(bytes_is(audit.entries[i].action, "agent.clearance"));
+}
+
+/* Not by exploration, nor along an edge that outcomes taught. */
+static void an_author_nobody_registered_is_never_sent_anything(void **state)
+{
+    (void)state;
+    struct outcome_out rated;
+    scene_end(&s);
+    scene_begin(&s, (struct test_engine_options){.epsilon = 1});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    remember(scene_memory(&s, "script", AXIS(0)));
+    struct collect_out found = scene_collect(&s, "a", AXIS(0));
+    assert_int_equal(scene_outcome(&s, "a", found.trace_id, 1, &rated), QMN_OK);
+    assert_true(scene_weight(&s, "a", "script") > 0.5);
+    const struct tenant *t = s.te->engine->net.tenants[1];
+    assert_int_equal(t->reach[tenant_agent(t, BYTES_LIT("script"))->slot], 0);
+    for (int i = 0; i < 50; i++) {
+        struct broadcast_in in = scene_nutrient(&s, "", AXIS(i % SCENE_DIM));
+        in.hints = test_list(s.te, "script");
+        in.max_hops = 3;
+        struct broadcast_out sent;
+        assert_int_equal(scene_broadcast(&s, &in, &sent), QMN_OK);
+        assert_false(scene_reaches(&sent, "script"));
+    }
+}
+
+static void authors_count_as_agents_of_the_plan(void **state)
+{
+    (void)state;
+    struct tenant_in in = {.id = BYTES_LIT("small"), .plan = PLAN_FREE};
+    struct tenant_out tenant;
+    assert_int_equal(TEST_CALL(s.te, &s.te->admin, engine_create_tenant, &in, &tenant), QMN_OK);
+    struct caller who = test_member(s.te, "small", NULL);
+    for (unsigned i = 0; i < plan_agent_quota(PLAN_FREE); i++)
+        assert_int_equal(store_as(&who, arena_printf(&s.te->arena, "script-%u", i), LABEL_INTERNAL),
+                         QMN_OK);
+    struct scene_state before = scene_look(&s);
+    assert_int_equal(store_as(&who, "one more", LABEL_INTERNAL), QMN_E_QUOTA);
+    assert_in_range(s.te->last->err.retry_after_s, 1, 3600);
+    struct scene_state after = scene_look(&s);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(store_as(&who, "script-7", LABEL_INTERNAL), QMN_OK);
+}
+
+/* In one group: the first makes the author, the others wait for it; a registration among them. */
+static void memories_that_come_together_share_their_author(void **state)
+{
+    (void)state;
+    enum { N = 6 };
+    struct call *calls[N], *registered = test_call_new(s.te, &s.caller);
+    struct memory_out out[N];
+    struct memory_in in = scene_memory(&s, "script", AXIS(2));
+    struct agent_in agent = {.id = BYTES_LIT("script"), .name = BYTES_LIT("Script")};
+    struct agent_out agent_out;
+    struct scene_hold hold;
+    struct scene_state before = scene_look(&s);
+    scene_hold(&s, &hold);
+    for (int i = 0; i < N; i++) {
+        calls[i] = test_call_new(s.te, &s.caller);
+        engine_store_memory(s.te->engine, calls[i], &in, &out[i]);
+        if (i == N / 2)
+            engine_register_agent(s.te->engine, registered, &agent, &agent_out);
+    }
+    scene_let_go(&s, &hold);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(test_call_wait(s.te, calls[i]), QMN_OK);
+    assert_int_equal(test_call_wait(s.te, registered), QMN_OK);
+    assert_int_equal(scene_look(&s).agents, before.agents + 1);
+    assert_bytes_equal(look_at("script").name, "Script");
+    struct memories_out list;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("script"),
+                               BYTES_LIT(""), 10, &list),
+                     QMN_OK);
+    assert_int_equal(list.count, N);
+}
+
+static void an_author_may_know_what_is_internal_at_most(void **state)
+{
+    (void)state;
+    struct caller weak = s.caller;
+    weak.clearance = LABEL_PUBLIC;
+    assert_int_equal(store_as(&s.caller, "script", LABEL_CONFIDENTIAL), QMN_E_FORBIDDEN);
+    assert_int_equal(store_as(&weak, "script", LABEL_INTERNAL), QMN_E_FORBIDDEN);
+    assert_int_equal(store_as(&weak, "script", LABEL_PUBLIC), QMN_OK);
+    assert_int_equal(store_as(&s.caller, "script", LABEL_CONFIDENTIAL), QMN_E_FORBIDDEN);
+    assert_int_equal(store_as(&s.caller, "script", LABEL_INTERNAL), QMN_OK);
+    /* whoever named it first does not bind the one who registers it */
+    struct agent_in in = {.id = BYTES_LIT("script")};
+    struct agent_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_register_agent, &in, &out), QMN_OK);
+    assert_int_equal(out.clearance, LABEL_INTERNAL);
+}
+
+static void only_a_memory_brings_an_author_into_being(void **state)
+{
+    (void)state;
+    struct caller bound = s.caller;
+    struct pull_in pull = {.agent_id = BYTES_LIT("typo"), .limit = 1, .lease_ms = 1000};
+    struct pull_out pulled;
+    struct broadcast_in in = scene_nutrient(&s, "typo", AXIS(0));
+    struct broadcast_out sent;
+    struct edges_out edges;
+    struct agent_out agent;
+    bound.agent_ids = test_list(s.te, "a");
+    assert_int_equal(scene_pull_as(&s, &s.caller, &pull, &pulled), QMN_E_NOT_FOUND);
+    assert_int_equal(scene_broadcast(&s, &in, &sent), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_edges, BYTES_LIT("typo"), 10, &edges),
+                     QMN_E_NOT_FOUND);
+    assert_int_equal(store_as(&bound, "typo", LABEL_INTERNAL), QMN_E_FORBIDDEN);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_agent, BYTES_LIT("typo"), false, &agent),
+                     QMN_E_NOT_FOUND);
+}
+
 #define MEMORY(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -323,6 +507,13 @@ int main(void)
         MEMORY(a_deleted_memory_is_gone),
         MEMORY(a_listing_is_newest_first),
         MEMORY(another_tenant_sees_nothing),
+        MEMORY(an_author_nobody_registered_comes_to_be_with_its_memory),
+        MEMORY(a_registration_fills_in_an_author),
+        MEMORY(an_author_nobody_registered_is_never_sent_anything),
+        MEMORY(authors_count_as_agents_of_the_plan),
+        MEMORY(memories_that_come_together_share_their_author),
+        MEMORY(an_author_may_know_what_is_internal_at_most),
+        MEMORY(only_a_memory_brings_an_author_into_being),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ void cli_help_command(const struct cli *c, const struct cli_command *command);
 
 /* ---- the commands ---- */
 
-cli_run_fn cmd_node_status, cmd_node_health, cmd_node_metrics, cmd_backup, cmd_restore;
+cli_run_fn cmd_node_status, cmd_node_health, cmd_node_metrics, cmd_backup, cmd_restore,
+    cmd_bootstrap;
 cli_run_fn cmd_tenant_create, cmd_tenant_list, cmd_tenant_show, cmd_tenant_update,
     cmd_tenant_delete, cmd_tenant_usage;
 cli_run_fn cmd_key_create, cmd_key_list, cmd_key_rotate, cmd_key_revoke, cmd_key_check;

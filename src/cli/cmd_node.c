@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * node, audit, policy, backup, restore, completion. */
+ * node, audit, policy, backup, restore, bootstrap, completion. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,23 +148,36 @@ static const char *find_daemon(struct cli *c)
     return path && access(path, X_OK) == 0 ? path : "qmnd";
 }
 
-/* The daemon owns the data, so it does the work. */
-enum qmn_code cmd_restore(struct cli *c, struct err *err)
+/* The daemon owns the data, so it does the work: becomes it, and returns only if it cannot. */
+static enum qmn_code become_daemon(struct cli *c, const char *action, const char *file,
+                                   struct err *err)
 {
     const char *daemon = cli_text(c, "daemon"), *dir = cli_text(c, "data-dir");
     if (!dir)
         dir = getenv("QMN_DATA_DIR");
     if (!dir || !*dir)
-        return cli_usage(c, err, "which data directory?  qmn restore FILE --data-dir DIR");
+        return cli_usage(c, err, "which data directory?  qmn %s%s --data-dir DIR", c->command->name,
+                         file ? " FILE" : "");
     if (!daemon)
         daemon = find_daemon(c);
-    char *const argv[] = {(char *)(uintptr_t) "qmnd",    (char *)(uintptr_t) "--data-dir",
-                          (char *)(uintptr_t)dir,        (char *)(uintptr_t) "--restore",
-                          (char *)(uintptr_t)c->args[0], NULL};
+    char *const argv[] = {(char *)(uintptr_t) "qmnd", (char *)(uintptr_t) "--data-dir",
+                          (char *)(uintptr_t)dir,     (char *)(uintptr_t)action,
+                          (char *)(uintptr_t)file,    NULL};
     fflush(stdout);
     execvp(daemon, argv);
     return err_set(err, QMN_E_UNAVAILABLE, "cannot run %s: %s; name it with --daemon FILE", daemon,
                    strerror(errno));
+}
+
+enum qmn_code cmd_restore(struct cli *c, struct err *err)
+{
+    return become_daemon(c, "--restore", c->args[0], err);
+}
+
+enum qmn_code cmd_bootstrap(struct cli *c, struct err *err)
+{
+    return become_daemon(c, cli_flag(c, "new-admin-key") ? "--new-admin-key" : "--bootstrap", NULL,
+                         err);
 }
 
 /* ---- audit ---- */

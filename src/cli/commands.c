@@ -171,6 +171,10 @@ static const struct cli_option audit_options[] = {
 static const struct cli_option restore_options[] = {
     {"data-dir", "DIR", NULL, "data directory of the stopped node", NULL},
     {"daemon", "FILE", NULL, "the qmnd to use (default: beside qmn, then PATH)", NULL}, END};
+static const struct cli_option bootstrap_options[] = {
+    {"data-dir", "DIR", NULL, "data directory of the node, which must not be running", NULL},
+    {"new-admin-key", NULL, NULL, "make another admin key, if all are lost; the other keys stay valid", NULL},
+    {"daemon", "FILE", NULL, "the qmnd to use (default: beside qmn, then PATH)", NULL}, END};
 static const struct cli_option bench_options[] = {
     {"seconds", "N", NULL, "length of a run (10)", NULL},
     {"connections", "N", NULL, "open connections (64)", NULL},
@@ -259,6 +263,8 @@ const struct cli_command cli_commands[] = {
     {NULL, "backup", "[NAME]", 0, 1, "a consistent copy while the node runs", cmd_backup, NULL, EXAMPLES("qmn backup before-upgrade.db")},
     {NULL, "restore", "FILE", 1, 1, "put a backup in place (the node must be stopped)", cmd_restore, restore_options,
      EXAMPLES("qmn restore var/data/backups/before-upgrade.db --data-dir var/data")},
+    {NULL, "bootstrap", "", 0, 0, "make the first admin key on the node, before its first start", cmd_bootstrap, bootstrap_options,
+     EXAMPLES("qmn bootstrap --data-dir /var/lib/qmn", "qmn bootstrap --new-admin-key --data-dir /var/lib/qmn")},
 
     {NULL, "demo", "", 0, 0, "a first exchange between a dozen agents", cmd_demo, NULL, NO_EXAMPLES},
     {NULL, "bench", "[SCENARIO...]", 0, -1, "measure the node: broadcast, broadcast-b64, collect, collect-window, outcomes, idle", cmd_bench, bench_options,

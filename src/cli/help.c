@@ -15,7 +15,7 @@ static const struct {
     {"Exchange context",
      {"broadcast", "inbox", "ack", "nack", "respond", "collect", "outcome", "trace"}},
     {"Look at the network", {"agent", "edges", "memory", "task"}},
-    {"Administer", {"node", "tenant", "key", "policy", "audit", "backup", "restore"}},
+    {"Administer", {"node", "tenant", "key", "policy", "audit", "backup", "restore", "bootstrap"}},
     {"Try and measure", {"demo", "bench", "completion", "help"}},
 };
 

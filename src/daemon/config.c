@@ -48,7 +48,8 @@ static const struct option *option_find(struct bytes name, size_t *ret_index)
 
 static const char *nearest_option(const char *name)
 {
-    static const char *const others[] = {"config", "check-config", "restore", "help", "version"};
+    static const char *const others[] = {"config",        "check-config", "restore", "bootstrap",
+                                         "new-admin-key", "help",         "version"};
     const char *names[CONFIG_OPTIONS_MAX + ARRAY_LEN(others)];
     for (size_t i = 0; i < config_option_count; i++)
         names[i] = option_name(i);
@@ -98,8 +99,11 @@ static bool special_flag(struct config *c, const char *name, bool *ret_takes_val
     static const struct {
         const char *name;
         enum config_action action;
-    } plain[] = {
-        {"check-config", CONFIG_CHECK}, {"help", CONFIG_HELP}, {"version", CONFIG_VERSION}};
+    } plain[] = {{"check-config", CONFIG_CHECK},
+                 {"bootstrap", CONFIG_BOOTSTRAP},
+                 {"new-admin-key", CONFIG_NEW_ADMIN_KEY},
+                 {"help", CONFIG_HELP},
+                 {"version", CONFIG_VERSION}};
     *ret_takes_value = false;
     for (size_t i = 0; i < ARRAY_LEN(plain); i++)
         if (strcmp(name, plain[i].name) == 0) {

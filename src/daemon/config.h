@@ -25,6 +25,8 @@ enum config_action {
     CONFIG_RUN = 1,
     CONFIG_CHECK,
     CONFIG_RESTORE,
+    CONFIG_BOOTSTRAP,
+    CONFIG_NEW_ADMIN_KEY,
     CONFIG_HELP,
     CONFIG_VERSION,
 };

@@ -93,7 +93,9 @@ void config_print_help(FILE *out)
     fputs("qmnd - a node of the QMN network: carries context between agents and learns from "
           "outcomes\n\n"
           "Usage:  qmnd [OPTION]...\n"
-          "        qmnd --data-dir DIR --restore FILE    put a backup in place of the data\n\n",
+          "        qmnd --data-dir DIR --restore FILE    put a backup in place of the data\n"
+          "        qmnd --data-dir DIR --bootstrap       make the first admin key, start nothing\n"
+          "        qmnd --data-dir DIR --new-admin-key   make another one, if all are lost\n\n",
           out);
     for (size_t i = 0; i < config_option_count; i++) {
         const struct option *o = &config_options[i];
@@ -111,6 +113,10 @@ void config_print_help(FILE *out)
           "from\n"
           "  --restore FILE     verify FILE, put it in place of DIR's data, keep the old data "
           "aside\n"
+          "  --bootstrap        make DIR and its first admin key, which a first start does too\n"
+          "  --new-admin-key    write another admin key to DIR/admin-key while the node is "
+          "stopped;\n"
+          "                     the other keys stay valid\n"
           "  --help, --version\n\n"
           "Every option can also stand in the environment (QMN_DATA_DIR, QMN_LISTEN=A,B, ...) or\n"
           "in the file (data-dir = ..., several listen lines). A flag wins over the environment,\n"

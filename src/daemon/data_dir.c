@@ -207,18 +207,32 @@ const char *data_dir_name(const struct data_dir *d, const char *file, char ret[s
 
 enum { NEW_FILE_ROOM = 4096 };
 
+static struct new_file new_file(const char *name)
+{
+    struct new_file f = {.fd = -1, .name = name};
+    snprintf(f.temporary, sizeof f.temporary, ".%s.new", name);
+    return f;
+}
+
+bool new_file_find(const struct data_dir *d, const char *name, struct new_file *ret)
+{
+    struct new_file f = new_file(name);
+    f.fd = openat(d->fd, f.temporary, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (f.fd >= 0)
+        *ret = f;
+    return f.fd >= 0;
+}
+
 enum qmn_code new_file_begin(const struct data_dir *d, const char *name, struct new_file *ret,
                              struct err *err)
 {
-    struct new_file f = {.name = name};
-    snprintf(f.temporary, sizeof f.temporary, ".%s.new", name);
+    struct new_file f = new_file(name);
     (void)unlinkat(d->fd, f.temporary, 0);
     f.fd = openat(d->fd, f.temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (f.fd < 0)
         return system_says(err, "cannot write", name);
     int failed = posix_fallocate(f.fd, 0, NEW_FILE_ROOM);
     if (failed == ENOSPC || failed == EDQUOT) {
-        errno = failed;
         new_file_abandon(d, &f);
         errno = failed;
         return system_says(err, "cannot write", name);
@@ -227,27 +241,30 @@ enum qmn_code new_file_begin(const struct data_dir *d, const char *name, struct 
     return QMN_OK;
 }
 
-enum qmn_code new_file_commit(const struct data_dir *d, struct new_file *f, struct bytes content,
-                              struct err *err)
+enum qmn_code new_file_write(const struct data_dir *d, struct new_file *f, struct bytes content,
+                             struct err *err)
 {
     bool ok = pwrite(f->fd, content.ptr, content.len, 0) == (ssize_t)content.len &&
-              ftruncate(f->fd, (off_t)content.len) == 0 && fsync(f->fd) == 0 &&
-              renameat(d->fd, f->temporary, d->fd, f->name) == 0 && fsync(d->fd) == 0;
-    if (!ok) {
-        enum qmn_code code = system_says(err, "cannot write", f->name);
-        new_file_abandon(d, f);
-        return code;
-    }
-    close(f->fd);
-    f->fd = -1;
-    return QMN_OK;
+              ftruncate(f->fd, (off_t)content.len) == 0 && fsync(f->fd) == 0 && fsync(d->fd) == 0;
+    return ok ? QMN_OK : system_says(err, "cannot write", f->name);
+}
+
+enum qmn_code new_file_commit(const struct data_dir *d, struct new_file *f, struct err *err)
+{
+    bool ok = renameat(d->fd, f->temporary, d->fd, f->name) == 0 && fsync(d->fd) == 0;
+    enum qmn_code code = ok ? QMN_OK : system_says(err, "cannot write", f->name);
+    new_file_leave(f);
+    return code;
 }
 
 void new_file_abandon(const struct data_dir *d, struct new_file *f)
 {
-    if (f->fd < 0)
-        return;
+    new_file_leave(f);
+    (void)unlinkat(d->fd, f->temporary, 0);
+}
+
+void new_file_leave(struct new_file *f)
+{
     close(f->fd);
     f->fd = -1;
-    (void)unlinkat(d->fd, f->temporary, 0);
 }

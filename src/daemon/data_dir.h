@@ -5,7 +5,7 @@
  *   qmn.lock     held while a node (or a restore) uses the directory; tells its process
  *   qmn.db       the database, with its log beside it
  *   pepper       what key secrets are hashed with; not part of a backup
- *   admin-key    the first key, for the operator
+ *   admin-key    the first key, for the operator (.admin-key.new: until it counts)
  *   backups/     where `qmn backup` writes
  *
  * Opening it makes it the working directory: after dropping root its parents may be closed to us,
@@ -19,7 +19,8 @@
 #include "base/err.h"
 #include "privileges.h"
 
-#define DATA_DATABASE "qmn.db"
+#define DATA_DATABASE  "qmn.db"
+#define DATA_ADMIN_KEY "admin-key"
 
 struct data_dir {
     int fd, lock_fd;
@@ -37,7 +38,8 @@ void data_dir_close(struct data_dir *d);
 const char *data_dir_name(const struct data_dir *d, const char *file, char ret[static 4096]);
 
 /* A file that is there whole or not at all.  begin writes nothing that counts, but takes the room;
- * commit makes it durable under its name. */
+ * write makes the content durable under another name; commit gives it its own, durably.  One that
+ * was begun ends with commit, abandon (it goes) or leave (it stays under the other name). */
 struct new_file {
     int fd;
     char temporary[64];
@@ -45,9 +47,15 @@ struct new_file {
 };
 QMN_NODISCARD enum qmn_code new_file_begin(const struct data_dir *d, const char *name,
                                            struct new_file *ret, struct err *err);
+/* What one that never ended left behind, to be read; false: nothing. */
+bool new_file_find(const struct data_dir *d, const char *name, struct new_file *ret);
+QMN_NODISCARD enum qmn_code new_file_write(const struct data_dir *d, struct new_file *f,
+                                           struct bytes content, struct err *err);
+/* It ends in any case: if this fails the content stays under the other name. */
 QMN_NODISCARD enum qmn_code new_file_commit(const struct data_dir *d, struct new_file *f,
-                                            struct bytes content, struct err *err);
+                                            struct err *err);
 void new_file_abandon(const struct data_dir *d, struct new_file *f);
+void new_file_leave(struct new_file *f);
 
 /* Marks a restore that has begun to move files; a node refuses to start on it. */
 #define DATA_RESTORE_MARK "restore-unfinished"

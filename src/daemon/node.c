@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin_key.h"
 #include "api/api.h"
 #include "base/mem.h"
 #include "codec/codec.h"
@@ -142,30 +143,15 @@ static enum qmn_code open_engine(struct node *n, const struct data_dir *data, st
     return code;
 }
 
-/* The room for the file is taken before the key exists: a key that could not be shown would be lost
- * for good. */
 static enum qmn_code first_key(struct node *n, const struct data_dir *data, struct err *err)
 {
-    char key[ENGINE_KEY_TEXT_MAX + 1];
-    struct new_file file;
-    TRY(new_file_begin(data, "admin-key", &file, err));
-    enum qmn_code code = engine_bootstrap(n->engine, key, err);
-    if (code == QMN_E_CONFLICT) {
-        new_file_abandon(data, &file);
-        return QMN_OK;
-    }
-    if (code == QMN_OK) {
-        size_t len = strlen(key);
-        key[len] = '\n';
-        code = new_file_commit(data, &file, bytes_of(key, len + 1), err);
-    } else {
-        new_file_abandon(data, &file);
-    }
-    explicit_bzero(key, sizeof key);
-    if (code == QMN_OK)
-        log_info("wrote the first admin key", LOG_S("directory", data->root),
-                 LOG_S("file", "admin-key"));
-    return code;
+    enum admin_key what;
+    TRY(admin_key_first(data, n->engine, &what, err));
+    if (what != ADMIN_KEY_THERE)
+        log_info(what == ADMIN_KEY_MADE ? "wrote the first admin key"
+                                        : "kept the admin key of a start that was cut short",
+                 LOG_S("directory", data->root), LOG_S("file", DATA_ADMIN_KEY));
+    return QMN_OK;
 }
 
 static enum qmn_code open_api(struct node *n, struct err *err)
@@ -211,6 +197,47 @@ enum qmn_code node_start(struct node *n, const struct data_dir *data, struct err
     log_info("ready", LOG_S("version", QMN_VERSION), LOG_I("loops", server_loops(n->server)),
              LOG_S("data", data->root), LOG_I("pid", getpid()));
     return QMN_OK;
+}
+
+/* ---- for the operator, instead of a start ---- */
+
+static enum qmn_code refuse_first(struct node *n, const struct data_dir *data, struct err *err)
+{
+    bool works;
+    TRY(admin_key_works(data, n->engine, &works, err));
+    if (works)
+        return err_set(err, QMN_E_CONFLICT,
+                       "this node has its first admin key already: %.200s/" DATA_ADMIN_KEY,
+                       data->root);
+    return err_set(err, QMN_E_CONFLICT,
+                   "this node has keys already, and %.200s/" DATA_ADMIN_KEY
+                   " is none of its admin keys; if all of those are lost, --new-admin-key makes "
+                   "another one",
+                   data->root);
+}
+
+static enum qmn_code make_key(struct node *n, const struct data_dir *data, bool another,
+                              enum admin_key *ret, struct err *err)
+{
+    TRY(codec_init(err));
+    TRY(open_engine(n, data, err));
+    if (another)
+        return admin_key_another(data, n->engine, ret, err);
+    TRY(admin_key_first(data, n->engine, ret, err));
+    return *ret == ADMIN_KEY_THERE ? refuse_first(n, data, err) : QMN_OK;
+}
+
+enum qmn_code node_make_key(const struct config *config, const struct data_dir *data, bool another,
+                            enum admin_key *ret, struct err *err)
+{
+    struct node *n = mem_calloc(1, sizeof *n);
+    if (!n)
+        return err_nomem(err);
+    n->config = config;
+    n->metrics = metrics_new();
+    enum qmn_code code = n->metrics ? make_key(n, data, another, ret, err) : err_nomem(err);
+    node_free(n);
+    return code;
 }
 
 /* ---- stop ---- */

@@ -4,6 +4,7 @@
 #ifndef QMN_DAEMON_NODE_H
 #define QMN_DAEMON_NODE_H
 
+#include "admin_key.h"
 #include "config.h"
 #include "data_dir.h"
 
@@ -16,6 +17,10 @@ QMN_NODISCARD enum qmn_code node_bind(const struct config *config, struct node *
 /* Opens the data and answers requests from here on. */
 QMN_NODISCARD enum qmn_code node_start(struct node *n, const struct data_dir *data,
                                        struct err *err);
+/* Instead of all that, with the node stopped: makes its first admin key, or another one.
+ * QMN_E_CONFLICT: there is no need to. */
+QMN_NODISCARD enum qmn_code node_make_key(const struct config *config, const struct data_dir *data,
+                                          bool another, enum admin_key *ret, struct err *err);
 /* Ends requests in progress, at most grace_ms long, then everything else.  Accepts a node that was
  * only bound. */
 void node_stop(struct node *n, uint32_t grace_ms);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Start, wait for a signal, stop.
+ * Start, wait for a signal, stop; or one of the things done to a node that is stopped.
  *
  * Signals are blocked before any thread exists and taken by the main thread alone: TERM and INT
  * drain; HUP reads the log level again.  While it drains they are unblocked, so that a second one
@@ -67,6 +67,66 @@ static int restore(const struct config *c, const struct identity *who)
     }
     data_dir_close(&data);
     return code == QMN_OK ? status : fail(&err, status);
+}
+
+/* ---- an admin key ---- */
+
+/* Where it makes sense; asked before a wrong name makes a folder. */
+static enum qmn_code may_have_key(const struct config *c, bool another, struct err *err)
+{
+    char database[4096];
+    if (c->store == CONFIG_STORE_MEMORY)
+        return err_set(err, QMN_E_INVALID,
+                       "a node that only remembers makes its admin key at each start");
+    snprintf(database, sizeof database, "%s/" DATA_DATABASE, c->data_dir);
+    if (another && access(database, F_OK) != 0)
+        return err_set(err, QMN_E_INVALID, "%.200s: %s; --data-dir names the folder of the node",
+                       database, strerror(errno));
+    return QMN_OK;
+}
+
+static int say_key(const struct data_dir *data, enum admin_key what, bool another)
+{
+    if (what == ADMIN_KEY_KEPT)
+        printf("kept the admin key of a start that was cut short: %s/" DATA_ADMIN_KEY "\n",
+               data->root);
+    else
+        printf("wrote %s admin key to %s/" DATA_ADMIN_KEY "\n", another ? "another" : "the first",
+               data->root);
+    if (another)
+        puts("the other keys stay valid: with this one, revoke those that may be in wrong hands");
+    return EXIT_STOPPED;
+}
+
+static int in_use(const struct err *err, bool another)
+{
+    fprintf(stderr, "qmnd: %s%s\n", err->text,
+            another ? ""
+                    : " (it made its first admin key when it started: DIR/" DATA_ADMIN_KEY ")");
+    return EXIT_IN_USE;
+}
+
+static int make_key(const struct config *c, const struct identity *who)
+{
+    bool another = c->action == CONFIG_NEW_ADMIN_KEY;
+    struct err err = {0};
+    struct data_dir data;
+    enum admin_key what = ADMIN_KEY_THERE;
+    log_configure(LOG_WARN, (enum log_format)c->log_format);
+    if (may_have_key(c, another, &err) != QMN_OK)
+        return fail(&err, EXIT_CONFIG);
+    enum qmn_code code = data_dir_open(c->data_dir, who, false, &data, &err);
+    if (code != QMN_OK)
+        return code == QMN_E_IN_PROGRESS ? in_use(&err, another) : fail(&err, EXIT_DATA);
+    int status;
+    if (privileges_drop(who, &err) != QMN_OK)
+        status = fail(&err, EXIT_PRIVILEGES);
+    else if ((code = node_make_key(c, &data, another, &what, &err)) != QMN_OK)
+        status = fail(&err, code == QMN_E_CONFLICT ? EXIT_FAILED : EXIT_DATA);
+    else
+        status = say_key(&data, what, another);
+    data_dir_close(&data);
+    return status;
 }
 
 /* ---- signals ---- */
@@ -186,6 +246,8 @@ static int act(struct config *c, int argc, char *const *argv, char *const *envp)
     }
     if (c->action == CONFIG_RESTORE)
         return restore(c, &who);
+    if (c->action == CONFIG_BOOTSTRAP || c->action == CONFIG_NEW_ADMIN_KEY)
+        return make_key(c, &who);
     return run(c, &who, envp);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The first admin key, and the tenant it belongs to.  Made on the node, once, while nobody else can
- * call: there is no open way to ask for it.  The starting thread waits for the writer here. */
+ * The first admin key, and the tenant it belongs to.  Made on the node, while nobody else can call:
+ * there is no open way to ask for it.  Another one is made likewise when the first is lost.  The
+ * starting thread waits for the writer here. */
 #include "engine/control_priv.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@ enum { ADMIN_RATE = 60000 }; /* an operator's scripts; not a limit to meet by ac
 struct bootstrap {
     struct command cmd;
     struct tenant_birth birth; /* unused when the tenant is there already */
-    bool with_tenant;
+    bool with_tenant, another;
     struct record_key row;
     struct key *key;
     struct err err;
@@ -36,7 +37,7 @@ static struct record_tenant system_row(void)
 
 static enum qmn_code prepare(struct engine *e, struct bootstrap *b, struct err *err)
 {
-    if (e->net.keys_by_id.len)
+    if (e->net.keys_by_id.len && !b->another)
         return err_set(err, QMN_E_CONFLICT,
                        "this node has keys already; the first admin key is made only once");
     struct tenant *t = network_tenant(&e->net, BYTES_LIT(SYSTEM_TENANT_ID));
@@ -52,7 +53,8 @@ static enum qmn_code prepare(struct engine *e, struct bootstrap *b, struct err *
     if (!b->key || !network_grow_keys(&e->net, LIMIT_GROUP))
         return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_KEY, &b->row);
-    writer_audit(e, t, NULL, "key.create", b->row.id, BYTES_LIT("{\"bootstrap\":true}"));
+    writer_audit(e, t, NULL, "key.create", b->row.id,
+                 b->another ? BYTES_LIT("{\"recovery\":true}") : BYTES_LIT("{\"bootstrap\":true}"));
     return QMN_OK;
 }
 
@@ -113,22 +115,36 @@ static enum qmn_code submit_and_wait(struct engine *e, struct bootstrap *b, stru
     return b->cmd.code;
 }
 
-enum qmn_code engine_bootstrap(struct engine *e, char ret_key[ENGINE_KEY_TEXT_MAX], struct err *err)
+bool engine_has_keys(struct engine *e)
+{
+    pthread_rwlock_rdlock(&e->net.lock);
+    bool any = e->net.keys_by_id.len > 0;
+    pthread_rwlock_unlock(&e->net.lock);
+    return any;
+}
+
+void engine_admin_key_text(const struct engine *e, char ret_key[ENGINE_KEY_TEXT_MAX])
+{
+    CLEANUP(apikey_text_wipe) struct apikey_text text = {0};
+    _Static_assert(APIKEY_TEXT_SIZE <= ENGINE_KEY_TEXT_MAX, "a key fits");
+    apikey_make(e->key_env, &text);
+    snprintf(ret_key, ENGINE_KEY_TEXT_MAX, "%s", text.text);
+}
+
+enum qmn_code engine_bootstrap(struct engine *e, const char *key, bool another, struct err *err)
 {
     struct bootstrap b = {.cmd = {.ops = &bootstrap_ops},
-                          .row = {.name = BYTES_LIT("first admin key"),
+                          .another = another,
+                          .row = {.name = another ? BYTES_LIT("admin key made on the node")
+                                                  : BYTES_LIT("first admin key"),
                                   .scopes = bytes_of("admin", sizeof "admin"), /* a list of one */
                                   .clearance = LABEL_SECRET,
                                   .rate_per_minute = ADMIN_RATE},
                           .lock = PTHREAD_MUTEX_INITIALIZER,
                           .ended = PTHREAD_COND_INITIALIZER};
-    CLEANUP(apikey_text_wipe) struct apikey_text text = {0};
     CLEANUP(arena_release) struct arena arena;
     struct err local;
     arena_init(&arena, 0);
-    TRY(key_make(e, &arena, &text, &b.row, err));
-    TRY(submit_and_wait(e, &b, err ? err : &local));
-    _Static_assert(APIKEY_TEXT_SIZE <= ENGINE_KEY_TEXT_MAX, "a key fits");
-    snprintf(ret_key, ENGINE_KEY_TEXT_MAX, "%s", text.text);
-    return QMN_OK;
+    TRY(key_fill(e, &arena, bytes_cstr(key), &b.row, err));
+    return submit_and_wait(e, &b, err ? err : &local);
 }

@@ -59,7 +59,10 @@ QMN_NODISCARD enum qmn_code key_grantable(const struct caller *caller, const str
  * key that leaves the store for it, to be removed in publish, or NULL.  May set cmd->defer. */
 QMN_NODISCARD enum qmn_code key_room(struct engine *e, struct command *cmd, struct tenant *t,
                                      bool one_more, struct key **ret_forgotten, struct err *err);
-/* A new key text for the row: sets its id and mac, in the arena. */
+/* Sets the row's id and mac, in the arena, from the text of its key. */
+QMN_NODISCARD enum qmn_code key_fill(struct engine *e, struct arena *arena, struct bytes text,
+                                     struct record_key *row, struct err *err);
+/* The same for a new key text. */
 QMN_NODISCARD enum qmn_code key_make(struct engine *e, struct arena *arena,
                                      struct apikey_text *ret_text, struct record_key *row,
                                      struct err *err);

@@ -61,11 +61,14 @@ void engine_drain(struct engine *e);
 void engine_stop(struct engine *e);
 void engine_free(struct engine *e);
 
-/* The first admin key: made once, when the store holds no key at all.  QMN_E_CONFLICT otherwise.
- * Before the loops start.  ret_key: NUL-terminated, the caller wipes it. */
+/* The admin key made on the node, in two steps so that it can be kept safe before it counts: its
+ * text, NUL-terminated, which the caller wipes; and its birth.  QMN_E_CONFLICT: the store holds
+ * keys already, and this is not to be `another` one.  Before the loops start. */
 #define ENGINE_KEY_TEXT_MAX 160
-QMN_NODISCARD enum qmn_code engine_bootstrap(struct engine *e, char ret_key[ENGINE_KEY_TEXT_MAX],
+void engine_admin_key_text(const struct engine *e, char ret_key[ENGINE_KEY_TEXT_MAX]);
+QMN_NODISCARD enum qmn_code engine_bootstrap(struct engine *e, const char *key, bool another,
                                              struct err *err);
+bool engine_has_keys(struct engine *e);
 
 /* What a key may do.  Order is the bit number. */
 #define ENGINE_SCOPES(X)                                                                           \

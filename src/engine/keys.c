@@ -110,13 +110,12 @@ enum qmn_code key_grantable(const struct caller *caller, const struct tenant *t,
     return agents_grantable(caller, row->agent_ids, err);
 }
 
-enum qmn_code key_make(struct engine *e, struct arena *arena, struct apikey_text *ret_text,
+enum qmn_code key_fill(struct engine *e, struct arena *arena, struct bytes text,
                        struct record_key *row, struct err *err)
 {
     struct apikey parts;
     struct apikey_mac mac;
-    apikey_make(e->key_env, ret_text);
-    if (!apikey_parse(bytes_cstr(ret_text->text), &parts))
+    if (!apikey_parse(text, &parts))
         return err_set(err, QMN_E_INTERNAL, "a new key does not parse");
     TRY(apikey_mac(&e->pepper, parts.secret, &mac, err));
     struct bytes id = arena_bytes(arena, parts.id);
@@ -126,6 +125,13 @@ enum qmn_code key_make(struct engine *e, struct arena *arena, struct apikey_text
     row->id = id;
     row->mac = kept;
     return QMN_OK;
+}
+
+enum qmn_code key_make(struct engine *e, struct arena *arena, struct apikey_text *ret_text,
+                       struct record_key *row, struct err *err)
+{
+    apikey_make(e->key_env, ret_text);
+    return key_fill(e, arena, bytes_cstr(ret_text->text), row, err);
 }
 
 /* ---- description ---- */

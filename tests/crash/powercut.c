@@ -46,6 +46,8 @@ static char lift[PATH_LEN];
 static struct disk_calls real;
 static ssize_t (*real_write)(int, const void *, size_t);
 static int (*real_openat)(int, const char *, int, ...);
+static int (*real_unlinkat)(int, const char *, int);
+static int (*real_renameat)(int, const char *, int, const char *);
 static int (*real_closedir)(DIR *);
 static int (*real_fclose)(FILE *);
 static int (*real_fsync)(int);
@@ -82,6 +84,8 @@ __attribute__((constructor)) static void powercut_init(void)
     resolve(&real.link, "link");
     resolve(&real_write, "write");
     resolve(&real_openat, "openat64");
+    resolve(&real_unlinkat, "unlinkat");
+    resolve(&real_renameat, "renameat");
     resolve(&real_closedir, "closedir");
     resolve(&real_fclose, "fclose");
     resolve(&real_fsync, "fsync");
@@ -435,6 +439,35 @@ static bool absolute(const char *path, char *ret, size_t size)
     else
         return false;
     return disk_watches(ret);
+}
+
+/* The same for a name relative to an open folder. */
+static bool absolute_at(int dirfd, const char *path, char *ret, size_t size)
+{
+    char dir[PATH_LEN / 2];
+    if (path[0] == '/' || dirfd == AT_FDCWD)
+        return absolute(path, ret, size);
+    if (!path_of(dirfd, dir, sizeof dir))
+        return false;
+    snprintf(ret, size, "%s/%s", dir, path);
+    return disk_watches(ret);
+}
+
+PUBLIC int unlinkat(int dirfd, const char *path, int flags)
+{
+    char full[PATH_LEN];
+    if (!active || flags || !absolute_at(dirfd, path, full, sizeof full))
+        return real_unlinkat(dirfd, path, flags);
+    return unlink(full);
+}
+
+PUBLIC int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    char full_from[PATH_LEN], full_to[PATH_LEN];
+    if (!active || !absolute_at(from_dir, from, full_from, sizeof full_from) ||
+        !absolute_at(to_dir, to, full_to, sizeof full_to))
+        return real_renameat(from_dir, from, to_dir, to);
+    return rename(full_from, full_to);
 }
 
 PUBLIC int unlink(const char *path)

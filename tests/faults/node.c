@@ -176,7 +176,8 @@ void fault_node_open(struct fault_node *n, bool sqlite)
     snprintf(backups, sizeof backups, "%s/backups", n->dir);
     assert_int_equal(mkdir(backups, 0700), 0);
     must_start(n);
-    if (engine_bootstrap(n->engine, n->admin_key, &err) != QMN_OK)
+    engine_admin_key_text(n->engine, n->admin_key);
+    if (engine_bootstrap(n->engine, n->admin_key, false, &err) != QMN_OK)
         fail_msg("no first key: %s", err.text);
 }
 

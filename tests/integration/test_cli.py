@@ -176,6 +176,7 @@ def test_the_node_about_itself(qmn):
     (["outcome", "t", "high"], 2, "expected a score"),
     (["memory", "store", "x", "--content", "{"], 2, "--content"),
     (["agent", "show", "nobody"], 5, "nobody"),
+    (["bootstrap"], 2, "which data directory"),
     (["agent", "list", "--key", "nonsense"], 4, "came from --key"),
     (["agent", "list", "--key-file", "/nonexistent"], 2, "/nonexistent"),
     (["agent", "list", "--url", "http://127.0.0.1:1"], 3, "Is the node running?"),

@@ -226,6 +226,67 @@ def test_restore_brings_back_what_a_backup_held(own):
     client.get("/v1/tenants/later", expect=404)
 
 
+def key_file(node):
+    return node.data / "data" / "admin-key"
+
+
+def test_bootstrap_makes_the_first_key_before_the_first_start(own):
+    data = own.data / "data"
+    done = run(own.binary, "--data-dir", data, "--bootstrap")
+    assert done.returncode == 0 and done.stdout == f"wrote the first admin key to {data}/admin-key\n", done.stderr
+    key = own.admin_key()
+    assert key_file(own).stat().st_mode & 0o777 == 0o600 and key not in done.stdout + done.stderr
+    again = run(own.binary, "--data-dir", data, "--bootstrap")
+    assert again.returncode == 1 and f"already: {data}/admin-key" in again.stderr
+    own.start()
+    assert own.admin_key() == key
+    Client(own.port, key).get("/v1/tenants", expect=200)
+    running = run(own.binary, "--data-dir", data, "--bootstrap")
+    assert running.returncode == 5 and "DIR/admin-key" in running.stderr
+
+
+def test_a_lost_admin_key_is_replaced_on_the_stopped_node(own):
+    data = own.data / "data"
+    absent = run(own.binary, "--data-dir", own.data / "typo", "--new-admin-key")
+    assert absent.returncode == 2 and not (own.data / "typo").exists()
+    own.start()
+    old = own.admin_key()
+    running = run(own.binary, "--data-dir", data, "--new-admin-key")
+    assert running.returncode == 5 and "stop it first" in running.stderr
+    own.stop()
+    needless = run(own.binary, "--data-dir", data, "--new-admin-key")
+    assert needless.returncode == 1 and "holds an admin key that works" in needless.stderr
+
+    key_file(own).write_text("not a key\n")
+    hint = run(own.binary, "--data-dir", data, "--bootstrap")
+    assert hint.returncode == 1 and "--new-admin-key" in hint.stderr
+    done = run(own.binary, "--data-dir", data, "--new-admin-key")
+    assert done.returncode == 0 and "the other keys stay valid" in done.stdout, done.stderr
+    start_again(own)
+    new = own.admin_key()
+    assert new != old
+    client = Client(own.port, new)
+    client.get("/v1/tenants", expect=200)
+    Client(own.port, old).get("/v1/tenants", expect=200)  # until it is revoked
+    made = [e for e in client.get("/v1/audit", expect=200).json()["entries"] if e["action"] == "key.create"]
+    assert [e["detail"] for e in made] == [{"bootstrap": True}, {"recovery": True}]
+
+
+def test_what_a_crash_left_is_kept_if_it_counts_and_removed_if_not(own):
+    own.start()
+    own.stop()
+    left = own.data / "data" / ".admin-key.new"
+    key_file(own).rename(left)  # committed, not named yet
+    start_again(own)
+    assert not left.exists()
+    Client(own.port, own.admin_key()).get("/v1/tenants", expect=200)
+    own.stop()
+    key = own.admin_key()
+    left.write_text(key[:-9] + "\n")  # written in part, never committed
+    start_again(own)
+    assert not left.exists() and own.admin_key() == key
+
+
 def test_a_damaged_backup_is_refused_and_the_data_stays(own):
     own.start()
     client = Client(own.port, own.admin_key())

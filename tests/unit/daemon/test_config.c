@@ -191,7 +191,8 @@ static void every_option_stands_in_the_help(void **state)
                                          "--log-format",      "--log-level",   "--retention-days",
                                          "--max-connections", "--user",        "--config",
                                          "--drain-timeout",   "--synchronous", "--allow-plaintext",
-                                         "--check-config",    "--restore",     "Exit status"};
+                                         "--check-config",    "--restore",     "--bootstrap",
+                                         "--new-admin-key",   "Exit status"};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         assert_contains(help, wanted[i]);
 }

@@ -118,8 +118,12 @@ static void a_new_file_is_whole_and_private(void **state)
     char text[16] = "";
     assert_int_equal(open_at("data", false, &d, &err), QMN_OK);
     assert_int_equal(new_file_begin(&d, "admin-key", &f, &err), QMN_OK);
+    assert_int_equal(new_file_write(&d, &f, BYTES_LIT("secret\n"), &err), QMN_OK);
     assert_int_equal(faccessat(d.fd, "admin-key", F_OK, 0), -1);
-    assert_int_equal(new_file_commit(&d, &f, BYTES_LIT("secret\n"), &err), QMN_OK);
+    new_file_leave(&f);
+    assert_true(new_file_find(&d, "admin-key", &f)); /* as after a crash */
+    assert_int_equal(new_file_commit(&d, &f, &err), QMN_OK);
+    assert_false(new_file_find(&d, "admin-key", &f));
     int fd = openat(d.fd, "admin-key", O_RDONLY);
     assert_int_equal(read(fd, text, sizeof text), 7);
     assert_string_equal(text, "secret\n");

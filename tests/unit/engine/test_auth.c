@@ -211,9 +211,27 @@ static void no_failure_says_a_secret(void **state)
 static void only_a_node_without_keys_makes_an_admin_key(void **state)
 {
     (void)state;
-    char key[ENGINE_KEY_TEXT_MAX] = "untouched";
-    assert_int_equal(engine_bootstrap(te->engine, key, &err), QMN_E_CONFLICT);
-    assert_string_equal(key, "untouched");
+    char key[ENGINE_KEY_TEXT_MAX];
+    assert_true(engine_has_keys(te->engine));
+    engine_admin_key_text(te->engine, key);
+    assert_int_equal(enter(bytes_cstr(key), ""), QMN_E_UNAUTHENTICATED); /* not born yet */
+    assert_int_equal(engine_bootstrap(te->engine, key, false, &err), QMN_E_CONFLICT);
+    assert_int_equal(enter(bytes_cstr(key), ""), QMN_E_UNAUTHENTICATED);
+}
+
+static void another_admin_key_leaves_the_others_alone(void **state)
+{
+    (void)state;
+    char key[ENGINE_KEY_TEXT_MAX];
+    struct caller c = {0};
+    engine_admin_key_text(te->engine, key);
+    assert_int_equal(engine_bootstrap(te->engine, key, true, &err), QMN_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(test_authenticate(te, bytes_cstr(key), "", &c, &err), QMN_OK);
+        assert_true(c.scopes & SCOPE_BIT(SCOPE_ADMIN));
+        assert_int_equal(enter(bytes_cstr(te->admin_key), ""), QMN_OK);
+        test_engine_restart(te);
+    }
 }
 
 static void every_scope_has_a_name_of_its_own(void **state)
@@ -243,6 +261,7 @@ int main(void)
         TEST(wrong_tenant_headers_are_not_free),
         TEST(no_failure_says_a_secret),
         TEST(only_a_node_without_keys_makes_an_admin_key),
+        TEST(another_admin_key_leaves_the_others_alone),
         TEST(every_scope_has_a_name_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -388,7 +388,8 @@ static void keys_survive_a_restart(void **state)
     assert_int_equal(c.scopes, SCOPE_BIT(SCOPE_INBOX));
     assert_true(textlist_has(c.agent_ids, BYTES_LIT("ann")));
     char key[ENGINE_KEY_TEXT_MAX];
-    assert_int_equal(engine_bootstrap(te->engine, key, NULL), QMN_E_CONFLICT);
+    engine_admin_key_text(te->engine, key);
+    assert_int_equal(engine_bootstrap(te->engine, key, false, NULL), QMN_E_CONFLICT);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

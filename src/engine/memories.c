@@ -269,16 +269,52 @@ static bool visible(const struct memory *m, uint32_t clearance, int64_t now)
            (!m->expires_ms || m->expires_ms > now);
 }
 
-static enum qmn_code read_row(struct engine *e, int64_t no, struct arena *arena,
-                              struct memory_out *out, struct err *err)
+static enum qmn_code no_memory(struct bytes id, struct err *err)
 {
-    struct record_memory key = {.no = no}, row;
-    TRY(e->store->ops->get(e->store, RECORD_MEMORY, &key, arena, &row, err));
-    return fill_out(e, &row, arena, out) ? QMN_OK : err_nomem(err);
+    return err_field(err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"", BYTES_FMT(id));
 }
 
-static enum qmn_code get_read(struct engine *e, struct call *c, struct bytes text,
-                              struct memory_out *out)
+/* What is to be read from the store, found under the read lock. */
+struct wanted {
+    int64_t no;
+    float similarity;
+};
+
+/* Reads rows without the lock, which somebody may be waiting for, and names their authors under it.
+ * What was deleted in between is left out. */
+static enum qmn_code read_rows(struct engine *e, struct call *c, const struct wanted *wanted,
+                               size_t count, struct memories_out *out)
+{
+    struct record_memory *rows = arena_array(c->arena, struct record_memory, count + 1);
+    struct memory_out *items = arena_array(c->arena, struct memory_out, count + 1);
+    size_t n = 0;
+    bool ok = true;
+    if (!rows || !items)
+        return err_nomem(&c->err);
+    for (size_t i = 0; i < count; i++) {
+        struct record_memory key = {.no = wanted[i].no};
+        enum qmn_code code =
+            e->store->ops->get(e->store, RECORD_MEMORY, &key, c->arena, &rows[n], &c->err);
+        if (code == QMN_E_NOT_FOUND)
+            continue;
+        TRY(code);
+        items[n++].similarity = wanted[i].similarity;
+    }
+    pthread_rwlock_rdlock(&e->net.lock);
+    for (size_t i = 0; i < n && ok; i++) {
+        float similarity = items[i].similarity;
+        ok = fill_out(e, &rows[i], c->arena, &items[i]);
+        items[i].similarity = similarity;
+    }
+    pthread_rwlock_unlock(&e->net.lock);
+    out->items = items;
+    out->count = n;
+    return ok ? QMN_OK : err_nomem(&c->err);
+}
+
+/* Read lock held. */
+static enum qmn_code get_find(struct engine *e, struct call *c, struct bytes text,
+                              struct wanted *ret)
 {
     struct tenant *t;
     struct id id;
@@ -286,46 +322,36 @@ static enum qmn_code get_read(struct engine *e, struct call *c, struct bytes tex
     uint32_t slot = id_parse(text, PREFIX_MEMORY, &id) ? memory_slot(t, &id) : UINT32_MAX;
     if (slot == UINT32_MAX ||
         !visible(&t->memories[slot], network_clearance(t, c->caller), engine_now(e)))
-        return err_field(&c->err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"",
-                         BYTES_FMT(text));
-    return read_row(e, t->memories[slot].no, c->arena, out, &c->err);
+        return no_memory(text, &c->err);
+    ret->no = t->memories[slot].no;
+    return QMN_OK;
 }
 
 void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out)
 {
+    struct wanted wanted = {0};
+    struct memories_out read = {0};
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = get_read(e, c, id, out);
+    enum qmn_code code = get_find(e, c, id, &wanted);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK)
+        code = read_rows(e, c, &wanted, 1, &read);
+    if (code == QMN_OK && !read.count)
+        code = no_memory(id, &c->err);
+    if (code == QMN_OK)
+        *out = read.items[0];
     call_finish(c, code);
 }
 
 static int newest_first(const void *pa, const void *pb)
 {
-    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
+    int64_t a = ((const struct wanted *)pa)->no, b = ((const struct wanted *)pb)->no;
     return (a < b) - (a > b);
 }
 
-/* Rows by number; what was deleted in between is left out. */
-static enum qmn_code read_rows(struct engine *e, struct call *c, const int64_t *nos, size_t count,
-                               struct memories_out *out)
-{
-    struct memory_out *items = arena_array(c->arena, struct memory_out, count + 1);
-    size_t n = 0;
-    if (!items)
-        return err_nomem(&c->err);
-    for (size_t i = 0; i < count; i++) {
-        enum qmn_code code = read_row(e, nos[i], c->arena, &items[n], &c->err);
-        if (code == QMN_OK)
-            n++;
-        else if (code != QMN_E_NOT_FOUND)
-            return code;
-    }
-    *out = (struct memories_out){.items = items, .count = n, .candidates = count};
-    return QMN_OK;
-}
-
-static enum qmn_code list_read(struct engine *e, struct call *c, struct bytes agent_id,
-                               struct bytes kind, uint32_t limit, struct memories_out *out)
+/* Read lock held: all that match, in no order. */
+static enum qmn_code list_find(struct engine *e, struct call *c, struct bytes agent_id,
+                               struct bytes kind, struct wanted **ret, size_t *ret_count)
 {
     struct tenant *t;
     size_t count = 0;
@@ -337,25 +363,33 @@ static enum qmn_code list_read(struct engine *e, struct call *c, struct bytes ag
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(agent_id));
     uintptr_t kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, kind);
-    int64_t *nos = arena_array(c->arena, int64_t, t->memory_index.live + 1);
-    if (!nos)
+    struct wanted *found = arena_array(c->arena, struct wanted, t->memory_index.live + 1);
+    if (!found)
         return err_nomem(&c->err);
     for (uint32_t i = 0; i < t->memory_index.slots; i++) {
         const struct memory *m = &t->memories[i];
         if (visible(m, clearance, now) && m->agent == author->slot &&
             (!kind.len || m->kind + 1 == kind_no))
-            nos[count++] = m->no;
+            found[count++].no = m->no;
     }
-    qsort(nos, count, sizeof *nos, newest_first);
-    return read_rows(e, c, nos, count < limit ? count : limit, out);
+    *ret = found;
+    *ret_count = count;
+    return QMN_OK;
 }
 
 void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,
                            struct bytes kind, uint32_t limit, struct memories_out *out)
 {
+    struct wanted *found = NULL;
+    size_t count = 0;
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = list_read(e, c, agent_id, kind, limit, out);
+    enum qmn_code code = list_find(e, c, agent_id, kind, &found, &count);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK) {
+        qsort(found, count, sizeof *found, newest_first);
+        out->candidates = count;
+        code = read_rows(e, c, found, count < limit ? count : limit, out);
+    }
     call_finish(c, code);
 }
 
@@ -384,15 +418,15 @@ static bool search_permit(void *ctx, uint32_t slot)
            (f->quality_below > 1 || m->quality < f->quality_below);
 }
 
-static enum qmn_code search_read(struct engine *e, struct call *c, const struct vector_in *query,
+/* Read lock held. */
+static enum qmn_code search_find(struct engine *e, struct call *c, const struct vector_in *query,
                                  uint32_t top_k, const struct memory_filter *filter,
-                                 struct memories_out *out)
+                                 struct wanted *found, struct memories_out *out)
 {
     struct tenant *t;
     const float *unit;
     uint32_t dim;
     struct bytes space;
-    uint64_t permitted = 0;
     TRY(engine_tenant(e, c->caller, &t, &c->err));
     TRY(usage_count_read(e, t, USAGE_SEARCHES, &c->err));
     TRY(engine_vector(t, query, "embedding", c->arena, &unit, &dim, &space, &c->err));
@@ -403,22 +437,13 @@ static enum qmn_code search_read(struct engine *e, struct call *c, const struct 
                        .clearance = network_clearance(t, c->caller),
                        .now = engine_now(e)};
     struct topk_item *items = arena_array(c->arena, struct topk_item, top_k);
-    struct memory_out *results = arena_array(c->arena, struct memory_out, top_k + 1);
-    if (!items || !results)
+    if (!items)
         return err_nomem(&c->err);
-    size_t n = t->memory_index.dim ? flat_search(&t->memory_index, unit, top_k, search_permit, &s,
-                                                 c->arena, items, &permitted)
-                                   : 0;
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        enum qmn_code code =
-            read_row(e, t->memories[items[i].id].no, c->arena, &results[count], &c->err);
-        if (code == QMN_E_NOT_FOUND)
-            continue;
-        TRY(code);
-        results[count++].similarity = items[i].score;
-    }
-    *out = (struct memories_out){.items = results, .count = count, .candidates = permitted};
+    if (t->memory_index.dim)
+        out->count = flat_search(&t->memory_index, unit, top_k, search_permit, &s, c->arena, items,
+                                 &out->candidates);
+    for (size_t i = 0; i < out->count; i++)
+        found[i] = (struct wanted){t->memories[items[i].id].no, items[i].score};
     return QMN_OK;
 }
 
@@ -426,9 +451,17 @@ void engine_search_memory(struct engine *e, struct call *c, const struct vector_
                           uint32_t top_k, const struct memory_filter *filter,
                           struct memories_out *out)
 {
+    *out = (struct memories_out){0};
+    struct wanted *found = arena_array(c->arena, struct wanted, top_k + 1);
+    if (!found) {
+        call_finish(c, err_nomem(&c->err));
+        return;
+    }
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = search_read(e, c, query, top_k, filter, out);
+    enum qmn_code code = search_find(e, c, query, top_k, filter, found, out);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK)
+        code = read_rows(e, c, found, out->count, out);
     call_finish(c, code);
 }
 

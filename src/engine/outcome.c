@@ -118,18 +118,31 @@ static enum qmn_code from_live(const struct nutrient *x, struct arena *arena, st
     return QMN_OK;
 }
 
-static enum qmn_code load_trace(struct engine *e, struct call *c, struct outcome_op *op,
-                                struct err *err)
+/* Read lock held.  *ret_known: the nutrient is alive and nothing need be read. */
+static enum qmn_code look_alive(struct engine *e, struct call *c, struct outcome_op *op,
+                                int64_t *ret_tenant_no, bool *ret_known)
+{
+    struct id id;
+    TRY(engine_tenant(e, c->caller, &op->cmd.tenant, &c->err));
+    *ret_tenant_no = op->cmd.tenant->record->no;
+    const struct nutrient *live = id_parse(op->in->trace_id, PREFIX_TRACE, &id)
+                                      ? network_live(&e->net, op->cmd.tenant, &id)
+                                      : NULL;
+    *ret_known = live && id_time_ms(&id) >= engine_now(e) - e->retention_ms &&
+                 live->sensitivity <= c->caller->clearance;
+    return *ret_known ? from_live(live, c->arena, op, &c->err) : QMN_OK;
+}
+
+/* Without the lock: somebody may be waiting for it. */
+static enum qmn_code read_trace(struct engine *e, struct call *c, struct outcome_op *op,
+                                int64_t tenant_no, struct err *err)
 {
     struct id id;
     bool ours = id_parse(op->in->trace_id, PREFIX_TRACE, &id);
     enum qmn_code code = QMN_E_NOT_FOUND;
-    const struct nutrient *live = ours ? network_live(&e->net, op->cmd.tenant, &id) : NULL;
     bool too_old = ours && id_time_ms(&id) < engine_now(e) - e->retention_ms;
-    if (live && !too_old && live->sensitivity <= c->caller->clearance)
-        return from_live(live, c->arena, op, err);
     if (ours)
-        code = engine_find_trace(e, op->cmd.tenant, &id, c->arena, &op->trace, err);
+        code = engine_find_trace(e, tenant_no, &id, c->arena, &op->trace, err);
     /* gone when its time is up, whether or not its row has been deleted */
     if ((code == QMN_OK || code == QMN_E_NOT_FOUND) && too_old)
         return err_field(err, QMN_E_GONE, "trace_id",
@@ -380,11 +393,11 @@ static enum qmn_code find_rater(struct engine *e, struct call *c, struct outcome
     return network_acting_agent(op->cmd.tenant, c->caller, named, "agent_id", &op->rater, err);
 }
 
+/* Read lock held; another hold than that which found the tenant. */
 static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct outcome_op *op,
                                      struct err *err)
 {
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
-    TRY(load_trace(e, c, op, err));
     TRY(find_rater(e, c, op, err));
     op->rater_no = op->rater->record->no;
     if (op->trace.sensitivity > (int64_t)agent_clearance(op->rater, c->caller))
@@ -414,8 +427,17 @@ void engine_record_outcome(struct engine *e, struct call *c, const struct outcom
     op->cmd.ops = &outcome_ops;
     op->in = in;
     op->out = out;
+    int64_t tenant_no = 0;
+    bool known = false;
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = outcome_prepare(e, c, op, &c->err);
+    enum qmn_code code = look_alive(e, c, op, &tenant_no, &known);
+    if (code == QMN_OK && !known) {
+        pthread_rwlock_unlock(&e->net.lock);
+        code = read_trace(e, c, op, tenant_no, &c->err);
+        pthread_rwlock_rdlock(&e->net.lock);
+    }
+    if (code == QMN_OK)
+        code = outcome_prepare(e, c, op, &c->err);
     pthread_rwlock_unlock(&e->net.lock);
     if (code != QMN_OK)
         call_finish(c, code);

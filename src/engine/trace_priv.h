@@ -8,8 +8,9 @@
 #include "engine/engine_priv.h"
 #include "engine/learning.h"
 
-/* The trace of a tenant by its id; NOT_FOUND alike for absent and for another tenant's. */
-QMN_NODISCARD enum qmn_code engine_find_trace(struct engine *e, const struct tenant *t,
+/* The trace of a tenant by its id; NOT_FOUND alike for absent and for another tenant's.  Reads the
+ * store: not under the network's lock. */
+QMN_NODISCARD enum qmn_code engine_find_trace(struct engine *e, int64_t tenant_no,
                                               const struct id *id, struct arena *arena,
                                               struct record_trace *ret, struct err *err);
 /* Credits in words.  Read lock held.  NULL: out of memory. */

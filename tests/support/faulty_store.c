@@ -19,8 +19,8 @@ struct faulty_store {
     enum record_kind fail_kind, hold_kind; /* 0: any, none */
     bool held;
     int commits;
-    faulty_store_get_fn *on_get;
-    void *on_get_ctx;
+    faulty_store_read_fn *on_read;
+    void *on_read_ctx;
 };
 
 static struct faulty_store *faulty(struct store *s)
@@ -74,17 +74,21 @@ static enum qmn_code front_maintain(struct store *s, struct err *err)
     return inner->ops->maintain(inner, err);
 }
 
+static void reading(struct faulty_store *f, enum record_kind kind)
+{
+    pthread_mutex_lock(&f->lock);
+    faulty_store_read_fn *on_read = f->on_read;
+    void *ctx = f->on_read_ctx;
+    pthread_mutex_unlock(&f->lock);
+    if (on_read)
+        on_read(ctx, kind);
+}
+
 static enum qmn_code front_get(struct store *s, enum record_kind kind, const void *key,
                                struct arena *arena, void *ret, struct err *err)
 {
-    struct faulty_store *f = faulty(s);
-    struct store *inner = f->inner;
-    pthread_mutex_lock(&f->lock);
-    faulty_store_get_fn *on_get = f->on_get;
-    void *ctx = f->on_get_ctx;
-    pthread_mutex_unlock(&f->lock);
-    if (on_get)
-        on_get(ctx, kind);
+    struct store *inner = faulty(s)->inner;
+    reading(faulty(s), kind);
     return inner->ops->get(inner, kind, key, arena, ret, err);
 }
 
@@ -92,6 +96,7 @@ static enum qmn_code front_find(struct store *s, enum record_kind kind, size_t f
                                 const void *probe, struct arena *arena, void *ret, struct err *err)
 {
     struct store *inner = faulty(s)->inner;
+    reading(faulty(s), kind);
     return inner->ops->find(inner, kind, field, probe, arena, ret, err);
 }
 
@@ -99,6 +104,7 @@ static enum qmn_code front_scan(struct store *s, enum record_kind kind, const vo
                                 store_row_fn *row, void *ctx, struct err *err)
 {
     struct store *inner = faulty(s)->inner;
+    reading(faulty(s), kind);
     return inner->ops->scan(inner, kind, after, row, ctx, err);
 }
 
@@ -164,11 +170,11 @@ void faulty_store_free(struct faulty_store *f)
     mem_free(f);
 }
 
-void faulty_store_on_get(struct faulty_store *f, faulty_store_get_fn *fn, void *ctx)
+void faulty_store_on_read(struct faulty_store *f, faulty_store_read_fn *fn, void *ctx)
 {
     pthread_mutex_lock(&f->lock);
-    f->on_get = fn;
-    f->on_get_ctx = ctx;
+    f->on_read = fn;
+    f->on_read_ctx = ctx;
     pthread_mutex_unlock(&f->lock);
 }
 

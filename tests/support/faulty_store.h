@@ -29,9 +29,10 @@ void faulty_store_hold(struct faulty_store *f, enum record_kind kind);
 /* Returns when such a commit waits. */
 void faulty_store_await_held(struct faulty_store *f);
 void faulty_store_let_go(struct faulty_store *f);
-/* Calls `fn` before each get, on the thread that reads; NULL: no more. */
-typedef void faulty_store_get_fn(void *ctx, enum record_kind kind);
-void faulty_store_on_get(struct faulty_store *f, faulty_store_get_fn *fn, void *ctx);
+/* Calls `fn` before each get, find and scan, on the thread that reads; NULL: no more.  A read is as
+ * slow as that. */
+typedef void faulty_store_read_fn(void *ctx, enum record_kind kind);
+void faulty_store_on_read(struct faulty_store *f, faulty_store_read_fn *fn, void *ctx);
 /* Commits tried since the start, failed ones too. */
 int faulty_store_commits(struct faulty_store *f);
 

@@ -246,7 +246,7 @@ static bool lock_is_free(pthread_rwlock_t *lock)
     return false;
 }
 
-static void on_get(void *ctx, enum record_kind kind)
+static void on_read(void *ctx, enum record_kind kind)
 {
     struct watch *w = ctx;
     w->gets++;
@@ -257,7 +257,7 @@ static void on_get(void *ctx, enum record_kind kind)
 static void watch_gets(struct scene *s, struct watch *w)
 {
     *w = (struct watch){.lock = &s->te->engine->net.lock};
-    faulty_store_on_get(s->te->store, on_get, w);
+    faulty_store_on_read(s->te->store, on_read, w);
 }
 
 static void two_agents(struct scene *s)

@@ -29,6 +29,7 @@ struct scratch {
     float *cosine;
     float *demand;
     uint64_t *covered; /* bits: agents the hint at hand has matched */
+    uint64_t *level;   /* bits: agents with a tag of the ratio at hand */
     uint32_t words;
     uint8_t *capable; /* matching capabilities */
     float *bonus;     /* what they are worth */
@@ -65,33 +66,53 @@ static bool scratch_init(struct decider *d)
     s->demand = arena_array(d->arena, float, s->n + 1);
     s->words = s->n / 64 + 1;
     s->covered = arena_array(d->arena, uint64_t, s->words);
+    s->level = arena_array(d->arena, uint64_t, s->words);
     s->score = arena_array(d->arena, float, s->n + 1);
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
     s->exact = arena_calloc(d->arena, s->n + 1, 1);
     s->bonus = arena_array(d->arena, float, s->n + 1);
-    return s->cosine && s->demand && s->covered && s->score && s->capable && s->exact && s->bonus;
+    return s->cosine && s->demand && s->covered && s->level && s->score && s->capable && s->exact &&
+           s->bonus;
 }
 
-/* One similar tag: its agents that no better match has covered gain their share.  Matches come best
- * first, so the first that covers an agent is its best. */
-static void apply_match(struct scratch *s, const struct postings *p, float gain, int64_t since_ms)
+/* Adds the agents that worked on a task with this tag since then. */
+static void join_level(struct scratch *s, const struct postings *p, int64_t since_ms)
 {
     if (p->bits && p->oldest_ms >= since_ms) {
-        for (uint32_t w = 0, n = p->words < s->words ? p->words : s->words; w < n; w++) {
-            uint64_t fresh = p->bits[w] & ~s->covered[w];
-            s->covered[w] |= fresh;
-            for (; fresh; fresh &= fresh - 1)
-                s->demand[w * 64 + (uint32_t)__builtin_ctzll(fresh)] += gain;
-        }
+        for (uint32_t w = 0, n = p->words < s->words ? p->words : s->words; w < n; w++)
+            s->level[w] |= p->bits[w];
         return;
     }
-    for (uint32_t i = 0; i < p->count; i++) {
-        uint32_t a = p->items[i].agent;
-        uint64_t bit = UINT64_C(1) << (a % 64);
-        if (p->items[i].last_ms < since_ms || (s->covered[a / 64] & bit))
-            continue;
-        s->covered[a / 64] |= bit;
-        s->demand[a] += gain;
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->items[i].last_ms >= since_ms)
+            s->level[p->items[i].agent / 64] |= UINT64_C(1) << (p->items[i].agent % 64);
+}
+
+/* The agents of this level that no better one has covered gain their share. */
+static void settle_level(struct scratch *s, float gain)
+{
+    for (uint32_t w = 0; w < s->words; w++) {
+        uint64_t fresh = s->level[w] & ~s->covered[w];
+        s->covered[w] |= fresh;
+        for (; fresh; fresh &= fresh - 1)
+            s->demand[w * 64 + (uint32_t)__builtin_ctzll(fresh)] += gain;
+    }
+}
+
+/* Similar tags come best first, and the first that an agent has is its best.  Dozens of them share
+ * a ratio: their sets are joined before anybody gains, word by word. */
+static void apply_similar(struct decider *d, const struct tag_match *matches, uint32_t count,
+                          float share)
+{
+    struct scratch *s = &d->s;
+    memset(s->covered, 0, s->words * sizeof *s->covered);
+    for (uint32_t m = 0; m < count;) {
+        float ratio = matches[m].ratio;
+        memset(s->level, 0, s->words * sizeof *s->level);
+        for (; m < count && matches[m].ratio == ratio; m++)
+            join_level(s, &d->t->tags.items[matches[m].tag]->recent,
+                       d->in->now_ms - DEMAND_WINDOW_MS);
+        settle_level(s, ratio * share);
     }
 }
 
@@ -110,10 +131,7 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
 
     const struct tag_match *matches;
     uint32_t count = tags_matches(&d->t->tags, hint, &d->compare, d->arena, &matches);
-    memset(s->covered, 0, s->words * sizeof *s->covered);
-    for (uint32_t m = 0; m < count; m++)
-        apply_match(s, &d->t->tags.items[matches[m].tag]->recent, matches[m].ratio * share,
-                    d->in->now_ms - DEMAND_WINDOW_MS);
+    apply_similar(d, matches, count, share);
 }
 
 static void apply_hints(struct decider *d)

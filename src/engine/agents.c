@@ -28,11 +28,10 @@ struct agent_op {
 };
 
 /* Read lock held. */
-static bool fill_out(const struct agent *a, const struct caller *caller, bool profile,
-                     struct arena *arena, struct agent_out *out)
+static bool fill_out(const struct agent *a, const struct caller *caller, struct arena *arena,
+                     struct agent_out *out)
 {
     struct record_agent copy;
-    const struct flat *profiles = &a->tenant->profiles;
     if (!record_copy(RECORD_AGENT, a->record, arena, &copy))
         return false;
     *out =
@@ -50,13 +49,18 @@ static bool fill_out(const struct agent *a, const struct caller *caller, bool pr
                            .created_ms = copy.created_ms,
                            .updated_ms = copy.updated_ms,
                            .last_seen_ms = a->last_seen_ms};
-    const float *unit = profile && profiles->dim ? flat_vector(profiles, a->slot) : NULL;
-    if (unit) {
-        out->profile = arena_copy(arena, unit, sizeof *unit * profiles->dim);
-        out->dim = profiles->dim;
-        return out->profile != NULL;
-    }
     return true;
+}
+
+/* A profile as the store has it, float32 and aligned; memory keeps it less precisely.  Empty:
+ * none. */
+static enum qmn_code stored_profile(struct engine *e, int64_t no, struct arena *arena,
+                                    struct bytes *ret, struct err *err)
+{
+    struct record_agent key = {.no = no}, row;
+    TRY(e->store->ops->get(e->store, RECORD_AGENT, &key, arena, &row, err));
+    *ret = bytes_of(arena_copy(arena, row.profile.ptr, row.profile.len), row.profile.len);
+    return ret->ptr ? QMN_OK : err_nomem(err);
 }
 
 /* ---- register ---- */
@@ -185,15 +189,15 @@ static void register_publish(struct engine *e, struct command *cmd)
     network_add_agent(&e->net, TAKE(op->fresh), op->profile);
 }
 
-static enum qmn_code read_agent(struct engine *e, struct call *c, struct tenant *t, struct bytes id,
-                                bool profile, struct agent_out *out)
+static enum qmn_code read_agent(struct call *c, struct tenant *t, struct bytes id, int64_t *ret_no,
+                                struct agent_out *out)
 {
-    (void)e;
     const struct agent *a = tenant_agent(t, id);
     if (!a)
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(id));
-    return fill_out(a, c->caller, profile, c->arena, out) ? QMN_OK : err_nomem(&c->err);
+    *ret_no = a->record->no;
+    return fill_out(a, c->caller, c->arena, out) ? QMN_OK : err_nomem(&c->err);
 }
 
 static enum qmn_code agent_finish(struct engine *e, struct command *cmd, struct err *err)
@@ -203,7 +207,8 @@ static enum qmn_code agent_finish(struct engine *e, struct command *cmd, struct 
     if (!op->out)
         return QMN_OK;
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = read_agent(e, cmd->call, cmd->tenant, op->id, false, op->out);
+    int64_t no;
+    enum qmn_code code = read_agent(cmd->call, cmd->tenant, op->id, &no, op->out);
     pthread_rwlock_unlock(&e->net.lock);
     return code;
 }
@@ -296,11 +301,10 @@ static enum qmn_code suspend_check(struct engine *e, struct command *cmd, struct
     op->row.status = AGENT_SUSPENDED;
     op->row.updated_ms = writer_now_ms(e);
     op->record = record_hold(RECORD_AGENT, &op->row);
-    const float *unit = t->profiles.dim ? flat_vector(&t->profiles, op->known->slot) : NULL;
-    if (unit) /* the held record leaves the profile to the index, the row must not */
-        op->row.profile = bytes_of(unit, sizeof *unit * t->profiles.dim);
     if (!op->record)
         return err_nomem(err);
+    /* the record in memory has no profile, the row must keep it */
+    TRY(stored_profile(e, op->row.no, writer_arena(e), &op->row.profile, err));
     writer_add(e, MUT_PUT, RECORD_AGENT, &op->row);
     return QMN_OK;
 }
@@ -367,15 +371,28 @@ void engine_suspend_agent(struct engine *e, struct call *c, struct bytes id)
 
 /* ---- look and list ---- */
 
+static enum qmn_code read_profile(struct engine *e, int64_t no, struct arena *arena,
+                                  struct agent_out *out, struct err *err)
+{
+    struct bytes profile;
+    TRY(stored_profile(e, no, arena, &profile, err));
+    out->dim = profile.len / sizeof(float);
+    out->profile = out->dim ? (const float *)(const void *)profile.ptr : NULL;
+    return QMN_OK;
+}
+
 void engine_get_agent(struct engine *e, struct call *c, struct bytes id, bool profile,
                       struct agent_out *out)
 {
     struct tenant *t;
+    int64_t no = 0;
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
     if (code == QMN_OK)
-        code = read_agent(e, c, t, id, profile, out);
+        code = read_agent(c, t, id, &no, out);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK && profile)
+        code = read_profile(e, no, c->arena, out, &c->err);
     call_finish(c, code);
 }
 
@@ -413,7 +430,7 @@ static enum qmn_code list_read(struct engine *e, struct call *c, uint32_t status
         count = limit;
     struct agent_out *agents = arena_array(c->arena, struct agent_out, count + 1);
     for (size_t i = 0; agents && i < count; i++)
-        if (!fill_out(found[i], c->caller, false, c->arena, &agents[i]))
+        if (!fill_out(found[i], c->caller, c->arena, &agents[i]))
             agents = NULL;
     out->agents = agents;
     out->count = agents ? count : 0;

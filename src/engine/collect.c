@@ -120,7 +120,6 @@ static bool permit_memory(void *ctx, uint32_t slot)
 static bool add_found(struct collect_op *op, struct found f, const struct flat *index,
                       uint32_t slot, int64_t now)
 {
-    const float *unit = flat_vector(index, slot);
     struct arena *arena = op->cmd.call->arena;
     if (f.similarity < op->in->min_similarity)
         return true;
@@ -129,10 +128,14 @@ static bool add_found(struct collect_op *op, struct found f, const struct flat *
         f.agent == op->agent->slot ? EDGE_PRIOR : edge_weight_now(op->agent, f.agent, now);
     f.agent_no = op->cmd.tenant->agents[f.agent]->record->no;
     f.score = (f.similarity > 0 ? f.similarity : 0) * f.quality * (float)(weight / EDGE_PRIOR);
-    f.unit = unit ? arena_copy(arena, unit, sizeof *unit * index->dim) : NULL;
+    float *unit = arena_array(arena, float, index->dim);
     f.kind = arena_bytes(arena, f.kind);
+    if (!unit || !f.kind.ptr)
+        return false;
+    flat_copy(index, slot, unit);
+    f.unit = unit;
     op->found[op->found_count++] = f;
-    return f.unit && f.kind.ptr;
+    return true;
 }
 
 static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
@@ -217,10 +220,16 @@ static void sort_found(struct found *f, uint32_t n)
         }
 }
 
+static float likeness(void *ctx, uint32_t a, uint32_t b)
+{
+    const struct collect_op *op = ctx;
+    return math_kernels()->dot_f32(op->found[a].unit, op->found[b].unit, op->dim);
+}
+
 /* Leaves the chosen in front: plain order, or MMR over the best. */
 static void choose(struct collect_op *op)
 {
-    struct select_candidate candidates[ROUTE_POOL_MAX];
+    float scores[ROUTE_POOL_MAX];
     struct selection sel;
     struct found *picked = arena_array(op->cmd.call->arena, struct found, LIMIT_TOP_K + 1);
     sort_found(op->found, op->found_count);
@@ -232,16 +241,16 @@ static void choose(struct collect_op *op)
         return;
     }
     for (uint32_t i = 0; i < op->found_count; i++)
-        candidates[i] =
-            (struct select_candidate){.score = op->found[i].score, .unit = op->found[i].unit};
+        scores[i] = op->found[i].score;
     struct select_options options = {.top_k = op->in->top_k,
-                                     .dim = op->dim,
                                      .eligible_total = op->found_count,
                                      .diversify = true,
-                                     .epsilon = 0};
+                                     .epsilon = 0,
+                                     .similarity = likeness,
+                                     .ctx = op};
     struct rng rng;
     rng_seed(&rng, 1); /* epsilon 0: not drawn from */
-    route_select(candidates, op->found_count, &options, &rng, &sel);
+    route_select(scores, op->found_count, &options, &rng, &sel);
     for (uint32_t i = 0; i < sel.count; i++)
         picked[i] = op->found[sel.chosen[i]];
     memcpy(op->found, picked, sel.count * sizeof *picked);

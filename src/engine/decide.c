@@ -368,22 +368,46 @@ static enum qmn_code fill_candidates(struct decider *d, const struct topk_item *
     return QMN_OK;
 }
 
+/* The pool as select sees it. */
+struct choice {
+    struct decider *d;
+    const struct topk_item *pool;
+    float *units[ROUTE_POOL_MAX]; /* of those chosen, once they are asked for */
+};
+
+/* route_select's similarity.  Without memory it is 0, and the arena tells. */
+static float likeness(void *ctx, uint32_t candidate, uint32_t chosen)
+{
+    struct choice *c = ctx;
+    const struct flat *profiles = &c->d->t->profiles;
+    uint32_t slot = c->pool[chosen].id;
+    if (!profiles->dim || !flat_has(profiles, slot))
+        return 0;
+    if (!c->units[chosen]) {
+        c->units[chosen] = arena_array(c->d->arena, float, profiles->dim);
+        if (!c->units[chosen])
+            return 0;
+        flat_copy(profiles, slot, c->units[chosen]);
+    }
+    return flat_exact(profiles, c->pool[candidate].id, c->units[chosen]);
+}
+
 static void choose(struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                    uint32_t eligible, struct selection *sel)
 {
-    struct select_candidate candidates[ROUTE_POOL_MAX];
+    float scores[ROUTE_POOL_MAX];
+    struct choice choice = {.d = d, .pool = pool};
     struct rng rng;
     rng_seed(&rng, atomic_fetch_add_explicit(&d->e->seed, 1, memory_order_relaxed));
     for (uint32_t i = 0; i < pool_len; i++)
-        candidates[i] = (struct select_candidate){
-            .score = pool[i].score,
-            .unit = d->t->profiles.dim ? flat_vector(&d->t->profiles, pool[i].id) : NULL};
+        scores[i] = pool[i].score;
     struct select_options options = {.top_k = d->in->top_k,
-                                     .dim = d->t->profiles.dim,
                                      .eligible_total = eligible,
                                      .diversify = d->in->diversify,
-                                     .epsilon = d->e->epsilon};
-    route_select(candidates, pool_len, &options, &rng, sel);
+                                     .epsilon = d->e->epsilon,
+                                     .similarity = likeness,
+                                     .ctx = &choice};
+    route_select(scores, pool_len, &options, &rng, sel);
 }
 
 enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct decide_in *in,

@@ -356,7 +356,7 @@ static struct space_next *space_prepare(struct engine *e, struct tenant *t, stru
         return NULL;
     s->tenant = t;
     s->record = record_hold(RECORD_TENANT, &next);
-    flat_init(&s->profiles, dim);
+    flat_init(&s->profiles, dim, profile_precision(dim));
     if (!s->record || !flat_reserve(&s->profiles, t->agent_count + LIMIT_GROUP)) {
         mem_free(s->record);
         flat_release(&s->profiles);

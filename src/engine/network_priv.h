@@ -107,10 +107,18 @@ struct memory {
     bool used;
 };
 
+/* How precisely the network keeps profiles.  A decision rescores a few dozen of them, 6 KB each at
+ * 1536 dimensions, from a cache that other work has emptied: as float16 it costs half.  From 256
+ * dimensions on (a guess) the rounding of so many products cancels to some 1e-5 of a cosine. */
+static inline enum flat_precision profile_precision(uint32_t dim)
+{
+    return dim >= 256 ? FLAT_F16 : FLAT_F32;
+}
+
 struct agent {
     struct tenant *tenant;
     uint32_t slot;               /* in tenant.agents and tenant.profiles */
-    struct record_agent *record; /* held; its profile bytes are empty (the index has them) */
+    struct record_agent *record; /* held; its profile bytes are empty (the store has them) */
     uint32_t *capability_tags;   /* interned capabilities and tools, distinct */
     uint32_t capability_count;
     struct recent_task {

@@ -15,9 +15,9 @@ struct tenant *tenant_new(struct engine *e, const struct record_tenant *record)
     t->engine = e;
     t->record = record_hold(RECORD_TENANT, record);
     uint32_t dim = (uint32_t)record->dim;
-    flat_init(&t->profiles, dim);
-    flat_init(&t->response_index, dim);
-    flat_init(&t->memory_index, dim);
+    flat_init(&t->profiles, dim, profile_precision(dim));
+    flat_init(&t->response_index, dim, FLAT_F32);
+    flat_init(&t->memory_index, dim, FLAT_F32);
     if (!tags_init(&t->tags) || !t->record) {
         mem_free(t->record);
         mem_free(t);

@@ -121,10 +121,10 @@ static void forget_content(struct engine *e, struct tenant *t)
         if (t->memories[i].used)
             memory_remove(t, i);
     flat_release(&t->response_index);
-    flat_init(&t->response_index, dim);
+    flat_init(&t->response_index, dim, FLAT_F32);
     mem_free(TAKE(t->responses));
     flat_release(&t->memory_index);
-    flat_init(&t->memory_index, dim);
+    flat_init(&t->memory_index, dim, FLAT_F32);
     mem_free(TAKE(t->memories));
     t->response_cap = t->memory_cap = 0;
 }
@@ -133,7 +133,7 @@ static void forget_content(struct engine *e, struct tenant *t)
 static void forget_agents(struct tenant *t)
 {
     flat_release(&t->profiles);
-    flat_init(&t->profiles, 0);
+    flat_init(&t->profiles, 0, FLAT_F32);
     for (uint32_t i = 0; i < t->agent_count; i++) {
         struct agent *a = t->agents[i];
         u64map_release(&a->edge_by_dst);

@@ -281,7 +281,7 @@ static bool responses_hold(struct validity *v, const struct tenant *t)
     for (uint32_t i = 0; i < t->response_index.slots; i++) {
         const struct response *r = &t->responses[i];
         used += r->used;
-        if (!HOLDS(v, r->used == (flat_vector(&t->response_index, i) != NULL), "slot %u", i) ||
+        if (!HOLDS(v, r->used == flat_has(&t->response_index, i), "slot %u", i) ||
             !HOLDS(v, r->agent < t->agent_count, "slot %u", i))
             return false;
     }
@@ -295,7 +295,7 @@ static bool memories_hold(struct validity *v, const struct tenant *t)
     for (uint32_t i = 0; i < t->memory_index.slots; i++) {
         const struct memory *m = &t->memories[i];
         used += m->used;
-        if (!HOLDS(v, m->used == (flat_vector(&t->memory_index, i) != NULL), "slot %u", i) ||
+        if (!HOLDS(v, m->used == flat_has(&t->memory_index, i), "slot %u", i) ||
             !HOLDS(v, !m->used || memory_slot(t, &m->id) == i, "slot %u", i) ||
             !HOLDS(v, !m->used || m->kind < t->memory_kind_count, "slot %u", i) ||
             !HOLDS(v, m->agent < t->agent_count, "slot %u", i))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Flat index: int8 first pass, exact rescoring. */
+ * Flat index: int8 first pass, precise rescoring. */
 #include "flat.h"
 
 #include <string.h>
@@ -11,13 +11,13 @@
 struct flat_chunk {
     float scale[FLAT_CHUNK]; /* 0: no vector here */
     bool used[FLAT_CHUNK];
-    int8_t *codes;  /* [FLAT_CHUNK][stride] */
-    float *vectors; /* [FLAT_CHUNK][dim] */
+    int8_t *codes; /* [FLAT_CHUNK][stride] */
+    void *vectors; /* [FLAT_CHUNK][dim] of float or of float16 */
 };
 
-void flat_init(struct flat *f, uint32_t dim)
+void flat_init(struct flat *f, uint32_t dim, enum flat_precision precision)
 {
-    *f = (struct flat){.dim = dim};
+    *f = (struct flat){.precision = precision, .dim = dim};
 }
 
 static void chunk_free(struct flat_chunk *c)
@@ -35,16 +35,27 @@ void flat_release(struct flat *f)
         chunk_free(f->chunks[i]);
     mem_free(f->chunks);
     mem_free(f->freed);
-    *f = (struct flat){.dim = f->dim};
+    flat_init(f, f->dim, f->precision);
 }
 
-static struct flat_chunk *chunk_new(uint32_t dim)
+/* Bytes of one precise vector. */
+static size_t vector_bytes(const struct flat *f)
+{
+    return f->dim * (f->precision == FLAT_F16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+static void *vector_at(const struct flat *f, const struct flat_chunk *c, uint32_t i)
+{
+    return (char *)c->vectors + i * vector_bytes(f);
+}
+
+static struct flat_chunk *chunk_new(const struct flat *f)
 {
     struct flat_chunk *c = mem_calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    c->codes = mem_calloc(FLAT_CHUNK, kernels_i8_stride(dim));
-    c->vectors = mem_calloc(FLAT_CHUNK, sizeof(float) * dim);
+    c->codes = mem_calloc(FLAT_CHUNK, kernels_i8_stride(f->dim));
+    c->vectors = mem_calloc(FLAT_CHUNK, vector_bytes(f));
     if (!c->codes || !c->vectors) {
         chunk_free(c);
         return NULL;
@@ -91,7 +102,7 @@ bool flat_reserve(struct flat *f, uint32_t more)
         f->chunk_cap = want;
     }
     while (f->chunk_count < chunks) {
-        struct flat_chunk *c = chunk_new(f->dim);
+        struct flat_chunk *c = chunk_new(f);
         if (!c)
             return false;
         f->chunks[f->chunk_count++] = c;
@@ -108,7 +119,10 @@ void flat_set(struct flat *f, uint32_t slot, const float *unit)
         c->scale[i] = 0;
         return;
     }
-    memcpy(c->vectors + (size_t)i * f->dim, unit, sizeof(float) * f->dim);
+    if (f->precision == FLAT_F16)
+        math_kernels()->f32_to_f16(unit, f->dim, vector_at(f, c, i));
+    else
+        memcpy(vector_at(f, c, i), unit, vector_bytes(f));
     c->scale[i] = math_kernels()->quantise_i8(unit, f->dim, codes);
 }
 
@@ -130,11 +144,18 @@ void flat_remove(struct flat *f, uint32_t slot)
     f->live--;
 }
 
-const float *flat_vector(const struct flat *f, uint32_t slot)
+bool flat_has(const struct flat *f, uint32_t slot)
 {
-    const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
-    uint32_t i = slot % FLAT_CHUNK;
-    return c->scale[i] > 0 ? c->vectors + (size_t)i * f->dim : NULL;
+    return f->chunks[slot / FLAT_CHUNK]->scale[slot % FLAT_CHUNK] > 0;
+}
+
+void flat_copy(const struct flat *f, uint32_t slot, float *ret_unit)
+{
+    const void *v = vector_at(f, f->chunks[slot / FLAT_CHUNK], slot % FLAT_CHUNK);
+    if (f->precision == FLAT_F16)
+        math_kernels()->f16_to_f32(v, f->dim, ret_unit);
+    else
+        memcpy(ret_unit, v, vector_bytes(f));
 }
 
 bool flat_query_init(struct flat_query *q, const struct flat *f, const float *unit,
@@ -194,8 +215,11 @@ void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_
 
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
 {
-    const float *v = flat_vector(f, slot);
-    return v ? math_kernels()->dot_f32(v, unit, f->dim) : 0;
+    const void *v = vector_at(f, f->chunks[slot / FLAT_CHUNK], slot % FLAT_CHUNK);
+    if (!flat_has(f, slot))
+        return 0;
+    return f->precision == FLAT_F16 ? math_kernels()->dot_f32_f16(unit, v, f->dim)
+                                    : math_kernels()->dot_f32(unit, v, f->dim);
 }
 
 size_t flat_search(const struct flat *f, const float *unit, size_t k,

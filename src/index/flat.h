@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * A flat vector index: unit vectors in numbered slots, an int8 copy beside each for the first pass
- * over all of them, and float32 for exact rescoring.  Slots stand in chunks that never move, so
+ * over all of them, and a precise one for rescoring.  Slots stand in chunks that never move, so
  * growing copies nothing and untouched memory stays the kernel's.
+ *
+ * The precise copy is float32, or float16 where the rescoring of a few dozen vectors from a cold
+ * cache is what a decision costs: half the bytes, and cosines within 1e-4 of the true ones (2^-12
+ * of each product at worst; 4e-6 is usual at 1536 dimensions, where the errors cancel).
  *
  * One writer; readers need the owner's lock.  Reserve first, then flat_add cannot fail. */
 #ifndef QMN_INDEX_FLAT_H
@@ -20,7 +24,10 @@ enum { FLAT_CHUNK = 256 }; /* slots: 2 MB at 1536 dimensions */
 
 struct flat_chunk;
 
+enum flat_precision { FLAT_F32 = 1, FLAT_F16 };
+
 struct flat {
+    enum flat_precision precision;
     uint32_t dim;   /* 0: not yet known */
     uint32_t slots; /* highest slot ever used + 1 */
     uint32_t live;  /* slots in use */
@@ -30,7 +37,7 @@ struct flat {
     uint32_t freed_count, freed_cap;
 };
 
-void flat_init(struct flat *f, uint32_t dim);
+void flat_init(struct flat *f, uint32_t dim, enum flat_precision precision);
 void flat_release(struct flat *f);
 
 /* Room for `more` flat_add calls. */
@@ -41,8 +48,9 @@ bool flat_has_room(const struct flat *f, uint32_t more);
 uint32_t flat_add(struct flat *f, const float *unit);
 void flat_set(struct flat *f, uint32_t slot, const float *unit);
 void flat_remove(struct flat *f, uint32_t slot);
-/* NULL for a slot without a vector. */
-const float *flat_vector(const struct flat *f, uint32_t slot);
+bool flat_has(const struct flat *f, uint32_t slot);
+/* Copies the vector of a slot that has one, as precise as it is kept. */
+void flat_copy(const struct flat *f, uint32_t slot, float *ret_unit);
 
 /* A query prepared for the first pass. */
 struct flat_query {
@@ -60,13 +68,13 @@ bool flat_query_init(struct flat_query *q, const struct flat *f, const float *un
 enum { FLAT_TILE = KERNELS_TILE_MAX };
 void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_t count,
                  float *const *ret);
-/* Exact cosine; 0 for a slot without a vector. */
+/* The cosine from the precise copy; 0 for a slot without a vector. */
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
 
-/* The k best slots among those `permit` lets pass (NULL: all with a vector), best first by exact
- * cosine, ties by lower slot.  The first pass keeps max(4 k, 64) for rescoring, so a true neighbour
- * is lost only when the int8 error moves it past three k others.  Returns how many; *ret_permitted
- * counts all that passed. */
+/* The k best slots among those `permit` lets pass (NULL: all with a vector), best first by
+ * flat_exact, ties by lower slot.  The first pass keeps max(4 k, 64) for rescoring, so a true
+ * neighbour is lost only when the int8 error moves it past three k others.  Returns how many;
+ * *ret_permitted counts all that passed. */
 size_t flat_search(const struct flat *f, const float *unit, size_t k,
                    bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
                    struct topk_item *ret_items, uint64_t *ret_permitted);

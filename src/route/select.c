@@ -9,36 +9,33 @@
 #include <float.h>
 #include <math.h>
 
-#include "math/kernels.h"
-
 /* The maximum similarity only grows as more are chosen, so a value that lacks the latest choices is
  * an upper bound: only the candidate that leads by such a bound has to be brought up to date, and
  * most never are.  The result is that of recomputing everything. */
 struct mmr {
-    const struct select_candidate *candidates;
+    const struct select_options *options;
     const uint32_t *chosen;
-    uint32_t n, dim, chosen_count;
+    uint32_t n, chosen_count;
     double relevance[ROUTE_POOL_MAX]; /* SELECT_LAMBDA s' */
     double value[ROUTE_POOL_MAX];     /* marginal relevance to the first seen[i] of the chosen */
     float max_similarity[ROUTE_POOL_MAX];
     uint32_t seen[ROUTE_POOL_MAX];
 };
 
-static void mmr_init(struct mmr *m, const struct select_candidate *candidates, uint32_t n,
-                     uint32_t dim, const uint32_t *chosen)
+static void mmr_init(struct mmr *m, const float *scores, uint32_t n,
+                     const struct select_options *options, const uint32_t *chosen)
 {
-    m->candidates = candidates;
+    m->options = options;
     m->chosen = chosen;
     m->n = n;
-    m->dim = dim;
     m->chosen_count = 0;
     double low = DBL_MAX, high = -DBL_MAX;
     for (uint32_t i = 0; i < n; i++) {
-        low = fmin(low, (double)candidates[i].score);
-        high = fmax(high, (double)candidates[i].score);
+        low = fmin(low, (double)scores[i]);
+        high = fmax(high, (double)scores[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        double scaled = high > low ? ((double)candidates[i].score - low) / (high - low) : 1;
+        double scaled = high > low ? ((double)scores[i] - low) / (high - low) : 1;
         m->relevance[i] = SELECT_LAMBDA * scaled;
         m->max_similarity[i] = -1;
         m->value[i] = m->relevance[i] + (1 - SELECT_LAMBDA);
@@ -48,13 +45,10 @@ static void mmr_init(struct mmr *m, const struct select_candidate *candidates, u
 
 static void mmr_refresh(struct mmr *m, uint32_t i)
 {
-    const struct kernels *k = math_kernels();
-    const float *unit = m->candidates[i].unit;
-    for (; m->seen[i] < m->chosen_count; m->seen[i]++) {
-        const float *other = m->candidates[m->chosen[m->seen[i]]].unit;
-        float similarity = unit && other ? k->dot_f32(unit, other, m->dim) : 0;
-        m->max_similarity[i] = fmaxf(m->max_similarity[i], similarity);
-    }
+    const struct select_options *o = m->options;
+    for (; m->seen[i] < m->chosen_count; m->seen[i]++)
+        m->max_similarity[i] =
+            fmaxf(m->max_similarity[i], o->similarity(o->ctx, i, m->chosen[m->seen[i]]));
     m->value[i] = m->relevance[i] - (1 - SELECT_LAMBDA) * (double)m->max_similarity[i];
 }
 
@@ -73,8 +67,8 @@ static uint32_t mmr_best(struct mmr *m)
 }
 
 /* Writes `count` candidate numbers in the order chosen; the best score always goes first. */
-static void choose_greedily(const struct select_candidate *candidates, uint32_t n,
-                            const struct select_options *o, uint32_t count, uint32_t *ret_chosen)
+static void choose_greedily(const float *scores, uint32_t n, const struct select_options *o,
+                            uint32_t count, uint32_t *ret_chosen)
 {
     if (!o->diversify || count < 2) {
         for (uint32_t i = 0; i < count; i++)
@@ -82,7 +76,7 @@ static void choose_greedily(const struct select_candidate *candidates, uint32_t 
         return;
     }
     struct mmr m;
-    mmr_init(&m, candidates, n, o->dim, ret_chosen);
+    mmr_init(&m, scores, n, o, ret_chosen);
     for (uint32_t slot = 0; slot < count; slot++) {
         uint32_t best = mmr_best(&m);
         ret_chosen[slot] = best;
@@ -118,8 +112,8 @@ static void explore(struct selection *s, uint32_t n, uint32_t j)
     s->outside_rank = drawn == SELECT_OUTSIDE ? j : 0;
 }
 
-void route_select(const struct select_candidate *candidates, uint32_t n,
-                  const struct select_options *o, struct rng *rng, struct selection *ret_selection)
+void route_select(const float *scores, uint32_t n, const struct select_options *o, struct rng *rng,
+                  struct selection *ret_selection)
 {
     assert(o->top_k >= 1 && o->top_k <= LIMIT_TOP_K && n <= ROUTE_POOL_MAX);
     assert(o->epsilon >= 0 && o->epsilon <= 1);
@@ -128,7 +122,7 @@ void route_select(const struct select_candidate *candidates, uint32_t n,
 
     struct selection *s = ret_selection;
     *s = (struct selection){.count = count};
-    choose_greedily(candidates, n, o, count, s->chosen);
+    choose_greedily(scores, n, o, count, s->chosen);
     uint32_t rest = o->eligible_total - count;
     bool may_explore = count > 0 && rest > 0;
 

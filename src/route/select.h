@@ -24,17 +24,15 @@
 
 #define SELECT_OUTSIDE UINT32_MAX
 
-struct select_candidate {
-    float score;
-    const float *unit; /* profile, unit length; NULL (no profile) resembles nobody */
-};
-
 struct select_options {
     uint32_t top_k;          /* 1 .. LIMIT_TOP_K */
-    uint32_t dim;            /* of every unit vector */
     uint32_t eligible_total; /* of the tenant, those in the pool included */
     bool diversify;
     double epsilon; /* [0, 1] */
+    /* Cosine of a candidate's profile with that of one chosen before it; 0 where one has none.
+     * Asked with diversify only, and only for those that matter. */
+    float (*similarity)(void *ctx, uint32_t candidate, uint32_t chosen);
+    void *ctx;
 };
 
 struct selection {
@@ -49,16 +47,15 @@ struct selection {
     double outside_propensity;
 };
 
-/* candidates[n]: the pool in the order of route_pool_finish(), all eligible; n = min(pool size,
+/* scores[n]: of the pool in the order of route_pool_finish(), all eligible; n = min(pool size,
  * eligible_total).
  *
  * Greedy choice: the best score first; with diversify, each next one maximises
- *   SELECT_LAMBDA s' - (1 - SELECT_LAMBDA) max over chosen c of cosine(candidate, c),
+ *   SELECT_LAMBDA s' - (1 - SELECT_LAMBDA) max over chosen c of similarity(candidate, c),
  * s' = score scaled to [0, 1] over the candidates (all 1 if they are equal); ties go to the earlier
  * candidate.  The last slot is then, with probability epsilon, given to one drawn uniformly from
  * all eligible agents outside the greedy choice, if there are any. */
-void route_select(const struct select_candidate *candidates, uint32_t n,
-                  const struct select_options *options, struct rng *rng,
-                  struct selection *ret_selection);
+void route_select(const float *scores, uint32_t n, const struct select_options *options,
+                  struct rng *rng, struct selection *ret_selection);
 
 #endif

@@ -21,15 +21,21 @@ struct oracle {
     bool *used, *has;
 };
 
-static void oracle_begin(struct oracle *o, uint32_t dim, uint64_t seed)
+static void oracle_begin_as(struct oracle *o, uint32_t dim, uint64_t seed,
+                            enum flat_precision precision)
 {
-    flat_init(&o->flat, dim);
+    flat_init(&o->flat, dim, precision);
     arena_init(&o->arena, 0);
     rng_seed(&o->rng, seed);
     o->vectors = calloc(ROWS_MAX, sizeof *o->vectors);
     o->used = calloc(ROWS_MAX, 1);
     o->has = calloc(ROWS_MAX, 1);
     assert_true(o->vectors && o->used && o->has);
+}
+
+static void oracle_begin(struct oracle *o, uint32_t dim, uint64_t seed)
+{
+    oracle_begin_as(o, dim, seed, FLAT_F32);
 }
 
 static void oracle_end(struct oracle *o)
@@ -185,7 +191,7 @@ static void random_changes_keep_it_whole(void **state)
         }
     }
     for (uint32_t i = 0; i < o.flat.slots; i++)
-        assert_int_equal(flat_vector(&o.flat, i) != NULL, o.has[i]);
+        assert_int_equal(flat_has(&o.flat, i), o.has[i]);
     oracle_end(&o);
 }
 
@@ -197,7 +203,7 @@ static void a_slot_without_a_vector_scores_nothing(void **state)
     oracle_begin(&o, 8, 5);
     uint32_t slot = oracle_add(&o, false);
     random_unit(&o.rng, 8, query);
-    assert_null(flat_vector(&o.flat, slot));
+    assert_false(flat_has(&o.flat, slot));
     assert_true(flat_exact(&o.flat, slot, query) == 0);
     check_search(&o, 10, false);
     flat_set(&o.flat, slot, query);
@@ -236,6 +242,33 @@ static void scores_of_a_tile_are_those_of_each_query(void **state)
             }
         }
     }
+    oracle_end(&o);
+}
+
+/* Half the bytes, and the promise of the header: cosines within 1e-4, copies within 2^-11. */
+static void float16_copies_keep_their_precision(void **state)
+{
+    (void)state;
+    enum { N = 400, DIM = 96 };
+    struct oracle o;
+    float query[DIM_MAX], copy[DIM_MAX];
+    double worst = 0;
+    oracle_begin_as(&o, DIM, 11, FLAT_F16);
+    for (int i = 0; i < N; i++)
+        oracle_add(&o, i % 13 != 0);
+    random_unit(&o.rng, DIM, query);
+    for (uint32_t i = 0; i < N; i++) {
+        double exact = o.has[i] ? dot(query, o.vectors[i], DIM) : 0;
+        worst = fmax(worst, fabs((double)flat_exact(&o.flat, i, query) - exact));
+        assert_int_equal(flat_has(&o.flat, i), o.has[i]);
+        if (!o.has[i])
+            continue;
+        flat_copy(&o.flat, i, copy);
+        for (uint32_t k = 0; k < DIM; k++)
+            assert_true(fabsf(copy[k] - o.vectors[i][k]) <= fabsf(o.vectors[i][k]) / 2048 + 1e-7f);
+    }
+    assert_true(worst < 1e-4);
+    assert_true(worst > 1e-7); /* it is float16 */
     oracle_end(&o);
 }
 
@@ -301,6 +334,7 @@ int main(void)
         cmocka_unit_test(random_changes_keep_it_whole),
         cmocka_unit_test(a_slot_without_a_vector_scores_nothing),
         cmocka_unit_test(scores_of_a_tile_are_those_of_each_query),
+        cmocka_unit_test(float16_copies_keep_their_precision),
         cmocka_unit_test(an_empty_index_finds_nothing),
         cmocka_unit_test(what_is_reserved_needs_no_memory),
         cmocka_unit_test(a_failed_reserve_leaves_it_usable),

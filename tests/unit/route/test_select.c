@@ -12,19 +12,32 @@
 static struct select_options options(uint32_t top_k, uint32_t eligible, bool diversify,
                                      double epsilon)
 {
-    return (struct select_options){.top_k = top_k,
-                                   .dim = 2,
-                                   .eligible_total = eligible,
-                                   .diversify = diversify,
-                                   .epsilon = epsilon};
+    return (struct select_options){
+        .top_k = top_k, .eligible_total = eligible, .diversify = diversify, .epsilon = epsilon};
 }
 
-static struct selection selected(const struct select_candidate *c, uint32_t n,
-                                 struct select_options o, struct rng *rng)
+struct candidate {
+    float score;
+    const float *unit; /* NULL: no profile, which resembles nobody */
+};
+
+static float likeness(void *ctx, uint32_t a, uint32_t b)
+{
+    const struct candidate *c = ctx;
+    return c[a].unit && c[b].unit ? math_kernels()->dot_f32(c[a].unit, c[b].unit, 2) : 0;
+}
+
+static struct selection selected(const struct candidate *c, uint32_t n, struct select_options o,
+                                 struct rng *rng)
 {
     struct selection s;
+    float scores[ROUTE_POOL_MAX];
     memset(&s, 0xee, sizeof s); /* nothing may be left unset */
-    route_select(c, n, &o, rng, &s);
+    for (uint32_t i = 0; i < n; i++)
+        scores[i] = c[i].score;
+    o.similarity = likeness;
+    o.ctx = (void *)(uintptr_t)c;
+    route_select(scores, n, &o, rng, &s);
     return s;
 }
 
@@ -34,7 +47,7 @@ static const float east[2] = {1, 0}, north[2] = {0, 1}, north_east[2] = {0.70710
 static void without_diversity_the_best_scores_are_chosen_in_order(void **state)
 {
     (void)state;
-    const struct select_candidate c[] = {{0.9f, east}, {0.8f, east}, {0.7f, east}, {0.1f, north}};
+    const struct candidate c[] = {{0.9f, east}, {0.8f, east}, {0.7f, east}, {0.1f, north}};
     struct rng r;
     rng_seed(&r, 1);
     struct selection s = selected(c, 4, options(3, 4, false, 0), &r);
@@ -47,7 +60,7 @@ static void without_diversity_the_best_scores_are_chosen_in_order(void **state)
 static void diversity_prefers_a_different_agent_to_a_second_of_the_same(void **state)
 {
     (void)state;
-    const struct select_candidate c[] = {{0.9f, east}, {0.85f, east}, {0.6f, north}, {0.1f, north}};
+    const struct candidate c[] = {{0.9f, east}, {0.85f, east}, {0.6f, north}, {0.1f, north}};
     struct rng r;
     rng_seed(&r, 1);
     struct selection s = selected(c, 4, options(2, 4, true, 0), &r);
@@ -59,7 +72,7 @@ static void a_much_better_score_still_beats_diversity(void **state)
 {
     (void)state;
     /* scaled: 1, .94, 0; .5 * .94 - .5 * .707 > .5 * 0 - 0 */
-    const struct select_candidate c[] = {{0.9f, east}, {0.85f, north_east}, {0.1f, north}};
+    const struct candidate c[] = {{0.9f, east}, {0.85f, north_east}, {0.1f, north}};
     struct rng r;
     rng_seed(&r, 1);
     struct selection s = selected(c, 3, options(2, 3, true, 0), &r);
@@ -72,7 +85,7 @@ static void similarity_is_the_maximum_to_those_chosen_not_the_mean(void **state)
     /* After east and west, another east has mean similarity 0 to the chosen but maximum 1; north
      * has maximum 0.  By the mean, the third slot would go to the other east, whose score is
      * higher. */
-    const struct select_candidate c[] = {
+    const struct candidate c[] = {
         {1.0f, east}, {0.99f, west}, {0.6f, east}, {0.5f, north}, {0.0f, north}};
     struct rng r;
     rng_seed(&r, 1);
@@ -90,12 +103,12 @@ static void scores_are_scaled_over_the_candidates_so_their_unit_does_not_matter(
     for (int round = 0; round < 200; round++) {
         enum { N = 20 };
         float units[N][2];
-        struct select_candidate c[N], shifted[N];
+        struct candidate c[N], shifted[N];
         for (int i = 0; i < N; i++) {
             float v[2] = {(float)rng_normal(&r), (float)rng_normal(&r)};
             assert_true(vector_normalise(v, 2, units[i]));
-            c[i] = (struct select_candidate){1 - (float)i / 32, units[i]};
-            shifted[i] = (struct select_candidate){0.25f * c[i].score + 0.5f, units[i]};
+            c[i] = (struct candidate){1 - (float)i / 32, units[i]};
+            shifted[i] = (struct candidate){0.25f * c[i].score + 0.5f, units[i]};
         }
         struct selection a = selected(c, N, options(6, N, true, 0), &r),
                          b = selected(shifted, N, options(6, N, true, 0), &r);
@@ -104,7 +117,7 @@ static void scores_are_scaled_over_the_candidates_so_their_unit_does_not_matter(
 }
 
 /* The definition: every value computed anew for every slot. */
-static void select_by_definition(const struct select_candidate *c, uint32_t n, uint32_t count,
+static void select_by_definition(const struct candidate *c, uint32_t n, uint32_t count,
                                  uint32_t *ret_chosen)
 {
     double low = (double)c[n - 1].score, range = (double)c[0].score - low;
@@ -137,7 +150,7 @@ static void random_pools_are_chosen_from_as_the_definition_says(void **state)
     rng_seed(&r, 8);
     for (int round = 0; round < 3000; round++) {
         float units[ROUTE_POOL_MAX][2];
-        struct select_candidate c[ROUTE_POOL_MAX];
+        struct candidate c[ROUTE_POOL_MAX];
         uint32_t n = 1 + rng_below(&r, round % 10 ? 20 : ROUTE_POOL_MAX),
                  count = 1 + rng_below(&r, n);
         count = count < LIMIT_TOP_K ? count : LIMIT_TOP_K;
@@ -147,7 +160,7 @@ static void random_pools_are_chosen_from_as_the_definition_says(void **state)
             units[i][0] = (float)cos(angle);
             units[i][1] = (float)sin(angle);
             score -= (float)rng_below(&r, 3) / 64;
-            c[i] = (struct select_candidate){score, rng_below(&r, 8) ? units[i] : NULL};
+            c[i] = (struct candidate){score, rng_below(&r, 8) ? units[i] : NULL};
         }
         uint32_t want[LIMIT_TOP_K];
         select_by_definition(c, n, count, want);
@@ -160,7 +173,7 @@ static void random_pools_are_chosen_from_as_the_definition_says(void **state)
 static void equal_candidates_are_chosen_in_their_order(void **state)
 {
     (void)state;
-    const struct select_candidate c[] = {{0.5f, east}, {0.5f, east}, {0.5f, NULL}, {0.5f, NULL}};
+    const struct candidate c[] = {{0.5f, east}, {0.5f, east}, {0.5f, NULL}, {0.5f, NULL}};
     struct rng r;
     rng_seed(&r, 1);
     struct selection s = selected(c, 4, options(3, 4, true, 0), &r);
@@ -182,7 +195,7 @@ static void reaching_nobody_is_an_answer(void **state)
 static void with_no_more_agents_than_slots_all_are_chosen_for_certain(void **state)
 {
     (void)state;
-    const struct select_candidate c[] = {{0.9f, east}, {0.8f, north}, {0.7f, west}};
+    const struct candidate c[] = {{0.9f, east}, {0.8f, north}, {0.7f, west}};
     struct rng r;
     rng_seed(&r, 3);
     for (uint32_t top_k = 3; top_k < 6; top_k++)
@@ -198,9 +211,9 @@ static void with_no_more_agents_than_slots_all_are_chosen_for_certain(void **sta
 static void propensities_are_exact_and_sum_to_the_number_of_slots(void **state)
 {
     (void)state;
-    struct select_candidate c[32];
+    struct candidate c[32];
     for (int i = 0; i < 32; i++)
-        c[i] = (struct select_candidate){1 - (float)i / 64, NULL};
+        c[i] = (struct candidate){1 - (float)i / 64, NULL};
     struct rng r;
     rng_seed(&r, 4);
     struct selection s = selected(c, 32, options(3, 1000, false, 0.1), &r);
@@ -230,12 +243,12 @@ static void agents_are_chosen_as_often_as_their_propensity_says(void **state)
 {
     (void)state;
     enum { N = 32, ELIGIBLE = 60, TRIALS = 200000 };
-    struct select_candidate c[N];
+    struct candidate c[N];
     float units[N][2];
     for (int i = 0; i < N; i++) {
         units[i][0] = cosf((float)i);
         units[i][1] = sinf((float)i);
-        c[i] = (struct select_candidate){1 - (float)i / 64, units[i]};
+        c[i] = (struct candidate){1 - (float)i / 64, units[i]};
     }
     struct rng r;
     rng_seed(&r, 5);
@@ -261,9 +274,9 @@ static void agents_are_chosen_as_often_as_their_propensity_says(void **state)
 static void exploration_never_repeats_an_agent_and_spares_the_first_slots(void **state)
 {
     (void)state;
-    struct select_candidate c[6];
+    struct candidate c[6];
     for (int i = 0; i < 6; i++)
-        c[i] = (struct select_candidate){1 - (float)i / 8, NULL};
+        c[i] = (struct candidate){1 - (float)i / 8, NULL};
     struct rng r;
     rng_seed(&r, 6);
     for (int t = 0; t < 1000; t++) {
@@ -279,9 +292,9 @@ static void exploration_never_repeats_an_agent_and_spares_the_first_slots(void *
 static void the_same_seed_gives_the_same_choice(void **state)
 {
     (void)state;
-    struct select_candidate c[32];
+    struct candidate c[32];
     for (int i = 0; i < 32; i++)
-        c[i] = (struct select_candidate){1 - (float)i / 64, NULL};
+        c[i] = (struct candidate){1 - (float)i / 64, NULL};
     struct rng a, b;
     rng_seed(&a, 7);
     rng_seed(&b, 7);

@@ -10,6 +10,14 @@
 #define QMN_LIKELY(x)         __builtin_expect(!!(x), 1)
 #define QMN_UNLIKELY(x)       __builtin_expect(!!(x), 0)
 
+/* An array on a hot path that is written before it is read: the builds that zero what a function
+ * forgets to set leave it alone. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define QMN_UNINIT __attribute__((uninitialized))
+#else
+#define QMN_UNINIT
+#endif
+
 /* Runs `fn` on the variable's address when it leaves scope. */
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "math/kernels.h"
 
@@ -181,19 +182,20 @@ static void chunk_scores(const struct flat *f, uint32_t at, const struct flat_qu
 {
     const struct flat_chunk *c = f->chunks[at];
     uint32_t n = chunk_slots(f, at);
-    int32_t dots[FLAT_CHUNK];
+    int32_t dots[FLAT_CHUNK] QMN_UNINIT;
     math_kernels()->dot_i8_rows(c->codes, kernels_i8_stride(f->dim), n, q->codes, f->dim, dots);
     for (uint32_t i = 0; i < n; i++)
         ret[i] = (float)dots[i] * q->scale * c->scale[i];
 }
 
+/* The same for up to KERNELS_TILE_MAX queries. */
 static void chunk_tile(const struct flat *f, uint32_t at, const struct flat_query *queries,
                        uint32_t count, float *const *ret)
 {
     const struct flat_chunk *c = f->chunks[at];
     uint32_t n = chunk_slots(f, at);
-    int32_t dots[FLAT_TILE * FLAT_CHUNK];
-    const int8_t *codes[FLAT_TILE];
+    int32_t dots[KERNELS_TILE_MAX * FLAT_CHUNK] QMN_UNINIT;
+    const int8_t *codes[KERNELS_TILE_MAX];
     for (uint32_t q = 0; q < count; q++)
         codes[q] = queries[q].codes;
     math_kernels()->dot_i8_tile(c->codes, kernels_i8_stride(f->dim), n, codes, count, f->dim, dots);
@@ -208,8 +210,11 @@ void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_
     for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
         if (count == 1)
             chunk_scores(f, at, queries, ret[0] + (size_t)at * FLAT_CHUNK);
-        else
-            chunk_tile(f, at, queries, count, ret);
+        for (uint32_t q = 0; count > 1 && q < count; q += KERNELS_TILE_MAX) {
+            uint32_t rest = count - q;
+            chunk_tile(f, at, queries + q, rest < KERNELS_TILE_MAX ? rest : KERNELS_TILE_MAX,
+                       ret + q);
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/attr.h"
+
 /* The maximum similarity only grows as more are chosen, so a value that lacks the latest choices is
  * an upper bound: only the candidate that leads by such a bound has to be brought up to date, and
  * most never are.  The result is that of recomputing everything. */
@@ -75,7 +77,7 @@ static void choose_greedily(const float *scores, uint32_t n, const struct select
             ret_chosen[i] = i;
         return;
     }
-    struct mmr m;
+    struct mmr m QMN_UNINIT;
     mmr_init(&m, scores, n, o, ret_chosen);
     for (uint32_t slot = 0; slot < count; slot++) {
         uint32_t best = mmr_best(&m);

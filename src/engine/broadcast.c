@@ -238,13 +238,13 @@ static enum qmn_code broadcast_prepare(struct engine *e, struct call *c, struct 
 }
 
 /* Read lock held. */
-static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op, float *cosine,
+static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op, struct rough rough,
                                       struct err *err)
 {
     const struct broadcast_in *in = op->in;
     struct decide_in decide = {.source = op->source,
                                .unit = op->unit,
-                               .cosine = cosine,
+                               .rough = rough,
                                .hints = in->hints,
                                .sensitivity = in->sensitivity,
                                .top_k = in->top_k,
@@ -339,7 +339,7 @@ static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, ui
     const struct tenant *t = ops[0]->cmd.tenant;
     const float *units[FLAT_TILE];
     struct arena *arenas[FLAT_TILE];
-    float *cosines[FLAT_TILE];
+    struct rough rough[FLAT_TILE];
     enum qmn_code codes[FLAT_TILE];
     for (uint32_t i = 0; i < count; i++) {
         units[i] = ops[i]->unit;
@@ -348,10 +348,10 @@ static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, ui
     pthread_rwlock_rdlock(&e->net.lock);
     /* the space may have been fixed since these vectors were checked */
     bool fits = !t->profiles.dim || t->profiles.dim == ops[0]->dim;
-    bool ok = fits && engine_cosines(t, units, arenas, count, cosines);
+    bool ok = fits && engine_cosines(t, units, arenas, count, rough);
     for (uint32_t i = 0; i < count; i++) {
         struct err *err = &ops[i]->cmd.call->err;
-        codes[i] = ok     ? broadcast_decide(e, ops[i], cosines[i], err)
+        codes[i] = ok     ? broadcast_decide(e, ops[i], rough[i], err)
                    : fits ? err_nomem(err)
                           : wrong_dimension(t, ops[i]->dim, err);
     }

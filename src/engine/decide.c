@@ -9,6 +9,7 @@
 #include "engine/decide_priv.h"
 
 #include <float.h>
+#include <math.h>
 
 #include "route/demand.h"
 #include "route/plasticity.h"
@@ -17,6 +18,9 @@
 
 #define DAY_MS       86400000.0
 #define NOT_ELIGIBLE (-1.0f)
+/* An approximate cosine of exactly 0 is taken at its word where rounding is at most this.  A guess,
+ * above the .002 of embeddings. */
+#define NOTHING_SHARED 0.005f
 
 enum {
     RESCORE_SPARE = 8, /* above the pool: int8 may misplace neighbours by a few ranks */
@@ -62,7 +66,7 @@ static bool scratch_init(struct decider *d)
 {
     struct scratch *s = &d->s;
     s->n = d->t->agent_count;
-    s->cosine = d->in->cosine;
+    s->cosine = d->in->rough.cosine;
     s->demand = arena_array(d->arena, float, s->n + 1);
     s->words = s->n / 64 + 1;
     s->covered = arena_array(d->arena, uint64_t, s->words);
@@ -160,17 +164,19 @@ static void apply_hints(struct decider *d)
 }
 
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
-                    uint32_t count, float **ret)
+                    uint32_t count, struct rough *ret)
 {
     struct flat_query queries[FLAT_TILE];
+    float *cosines[FLAT_TILE];
     for (uint32_t i = 0; i < count; i++) {
-        ret[i] = arena_array(arenas[i], float, t->agent_count + 1);
-        if (!ret[i] ||
+        cosines[i] = arena_array(arenas[i], float, t->agent_count + 1);
+        if (!cosines[i] ||
             (t->profiles.dim && !flat_query_init(&queries[i], &t->profiles, units[i], arenas[i])))
             return false;
+        ret[i] = (struct rough){cosines[i], t->profiles.dim ? queries[i].error : 0};
     }
     if (t->profiles.dim)
-        flat_scores(&t->profiles, queries, count, ret);
+        flat_scores(&t->profiles, queries, count, cosines);
     return true;
 }
 
@@ -219,7 +225,7 @@ static float floor_of(const struct decider *d)
     return d->min_score > 0 ? d->min_score : FLT_MIN;
 }
 
-/* Eligible by the int8 pass. */
+/* Eligible by the int8 pass, or by what settle_eligible has made of it. */
 static bool roughly_eligible(const struct decider *d, uint32_t slot)
 {
     return d->s.score[slot] >= floor_of(d);
@@ -268,6 +274,40 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
     return true;
 }
 
+/* Whether the exact look may see an agent on the other side of the threshold. */
+static bool in_doubt(const struct decider *d, uint32_t slot)
+{
+    const struct scratch *s = &d->s;
+    float cosine = s->cosine[slot];
+    if (s->score[slot] == NOT_ELIGIBLE || s->exact[slot] || !d->t->profiles.dim)
+        return false;
+    float off = flat_uncertainty(&d->t->profiles, slot, d->in->rough.error);
+    if (cosine == 0 && off < NOTHING_SHARED)
+        return false; /* sparse vectors without a common element: most of a tenant, and no doubt */
+    if (d->min_score <= 0)
+        return fabsf(cosine) <= off && !s->capable[slot];
+    return cosine > -off &&
+           fabsf(s->score[slot] - d->min_score) <= off * (float)(EDGE_W_MAX / EDGE_PRIOR);
+}
+
+/* Looks exactly at everybody about whom the first pass leaves doubt; from then on it is known who
+ * is eligible.  Returns how many are.  Costs as much as some percent of the agents cost, so it is
+ * done only where the number matters: when a decision explores, or the pool stays short. */
+static uint32_t settle_eligible(struct decider *d)
+{
+    struct scratch *s = &d->s;
+    float floor = floor_of(d);
+    uint32_t eligible = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->score[i] != NOT_ELIGIBLE && (s->exact[i] || in_doubt(d, i))) {
+            struct score_parts parts = exact_parts(d, i, d->in->source);
+            s->score[i] = parts.score;
+        }
+        eligible += s->score[i] >= floor;
+    }
+    return eligible;
+}
+
 /* The agent behind "number rank of the eligible ones outside the pool", in order of slot. */
 static uint32_t outsider(const struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                          uint32_t rank)
@@ -283,8 +323,7 @@ static uint32_t outsider(const struct decider *d, const struct topk_item *pool, 
         if (rank-- == 0)
             return i;
     }
-    return UINT32_MAX; /* the int8 pass counted one that the exact look refused: nobody is explored
-                        */
+    return UINT32_MAX;
 }
 
 static uint32_t neighbours(void *ctx, uint32_t forwarder, const struct route_neighbour **ret)
@@ -321,6 +360,12 @@ static void add_route(struct decider *d, struct route_view *ret, const struct ro
         .explored = explored};
 }
 
+static bool is_eligible(struct decider *d, uint32_t slot)
+{
+    struct score_parts parts = exact_parts(d, slot, d->in->source);
+    return route_eligible(&parts) && parts.score >= d->min_score;
+}
+
 /* The chosen of the first hop, then those they pass it on to. */
 static enum qmn_code fill_routes(struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                                  const struct selection *sel, struct decision *ret, struct err *err)
@@ -332,8 +377,8 @@ static enum qmn_code fill_routes(struct decider *d, const struct topk_item *pool
         bool outside = sel->chosen[i] == SELECT_OUTSIDE;
         uint32_t slot =
             outside ? outsider(d, pool, pool_len, sel->outside_rank) : pool[sel->chosen[i]].id;
-        if (slot == UINT32_MAX)
-            continue;
+        if (slot == UINT32_MAX || (outside && !is_eligible(d, slot)))
+            continue; /* rounding went further than six deviations: nobody is explored */
         propensity[first] =
             (float)(outside ? sel->outside_propensity : sel->propensity[sel->chosen[i]]);
         if (sel->explored && i + 1 == sel->count)
@@ -409,6 +454,13 @@ static float likeness(void *ctx, uint32_t candidate, uint32_t chosen)
     return flat_exact(profiles, c->pool[candidate].id, c->units[chosen]);
 }
 
+/* route_select's recount. */
+static uint32_t recount(void *ctx)
+{
+    struct choice *c = ctx;
+    return settle_eligible(c->d);
+}
+
 static void choose(struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                    uint32_t eligible, struct selection *sel)
 {
@@ -423,6 +475,7 @@ static void choose(struct decider *d, const struct topk_item *pool, uint32_t poo
                                      .diversify = d->in->diversify,
                                      .epsilon = d->e->epsilon,
                                      .similarity = likeness,
+                                     .recount = recount,
                                      .ctx = &choice};
     route_select(scores, pool_len, &options, &rng, sel);
 }
@@ -446,14 +499,16 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
     if (!fill_pool(&d, &pool))
         return err_nomem(err);
     uint32_t n = route_pool_finish(&pool);
-    /* a pool that is not full has everybody: whom the int8 pass still counts, the exact look would
-     * refuse */
-    if (n < route_pool_size(in->top_k))
-        pool.eligible_total = n;
-    ret->head.eligible_total = pool.eligible_total;
+    if (n < route_pool_size(in->top_k)) { /* there is room for whom the first pass misjudged */
+        (void)settle_eligible(&d);
+        if (!fill_pool(&d, &pool))
+            return err_nomem(err);
+        n = route_pool_finish(&pool);
+    }
     if (!n)
         return QMN_OK;
     choose(&d, pool.best.items, n, pool.eligible_total, sel);
+    ret->head.eligible_total = sel->eligible_total;
     ret->head.outside_propensity = (float)sel->outside_propensity;
     TRY(fill_routes(&d, pool.best.items, n, sel, ret, err));
     return fill_candidates(&d, pool.best.items, n, sel, ret, err);

@@ -6,10 +6,17 @@
 
 #include "engine/live_priv.h"
 
+/* The approximate cosine of a nutrient with every agent, and how badly its codes hold it (see
+ * flat_query). */
+struct rough {
+    float *cosine;
+    float error;
+};
+
 struct decide_in {
     struct agent *source;
     const float *unit;  /* float[dim] of the tenant */
-    float *cosine;      /* from engine_cosines; made exact where it matters */
+    struct rough rough; /* from engine_cosines; made exact where it matters */
     struct bytes hints; /* text list */
     uint32_t sensitivity, top_k, max_hops;
     bool diversify;
@@ -17,11 +24,11 @@ struct decide_in {
     int64_t now_ms;
 };
 
-/* First pass: the approximate cosine of each vector with every agent, ret[i][agents] in arenas[i].
+/* First pass: the approximate cosine of each vector with every agent, in arenas[i].
  * count: 1 .. FLAT_TILE.  The units have the tenant's dimension, or it has none yet.  Read lock
  * held, the same hold as the engine_decide that uses it.  False: out of memory. */
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
-                    uint32_t count, float **ret);
+                    uint32_t count, struct rough *ret);
 
 /* Read lock held.  Everything into the arena; NOMEM is the only failure. */
 QMN_NODISCARD enum qmn_code engine_decide(struct engine *e, struct tenant *t,

@@ -3,6 +3,8 @@
  * Flat index: int8 first pass, precise rescoring. */
 #include "flat.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -11,9 +13,11 @@
 
 struct flat_chunk {
     float scale[FLAT_CHUNK]; /* 0: no vector here */
+    float error[FLAT_CHUNK]; /* |vector - scale codes| */
     bool used[FLAT_CHUNK];
-    int8_t *codes; /* [FLAT_CHUNK][stride] */
-    void *vectors; /* [FLAT_CHUNK][dim] of float or of float16 */
+    uint32_t coarse; /* slots with an error above FLAT_COARSE */
+    int8_t *codes;   /* [FLAT_CHUNK][stride] */
+    void *vectors;   /* [FLAT_CHUNK][dim] of float or of float16 */
 };
 
 void flat_init(struct flat *f, uint32_t dim, enum flat_precision precision)
@@ -111,20 +115,38 @@ bool flat_reserve(struct flat *f, uint32_t more)
     return true;
 }
 
+/* |v - scale codes| */
+static float quantise_error(const float *v, const int8_t *codes, float scale, uint32_t dim)
+{
+    float sum = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        float off = v[i] - scale * (float)codes[i];
+        sum += off * off;
+    }
+    return sqrtf(sum);
+}
+
+static void clear_vector(struct flat_chunk *c, uint32_t i)
+{
+    c->coarse -= c->error[i] > FLAT_COARSE;
+    c->scale[i] = c->error[i] = 0;
+}
+
 void flat_set(struct flat *f, uint32_t slot, const float *unit)
 {
     struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
     uint32_t i = slot % FLAT_CHUNK;
     int8_t *codes = c->codes + i * kernels_i8_stride(f->dim);
-    if (!unit) {
-        c->scale[i] = 0;
+    clear_vector(c, i);
+    if (!unit)
         return;
-    }
     if (f->precision == FLAT_F16)
         math_kernels()->f32_to_f16(unit, f->dim, vector_at(f, c, i));
     else
         memcpy(vector_at(f, c, i), unit, vector_bytes(f));
     c->scale[i] = math_kernels()->quantise_i8(unit, f->dim, codes);
+    c->error[i] = quantise_error(unit, codes, c->scale[i], f->dim);
+    c->coarse += c->error[i] > FLAT_COARSE;
 }
 
 uint32_t flat_add(struct flat *f, const float *unit)
@@ -139,7 +161,7 @@ uint32_t flat_add(struct flat *f, const float *unit)
 void flat_remove(struct flat *f, uint32_t slot)
 {
     struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
-    c->scale[slot % FLAT_CHUNK] = 0;
+    clear_vector(c, slot % FLAT_CHUNK);
     c->used[slot % FLAT_CHUNK] = false;
     f->freed[f->freed_count++] = slot;
     f->live--;
@@ -167,6 +189,7 @@ bool flat_query_init(struct flat_query *q, const struct flat *f, const float *un
         return false;
     *q = (struct flat_query){.unit = unit, .codes = codes};
     q->scale = math_kernels()->quantise_i8(unit, f->dim, codes);
+    q->error = quantise_error(unit, codes, q->scale, f->dim);
     return true;
 }
 
@@ -177,18 +200,7 @@ static uint32_t chunk_slots(const struct flat *f, uint32_t at)
     return n < FLAT_CHUNK ? n : FLAT_CHUNK;
 }
 
-/* One chunk's scores for one query. */
-static void chunk_scores(const struct flat *f, uint32_t at, const struct flat_query *q, float *ret)
-{
-    const struct flat_chunk *c = f->chunks[at];
-    uint32_t n = chunk_slots(f, at);
-    int32_t dots[FLAT_CHUNK] QMN_UNINIT;
-    math_kernels()->dot_i8_rows(c->codes, kernels_i8_stride(f->dim), n, q->codes, f->dim, dots);
-    for (uint32_t i = 0; i < n; i++)
-        ret[i] = (float)dots[i] * q->scale * c->scale[i];
-}
-
-/* The same for up to KERNELS_TILE_MAX queries. */
+/* One chunk's scores for up to KERNELS_TILE_MAX queries. */
 static void chunk_tile(const struct flat *f, uint32_t at, const struct flat_query *queries,
                        uint32_t count, float *const *ret)
 {
@@ -199,23 +211,53 @@ static void chunk_tile(const struct flat *f, uint32_t at, const struct flat_quer
     for (uint32_t q = 0; q < count; q++)
         codes[q] = queries[q].codes;
     math_kernels()->dot_i8_tile(c->codes, kernels_i8_stride(f->dim), n, codes, count, f->dim, dots);
-    for (uint32_t q = 0; q < count; q++)
+    for (uint32_t q = 0; q < count; q++) {
+        float *restrict scores = ret[q] + (size_t)at * FLAT_CHUNK;
         for (uint32_t i = 0; i < n; i++)
-            ret[q][at * FLAT_CHUNK + i] = (float)dots[q * n + i] * queries[q].scale * c->scale[i];
+            scores[i] = (float)dots[q * n + i] * queries[q].scale * c->scale[i];
+    }
+}
+
+/* Where int8 holds the query or a row too badly, the precise copy speaks. */
+static void score_coarse(const struct flat *f, uint32_t at, const struct flat_query *q, float *ret)
+{
+    const struct flat_chunk *c = f->chunks[at];
+    bool all = q->error > FLAT_COARSE;
+    for (uint32_t i = 0, n = all || c->coarse ? chunk_slots(f, at) : 0; i < n; i++)
+        if (all || c->error[i] > FLAT_COARSE)
+            ret[at * FLAT_CHUNK + i] = flat_exact(f, at * FLAT_CHUNK + i, q->unit);
 }
 
 void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_t count,
                  float *const *ret)
 {
     for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
-        if (count == 1)
-            chunk_scores(f, at, queries, ret[0] + (size_t)at * FLAT_CHUNK);
-        for (uint32_t q = 0; count > 1 && q < count; q += KERNELS_TILE_MAX) {
+        for (uint32_t q = 0; q < count; q += KERNELS_TILE_MAX) {
             uint32_t rest = count - q;
             chunk_tile(f, at, queries + q, rest < KERNELS_TILE_MAX ? rest : KERNELS_TILE_MAX,
                        ret + q);
         }
+        for (uint32_t q = 0; q < count; q++)
+            score_coarse(f, at, &queries[q], ret[q]);
     }
+}
+
+/* The most that rounding can do to the product of two unit vectors, e and r away from their codes:
+ * |a.b - a'.b'| <= |a - a'| |b| + |a'| |b - b'|; and what float arithmetic adds to it. */
+static float worst_error(const struct flat *f, float e, float r)
+{
+    float arithmetic = f->precision == FLAT_F16 ? 5e-4f : 1e-5f;
+    return e + r + e * r + arithmetic;
+}
+
+float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error)
+{
+    float row = f->chunks[slot / FLAT_CHUNK]->error[slot % FLAT_CHUNK];
+    if (query_error > FLAT_COARSE || row > FLAT_COARSE)
+        return 0;
+    float usual = 6 * sqrtf((query_error * query_error + row * row) / (float)f->dim);
+    float worst = worst_error(f, query_error, row);
+    return usual < worst ? usual : worst;
 }
 
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
@@ -227,33 +269,55 @@ float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
                                     : math_kernels()->dot_f32(unit, v, f->dim);
 }
 
+/* Marks in the rough scores what is not to be looked at (again). */
+#define PASSED (-FLT_MAX)
+
+/* Strikes out what may not pass; returns how many may. */
+static uint64_t strike_out(const struct flat *f, bool (*permit)(void *ctx, uint32_t slot),
+                           void *ctx, float *scores)
+{
+    uint64_t permitted = 0;
+    for (uint32_t slot = 0; slot < f->slots; slot++) {
+        const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
+        uint32_t i = slot % FLAT_CHUNK;
+        if (c->used[i] && c->scale[i] > 0 && (!permit || permit(ctx, slot)))
+            permitted++;
+        else
+            scores[slot] = PASSED;
+    }
+    return permitted;
+}
+
 size_t flat_search(const struct flat *f, const float *unit, size_t k,
                    bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
                    struct topk_item *ret_items, uint64_t *ret_permitted)
 {
-    size_t keep = 4 * k > 64 ? 4 * k : 64;
     struct flat_query q;
-    struct topk_item *items = arena_array(arena, struct topk_item, keep);
+    float *scores = arena_array(arena, float, f->slots + 1);
+    struct topk_item *items = arena_array(arena, struct topk_item, k);
     *ret_permitted = 0;
-    if (!items || !f->live || !flat_query_init(&q, f, unit, arena))
+    if (!scores || !items || !k || !f->live || !flat_query_init(&q, f, unit, arena))
         return 0;
     struct topk rough, exact;
-    topk_init(&rough, items, keep);
+    flat_scores(f, &q, 1, &scores);
+    *ret_permitted = strike_out(f, permit, ctx, scores);
+    topk_init(&rough, items, k);
     topk_init(&exact, ret_items, k);
-    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
-        float scores[FLAT_CHUNK];
-        const struct flat_chunk *c = f->chunks[at];
-        uint32_t n = chunk_slots(f, at);
-        chunk_scores(f, at, &q, scores);
-        for (uint32_t i = 0; i < n; i++) {
-            uint32_t slot = at * FLAT_CHUNK + i;
-            if (!c->used[i] || c->scale[i] <= 0 || (permit && !permit(ctx, slot)))
-                continue;
-            ++*ret_permitted;
-            topk_offer(&rough, scores[i], slot);
-        }
-    }
-    for (size_t i = 0; i < rough.len; i++)
+    for (uint32_t slot = 0; slot < f->slots; slot++)
+        if (scores[slot] != PASSED)
+            topk_offer(&rough, scores[slot], slot);
+    for (size_t i = 0; i < rough.len; i++) {
         topk_offer(&exact, flat_exact(f, rough.items[i].id, unit), rough.items[i].id);
+        scores[rough.items[i].id] = PASSED;
+    }
+    /* The k-th best so far is a bar that only rises: who cannot reach it is out. */
+    for (uint32_t slot = 0; slot < f->slots && exact.len == k; slot++) {
+        const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
+        if (scores[slot] == PASSED ||
+            scores[slot] + worst_error(f, q.error, c->error[slot % FLAT_CHUNK]) <
+                exact.items[0].score)
+            continue;
+        topk_offer(&exact, flat_exact(f, slot, unit), slot);
+    }
     return topk_sort(&exact);
 }

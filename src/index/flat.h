@@ -52,30 +52,40 @@ bool flat_has(const struct flat *f, uint32_t slot);
 /* Copies the vector of a slot that has one, as precise as it is kept. */
 void flat_copy(const struct flat *f, uint32_t slot, float *ret_unit);
 
+/* How far the int8 copy may lie from its vector (Euclidean) for the first pass to be trusted.
+ * Embeddings lie within .01: only vectors with a few elements far above all others are beyond, and
+ * those are scored precisely wherever they are met.  The figure is a guess between the two. */
+#define FLAT_COARSE 0.02f
+
 /* A query prepared for the first pass. */
 struct flat_query {
     const float *unit; /* borrowed */
     const int8_t *codes;
     float scale;
+    float error; /* |unit - scale codes| */
 };
 /* False when the arena is out of memory. */
 bool flat_query_init(struct flat_query *q, const struct flat *f, const float *unit,
                      struct arena *arena);
 
-/* Approximate cosine of each query with every slot: ret[q][slots]; 0 for empty ones.  count: 1 ..
- * FLAT_TILE; several at once read the rows once: with a first cache full of them, two rounds of the
- * kernel cost less than a second walk through memory (97 against 129 us a query of 10,000 rows).  Standard deviation of the error about .0008 at
- * 1536 dimensions (see kernels.quantise_i8). */
+/* Approximate cosine of each query with every slot: ret[q][slots]; 0 for empty ones; precise where
+ * the query or the row is coarse.  count: 1 .. FLAT_TILE; several at once read the rows once: with
+ * a first cache full of them, two rounds of the kernel cost less than a second walk through memory
+ * (97 against 129 us a query of 10,000 rows). */
 enum { FLAT_TILE = 2 * KERNELS_TILE_MAX };
 void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_t count,
                  float *const *ret);
+/* How far a score of flat_scores may be from flat_exact: six standard deviations if the rounding
+ * errors e of the query and r of the row point anywhere (variance (e^2 + r^2) / dim), but no more
+ * than they can do when they conspire (Cauchy-Schwarz).  About .002 at 1536 dimensions. */
+float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error);
 /* The cosine from the precise copy; 0 for a slot without a vector. */
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
 
 /* The k best slots among those `permit` lets pass (NULL: all with a vector), best first by
- * flat_exact, ties by lower slot.  The first pass keeps max(4 k, 64) for rescoring, so a true
- * neighbour is lost only when the int8 error moves it past three k others.  Returns how many;
- * *ret_permitted counts all that passed. */
+ * flat_exact, ties by lower slot.  Exact: every slot whose approximate cosine could reach the k-th
+ * best by the most that rounding can do is looked at precisely.  Returns how many; *ret_permitted
+ * counts all that passed. */
 size_t flat_search(const struct flat *f, const float *unit, size_t k,
                    bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
                    struct topk_item *ret_items, uint64_t *ret_permitted);

@@ -123,9 +123,14 @@ void route_select(const float *scores, uint32_t n, const struct select_options *
     assert(n >= count && n <= o->eligible_total);
 
     struct selection *s = ret_selection;
-    *s = (struct selection){.count = count};
+    *s = (struct selection){.count = count, .eligible_total = o->eligible_total};
     choose_greedily(scores, n, o, count, s->chosen);
-    uint32_t rest = o->eligible_total - count;
+    bool explores = count > 0 && o->eligible_total > count && rng_unit(rng) < o->epsilon;
+    if (explores && o->recount) {
+        s->eligible_total = o->recount(o->ctx);
+        assert(n <= s->eligible_total);
+    }
+    uint32_t rest = s->eligible_total - count;
     bool may_explore = count > 0 && rest > 0;
 
     double share = may_explore ? o->epsilon / rest : 0;
@@ -137,6 +142,6 @@ void route_select(const float *scores, uint32_t n, const struct select_options *
     if (!may_explore)
         return;
     s->propensity[s->chosen[count - 1]] = 1 - o->epsilon;
-    if (rng_unit(rng) < o->epsilon)
+    if (explores)
         explore(s, n, rng_below(rng, rest));
 }

@@ -26,12 +26,15 @@
 
 struct select_options {
     uint32_t top_k;          /* 1 .. LIMIT_TOP_K */
-    uint32_t eligible_total; /* of the tenant, those in the pool included */
+    uint32_t eligible_total; /* of the tenant, those in the pool included; may be off a little */
     bool diversify;
     double epsilon; /* [0, 1] */
     /* Cosine of a candidate's profile with that of one chosen before it; 0 where one has none.
      * Asked with diversify only, and only for those that matter. */
     float (*similarity)(void *ctx, uint32_t candidate, uint32_t chosen);
+    /* The exact number of eligible agents, asked for when the decision explores: only then does
+     * the probability of what is chosen depend on it.  NULL: eligible_total is exact. */
+    uint32_t (*recount)(void *ctx);
     void *ctx;
 };
 
@@ -39,6 +42,7 @@ struct selection {
     uint32_t count;               /* min(top_k, eligible_total); 0: there is nobody */
     uint32_t chosen[LIMIT_TOP_K]; /* candidate numbers, in the order chosen; SELECT_OUTSIDE can
                                      stand last only */
+    uint32_t eligible_total;      /* as recounted, if it was */
     bool explored;                /* the last one was drawn, not picked */
     uint32_t outside_rank;        /* if SELECT_OUTSIDE: 0-based rank among the eligible outsiders */
     /* Probability of being chosen, over the draw, of each candidate and of each outsider. They sum

@@ -362,6 +362,65 @@ static void a_threshold_between_the_two_passes_is_survived(void **state)
 
 /* ---- exploration ---- */
 
+/* Good agents fill the pool; a crowd stands where int8 sees what is not there. */
+static void crowd(const char *prefix, int count, struct vec profile)
+{
+    char id[32];
+    for (int i = 0; i < count; i++) {
+        snprintf(id, sizeof id, "%s%d", prefix, i);
+        scene_agent(&s, id, profile, NULL);
+    }
+}
+
+static void exploration_never_reaches_an_agent_without_relevance(void **state)
+{
+    (void)state;
+    /* in codes 127 * 3 - 127 - 127 is positive; in truth .02 - 2 * .0118 is not */
+    struct vec query = VEC(1, 0.0118f, 0.0118f), bad = VEC(0.02f, -1, -1);
+    crowd("good", 45, VEC(0.9f, 0.1f, 0.1f, 0.3f));
+    crowd("bad", 60, bad);
+    for (int i = 0; i < 100; i++) {
+        struct broadcast_out out = scene_send(&s, "", query);
+        assert_int_equal(out.hop_count, 3);
+        for (size_t k = 0; k < out.hop_count; k++)
+            assert_true(out.hops[k].similarity > 0);
+    }
+}
+
+static void exploration_respects_the_least_score(void **state)
+{
+    (void)state;
+    struct broadcast_in in = scene_nutrient(&s, "", VEC(1, 0.003f));
+    struct broadcast_out out;
+    char id[32];
+    crowd("good", 45, VEC(0.9f, 0.1f, 0.3f));
+    for (int i = 0; i < 120; i++) { /* scores around .3: half the cosine */
+        snprintf(id, sizeof id, "edge%d", i);
+        scene_agent(&s, id, at_angle(1 + i % 6, 0.5995f + (float)i * 1e-5f), NULL);
+    }
+    in.min_score = 0.3f;
+    int explored = 0;
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(scene_broadcast(&s, &in, &out), QMN_OK);
+        for (size_t k = 0; k < out.hop_count; k++) {
+            assert_true(out.hops[k].score >= in.min_score);
+            explored += out.hops[k].score < 0.301f;
+        }
+    }
+    assert_true(explored > 0); /* those at the edge do get their chance */
+}
+
+static void an_agent_that_int8_cannot_see_is_found(void **state)
+{
+    (void)state;
+    /* every element but the first rounds to code 0 of the query */
+    struct vec query = VEC(1, 0.0035f, 0.0035f, 0.0035f, 0.0035f, 0.0035f, 0.0035f, 0.0035f);
+    scene_agent(&s, "seen", VEC(0, 1, 1, 1, 1, 1, 1, 1), NULL);
+    struct broadcast_out out = scene_send(&s, "", query);
+    assert_string_equal(scene_reached(&s, &out), "seen");
+    assert_true(out.hops[0].similarity > 0);
+}
+
 static void exploration_reaches_outside_the_best_and_records_its_propensity(void **state)
 {
     (void)state;
@@ -682,6 +741,10 @@ int main(void)
         ROUTING(a_threshold_between_the_two_passes_is_survived),
         cmocka_unit_test_setup_teardown(
             exploration_reaches_outside_the_best_and_records_its_propensity, begin_exploring, end),
+        cmocka_unit_test_setup_teardown(exploration_never_reaches_an_agent_without_relevance,
+                                        begin_exploring, end),
+        cmocka_unit_test_setup_teardown(exploration_respects_the_least_score, begin_exploring, end),
+        ROUTING(an_agent_that_int8_cannot_see_is_found),
         cmocka_unit_test_setup_teardown(propensities_sum_to_the_number_chosen, begin_exploring,
                                         end),
         ROUTING(a_trace_shows_candidates_hops_deliveries_and_outcomes),

@@ -75,7 +75,8 @@ struct key_listing {
 static enum qmn_code list_start(struct api_call *x, struct err *err)
 {
     (void)err;
-    engine_list_keys(x->api->engine, &x->call, in_text(IN(Qmn__V1__ListKeysRequest, x)->tenant_id),
+    const Qmn__V1__ListKeysRequest *m = IN(Qmn__V1__ListKeysRequest, x);
+    engine_list_keys(x->api->engine, &x->call, in_text(m->tenant_id), m->limit, m->offset,
                      &DATA(struct key_listing, x)->out);
     return QMN_OK;
 }

@@ -111,7 +111,7 @@ static enum qmn_code list_start(struct api_call *x, struct err *err)
     (void)err;
     const Qmn__V1__AgentMemoriesRequest *m = IN(Qmn__V1__AgentMemoriesRequest, x);
     engine_agent_memories(x->api->engine, &x->call, in_text(m->agent_id), in_text(m->kind),
-                          m->limit, &DATA(struct memory_many, x)->out);
+                          m->limit, m->offset, &DATA(struct memory_many, x)->out);
     return QMN_OK;
 }
 

@@ -150,8 +150,8 @@ static enum qmn_code list_start(struct api_call *x, struct err *err)
     (void)err;
     const Qmn__V1__ListPoliciesRequest *m = IN(Qmn__V1__ListPoliciesRequest, x);
     engine_list_policies(x->api->engine, &x->call, in_text(m->tenant_id),
-                         label_parse(policy_type_names, in_text(m->policy_type)),
-                         &DATA(struct policy_listing, x)->out);
+                         label_parse(policy_type_names, in_text(m->policy_type)), m->limit,
+                         m->offset, &DATA(struct policy_listing, x)->out);
     return QMN_OK;
 }
 
@@ -191,7 +191,7 @@ static ProtobufCMessage *list_answer(struct api_call *x)
         return NULL;
     m->n_policies = out->count;
     m->policies = out_policies(x, out);
-    SET(m, total, (uint32_t)out->count);
+    SET(m, total, (uint32_t)out->total);
     return &m->base;
 }
 

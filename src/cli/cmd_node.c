@@ -245,7 +245,7 @@ enum qmn_code cmd_policy_list(struct cli *c, struct err *err)
 {
     Qmn__V1__PolicyArray *out;
     const struct client_call call = {
-        "GET", "/v1/policies", NULL, &qmn__v1__policy_array__descriptor, NULL, 0};
+        "GET", cli_query(c, "/v1/policies"), NULL, &qmn__v1__policy_array__descriptor, NULL, 0};
     TRY(cli_send(c, &call, &out, err));
     if (out)
         print_policies(c, out->policies, out->n_policies);

@@ -196,7 +196,8 @@ enum qmn_code cmd_key_list(struct cli *c, struct err *err)
     Qmn__V1__KeyList *out;
     struct table t;
     const char *path = c->arg_count ? cli_path(c, "/v1/keys/%s", c->args[0]) : "/v1/keys";
-    const struct client_call call = {"GET", path, NULL, &qmn__v1__key_list__descriptor, NULL, 0};
+    const struct client_call call = {
+        "GET", cli_query(c, path), NULL, &qmn__v1__key_list__descriptor, NULL, 0};
     TRY(cli_send(c, &call, &out, err));
     if (!out)
         return QMN_OK;

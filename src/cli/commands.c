@@ -115,7 +115,8 @@ static const struct cli_option search_options[] = {
     {"filter", "JSON", "filters", "such as '{\"quality\": {\"$gt\": 0.7}}'", NULL}, END};
 static const struct cli_option memory_list_options[] = {
     {"kind", "WORD", "kind", "only this kind", NULL},
-    {"limit", "N", "limit", "at most so many (100)", NULL}, END};
+    {"limit", "N", "limit", "at most so many (100)", NULL},
+    {"offset", "N", "offset", "leave out the newest so many", NULL}, END};
 static const struct cli_option tenant_create_options[] = {
     {"name", "TEXT", "name", "a name for people (default: the id)", NULL},
     {"plan", "PLAN", "plan_tier", "free, pro or enterprise", plans},
@@ -142,6 +143,9 @@ static const struct cli_option key_create_options[] = {
     {"clearance", "LABEL", "clearance", "the highest label it may see (internal)", labels},
     {"rate", "N", "rate_limit_per_minute", "requests a minute (1000)", NULL},
     {"days", "N", "expires_in_days", "expires after so many days", NULL}, END};
+static const struct cli_option key_list_options[] = {
+    {"limit", "N", "limit", "at most so many (1000)", NULL},
+    {"offset", "N", "offset", "leave out the first so many", NULL}, END};
 static const struct cli_option rotate_options[] = {
     {"grace-sec", "N", "grace_period_sec", "the old key works so much longer (3600)", NULL}, END};
 static const struct cli_option task_create_options[] = {
@@ -159,6 +163,10 @@ static const struct cli_option policy_create_options[] = {
     {"type", "TYPE", "policy_type", "dlp, rbac, abac, rate_limit or content_filter", policy_types},
     {"rules", "JSON", "rules", "a JSON object", NULL},
     {"description", "TEXT", "description", "what it is for", NULL}, END};
+static const struct cli_option policy_list_options[] = {
+    {"type", "TYPE", "policy_type", "only these", policy_types},
+    {"limit", "N", "limit", "at most so many (1000)", NULL},
+    {"offset", "N", "offset", "leave out the first so many", NULL}, END};
 static const struct cli_option policy_evaluate_options[] = {
     {"type", "TYPE", "policy_type", "dlp, rbac, abac, rate_limit or content_filter", policy_types},
     {"context", "JSON", "context", "what to judge, a JSON object", NULL},
@@ -241,7 +249,7 @@ const struct cli_command cli_commands[] = {
 
     {"tenant", "create", "TENANT", 1, 1, "create a tenant", cmd_tenant_create, tenant_create_options,
      EXAMPLES("qmn tenant create acme --name \"Acme Corp\" --plan pro --dim 1024")},
-    {"tenant", "list", "", 0, 0, "list tenants", cmd_tenant_list, tenant_list_options, NO_EXAMPLES},
+    {"tenant", "list", "", 0, 0, "list tenants, the oldest first", cmd_tenant_list, tenant_list_options, NO_EXAMPLES},
     {"tenant", "show", "[TENANT]", 0, 1, "show a tenant (default: the key's own)", cmd_tenant_show, NULL, NO_EXAMPLES},
     {"tenant", "update", "TENANT", 1, 1, "change a tenant", cmd_tenant_update, tenant_update_options, NO_EXAMPLES},
     {"tenant", "delete", "TENANT", 1, 1, "close a tenant", cmd_tenant_delete, tenant_delete_options, NO_EXAMPLES},
@@ -249,14 +257,14 @@ const struct cli_command cli_commands[] = {
 
     {"key", "create", "", 0, 0, "make an API key; it is shown once", cmd_key_create, key_create_options,
      EXAMPLES("qmn key create --tenant-id acme --scope nutrients:write --scope inbox --agent planner --days 90")},
-    {"key", "list", "[TENANT]", 0, 1, "list keys", cmd_key_list, NULL, NO_EXAMPLES},
+    {"key", "list", "[TENANT]", 0, 1, "list keys, the oldest first", cmd_key_list, key_list_options, NO_EXAMPLES},
     {"key", "rotate", "[KEY]", 0, 1, "replace a key (default: the one in use)", cmd_key_rotate, rotate_options, NO_EXAMPLES},
     {"key", "revoke", "KEY", 1, 1, "end a key at once", cmd_key_revoke, NULL, NO_EXAMPLES},
     {"key", "check", "", 0, 0, "check a key read from standard input", cmd_key_check, NULL, EXAMPLES("qmn key check < key.txt")},
 
     {"policy", "create", "NAME", 1, 1, "store a policy", cmd_policy_create, policy_create_options,
      EXAMPLES("qmn policy create labels --type dlp --rules '{\"max_sensitivity\": \"internal\"}'")},
-    {"policy", "list", "", 0, 0, "list policies", cmd_policy_list, NULL, NO_EXAMPLES},
+    {"policy", "list", "", 0, 0, "list policies, the oldest first", cmd_policy_list, policy_list_options, NO_EXAMPLES},
     {"policy", "evaluate", "", 0, 0, "what would the policies say", cmd_policy_evaluate, policy_evaluate_options,
      EXAMPLES("qmn policy evaluate --type dlp --resource '{\"sensitivity\": \"secret\"}'")},
     {NULL, "audit", "", 0, 0, "who changed what", cmd_audit, audit_options, NO_EXAMPLES},

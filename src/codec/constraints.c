@@ -76,6 +76,16 @@ enum {
     {                                                                                              \
         .field = (name), .range = {(lo), (hi) }                                                    \
     }
+/* Of a listing, whose order and default stand in the schema. */
+#define ROWS                                                                                       \
+    {                                                                                              \
+        .field = "limit", .range = {1, LIMIT_LIST}, .about = "So many rows at most."               \
+    }
+#define SKIP                                                                                       \
+    {                                                                                              \
+        .field = "offset", .range = {0, OFFSET_MAX},                                               \
+        .about = "Leaves out so many rows, in the order of the listing."                           \
+    }
 #define TIME(name)                                                                                 \
     {                                                                                              \
         .field = (name), .flags = CON_TIME                                                         \
@@ -240,7 +250,7 @@ static const struct constraint agent[] = {
 static const struct constraint list_agents_request[] = {
     WORD("status_filter", 0, agent_status_names),
     TEXT("capability", 0, LIMIT_TAG_CHARS),
-    RANGE("limit", 1, LIMIT_LIST),
+    ROWS,
     ID("after", 0),
 };
 
@@ -274,11 +284,11 @@ static const struct constraint record_outcome_response[] = {
 };
 
 static const struct constraint edge[] = {TIME_OR_NULL("last_update")};
-static const struct constraint top_edges_request[] = {RANGE("limit", 1, LIMIT_LIST)};
+static const struct constraint top_edges_request[] = {ROWS};
 
 static const struct constraint agent_edges_request[] = {
     ID("agent_id", CON_REQUIRED),
-    RANGE("limit", 1, LIMIT_LIST),
+    ROWS,
 };
 
 static const struct constraint edge_list[] = {ALWAYS("edges")};
@@ -343,7 +353,8 @@ static const struct constraint memory_ref[] = {ID("id", CON_REQUIRED)};
 static const struct constraint agent_memories_request[] = {
     ID("agent_id", CON_REQUIRED),
     TEXT("kind", 0, KIND_CHARS),
-    RANGE("limit", 1, LIMIT_LIST),
+    ROWS,
+    SKIP,
 };
 
 static const struct constraint memory_list[] = {BARE("memories")};
@@ -380,8 +391,8 @@ static const struct constraint tenant_ref[] = {ID("id", CON_REQUIRED)};
 static const struct constraint list_tenants_request[] = {
     WORD("status_filter", 0, tenant_status_names),
     WORD("plan_tier", 0, plan_tier_names),
-    RANGE("limit", 1, LIMIT_LIST),
-    RANGE("offset", 0, OFFSET_MAX),
+    ROWS,
+    SKIP,
 };
 
 static const struct constraint tenant_list[] = {BARE("tenants")};
@@ -418,7 +429,7 @@ static const struct constraint key[] = {
 };
 
 static const struct constraint key_list[] = {BARE("keys")};
-static const struct constraint list_keys_request[] = {ID("tenant_id", 0)};
+static const struct constraint list_keys_request[] = {ID("tenant_id", 0), ROWS, SKIP};
 static const struct constraint key_ref[] = {ID("id", CON_REQUIRED)};
 static const struct constraint validate_key_request[] = {NAME("api_key", CON_REQUIRED)};
 
@@ -462,6 +473,8 @@ static const struct constraint policy_list[] = {
 static const struct constraint list_policies_request[] = {
     ID("tenant_id", 0),
     WORD("policy_type", 0, policy_type_names),
+    ROWS,
+    SKIP,
 };
 
 static const struct constraint evaluate_policy_request[] = {
@@ -501,7 +514,7 @@ static const struct constraint task_ref[] = {ID("id", CON_REQUIRED)};
 
 static const struct constraint list_tasks_request[] = {
     WORD("status", 0, task_status_names),
-    RANGE("limit", 1, LIMIT_LIST),
+    ROWS,
 };
 
 static const struct constraint task_list[] = {ALWAYS("tasks")};
@@ -518,7 +531,7 @@ static const struct constraint backup_request[] = {TEXT("path", 0, URL_CHARS)};
 static const struct constraint backup_response[] = {TIME("created_at")};
 
 static const struct constraint audit_request[] = {
-    RANGE("limit", 1, LIMIT_LIST),
+    ROWS,
 };
 
 static const struct constraint audit_entry[] = {

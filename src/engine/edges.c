@@ -61,14 +61,16 @@ struct ranked {
     const struct edge *edge;
 };
 
-/* Strongest first; equal ones by name, so that a listing is stable. */
+/* Strongest first; equal ones by source and target, so that a listing is stable. */
 static int ranked_order(const void *pa, const void *pb)
 {
     const struct ranked *a = pa, *b = pb;
     if (a->weight != b->weight)
         return a->weight < b->weight ? 1 : -1;
+    struct agent *const *agents = a->src->tenant->agents;
     int c = bytes_compare(a->src->record->id, b->src->record->id);
-    return c ? c : (a->edge->dst > b->edge->dst) - (a->edge->dst < b->edge->dst);
+    return c ? c
+             : bytes_compare(agents[a->edge->dst]->record->id, agents[b->edge->dst]->record->id);
 }
 
 /* The strongest so far: a heap with the weakest of them on top. */

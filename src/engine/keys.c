@@ -423,33 +423,39 @@ void engine_create_key(struct engine *e, struct call *c, const struct key_in *in
 
 static int compare_made(const void *a, const void *b)
 {
-    const struct key_out *x = a, *y = b;
+    const struct record_key *x = (*(const struct key *const *)a)->record,
+                            *y = (*(const struct key *const *)b)->record;
     if (x->created_ms != y->created_ms)
         return x->created_ms < y->created_ms ? -1 : 1;
     return bytes_compare(x->id, y->id);
 }
 
 static enum qmn_code list_locked(struct engine *e, struct call *c, struct bytes tenant_id,
-                                 struct keys_out *out)
+                                 uint32_t limit, uint32_t offset, struct keys_out *out)
 {
     struct tenant *t;
     TRY(control_tenant(e, c->caller, tenant_id, &t, &c->err));
-    struct key_out *list = arena_array(c->arena, struct key_out, t->key_count), *at = list;
-    if (!list)
+    size_t count = 0, rest = t->key_count > offset ? t->key_count - offset : 0;
+    size_t most = rest < limit ? rest : limit;
+    const struct key **all = arena_array(c->arena, const struct key *, t->key_count + 1);
+    struct key_out *list = arena_array(c->arena, struct key_out, most + 1);
+    if (!all || !list)
         return err_nomem(&c->err);
     int64_t now = engine_now(e);
     for (const struct key *k = t->keys; k; k = k->sibling)
-        TRY(key_describe(k, now, c->arena, at++, &c->err));
-    qsort(list, t->key_count, sizeof *list, compare_made);
-    *out = (struct keys_out){.keys = list, .count = t->key_count};
+        all[count++] = k;
+    qsort(all, count, sizeof(const struct key *), compare_made);
+    for (size_t i = 0; i < most; i++)
+        TRY(key_describe(all[offset + i], now, c->arena, &list[i], &c->err));
+    *out = (struct keys_out){.keys = list, .count = most};
     return QMN_OK;
 }
 
-void engine_list_keys(struct engine *e, struct call *c, struct bytes tenant_id,
-                      struct keys_out *out)
+void engine_list_keys(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t limit,
+                      uint32_t offset, struct keys_out *out)
 {
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = list_locked(e, c, tenant_id, out);
+    enum qmn_code code = list_locked(e, c, tenant_id, limit, offset, out);
     pthread_rwlock_unlock(&e->net.lock);
     call_finish(c, code);
 }

@@ -378,7 +378,8 @@ static enum qmn_code list_find(struct engine *e, struct call *c, struct bytes ag
 }
 
 void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,
-                           struct bytes kind, uint32_t limit, struct memories_out *out)
+                           struct bytes kind, uint32_t limit, uint32_t offset,
+                           struct memories_out *out)
 {
     struct wanted *found = NULL;
     size_t count = 0;
@@ -387,8 +388,9 @@ void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_
     pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK) {
         qsort(found, count, sizeof *found, newest_first);
+        size_t from = offset < count ? offset : count, rest = count - from;
         out->candidates = count;
-        code = read_rows(e, c, found, count < limit ? count : limit, out);
+        code = read_rows(e, c, found + from, rest < limit ? rest : limit, out);
     }
     call_finish(c, code);
 }

@@ -37,7 +37,8 @@ void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct
 void engine_delete_memory(struct engine *e, struct call *c, struct bytes id);
 /* Newest first. */
 void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,
-                           struct bytes kind, uint32_t limit, struct memories_out *out);
+                           struct bytes kind, uint32_t limit, uint32_t offset,
+                           struct memories_out *out);
 void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
                           uint32_t top_k, const struct memory_filter *filter,
                           struct memories_out *out);

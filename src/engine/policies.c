@@ -154,26 +154,31 @@ void engine_create_policy(struct engine *e, struct call *c, const struct policy_
 /* ---- listing ---- */
 
 static enum qmn_code list_locked(struct engine *e, struct call *c, struct bytes tenant_id,
-                                 uint32_t type, struct policies_out *out)
+                                 uint32_t type, uint32_t limit, uint32_t offset,
+                                 struct policies_out *out)
 {
     struct tenant *t;
-    size_t count = 0;
+    size_t count = 0, total = 0;
     TRY(control_tenant(e, c->caller, tenant_id, &t, &c->err));
-    struct policy_out *list = arena_array(c->arena, struct policy_out, t->policy_count);
+    uint32_t most = limit < t->policy_count ? limit : t->policy_count;
+    struct policy_out *list = arena_array(c->arena, struct policy_out, most + 1);
     if (!list)
         return err_nomem(&c->err);
-    for (uint32_t i = 0; i < t->policy_count; i++)
-        if (!type || t->policies[i]->type == type)
+    for (uint32_t i = 0; i < t->policy_count; i++) {
+        if (type && t->policies[i]->type != type)
+            continue;
+        if (total++ >= offset && count < most)
             TRY(describe(t, t->policies[i], c->arena, &list[count++], &c->err));
-    *out = (struct policies_out){.policies = list, .count = count};
+    }
+    *out = (struct policies_out){.policies = list, .count = count, .total = total};
     return QMN_OK;
 }
 
 void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t type,
-                          struct policies_out *out)
+                          uint32_t limit, uint32_t offset, struct policies_out *out)
 {
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = list_locked(e, c, tenant_id, type, out);
+    enum qmn_code code = list_locked(e, c, tenant_id, type, limit, offset, out);
     pthread_rwlock_unlock(&e->net.lock);
     call_finish(c, code);
 }

@@ -24,6 +24,7 @@ void engine_create_tenant(struct engine *e, struct call *c, const struct tenant_
                           struct tenant_out *out);
 /* `id` "me" or "None": the caller's own.  Another tenant's id needs ADMIN, and is 404 otherwise. */
 void engine_get_tenant(struct engine *e, struct call *c, struct bytes id, struct tenant_out *out);
+/* In order of making.  Without ADMIN only the caller's own. */
 void engine_list_tenants(struct engine *e, struct call *c, uint32_t status, uint32_t plan,
                          uint32_t limit, uint32_t offset, struct tenants_out *out);
 /* Changes what is given. */
@@ -66,8 +67,9 @@ struct keys_out {
 /* A key can grant only what the caller itself holds: scopes, clearance, agents. */
 void engine_create_key(struct engine *e, struct call *c, const struct key_in *in,
                        struct key_out *out);
-void engine_list_keys(struct engine *e, struct call *c, struct bytes tenant_id,
-                      struct keys_out *out);
+/* In order of making: time, then id. */
+void engine_list_keys(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t limit,
+                      uint32_t offset, struct keys_out *out);
 /* key_id empty: the calling key. */
 void engine_rotate_key(struct engine *e, struct call *c, struct bytes key_id, uint32_t grace_sec,
                        struct key_out *out);
@@ -93,13 +95,13 @@ struct policy_out {
 };
 struct policies_out {
     const struct policy_out *policies;
-    size_t count;
+    size_t count, total; /* total: on all pages */
 };
 void engine_create_policy(struct engine *e, struct call *c, const struct policy_in *in,
                           struct policy_out *out);
-/* type 0: any. */
+/* In order of making.  type 0: any. */
 void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t type,
-                          struct policies_out *out);
+                          uint32_t limit, uint32_t offset, struct policies_out *out);
 struct evaluate_in {
     uint32_t type; /* enum policy_type */
     struct bytes action;

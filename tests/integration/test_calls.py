@@ -242,6 +242,27 @@ def test_a_memory_may_come_before_its_author(tenant):
     problem(tenant.client.get("/v1/agents/typo/nutrients"), 404, "not_found")
 
 
+def test_listings_come_in_pages(make_tenant):
+    tenant = make_tenant(dim=8)
+    for n in range(5):
+        tenant.new_key()
+        tenant.client.post("/v1/policies", {"name": f"p{n}", "policy_type": "dlp",
+                                            "rules": {"max_sensitivity": "internal"}}, expect=201)
+    for path, rows in ("/v1/keys", lambda j: j), ("/v1/policies", lambda j: j), \
+                      ("/v1/policies/me", lambda j: j["policies"]):
+        whole = rows(tenant.client.get(path, expect=200).json())
+        assert len(whole) >= 5
+        assert whole == sorted(whole, key=lambda row: row["created_at"])
+        paged = []
+        while page := rows(tenant.client.get(f"{path}?limit=2&offset={len(paged)}", expect=200).json()):
+            assert len(page) <= 2
+            paged += page
+        assert [row["id"] for row in paged] == [row["id"] for row in whole]
+        problem(tenant.client.get(path + "?limit=1001"), 422, "invalid", "limit")
+        problem(tenant.client.get(path + "?offset=-1"), 422, "invalid", "offset")
+    assert tenant.client.get("/v1/policies/me?limit=2", expect=200).json()["total"] == 5
+
+
 def test_text_stands_where_an_embedding_would(make_tenant):
     tenant = make_tenant(dim=64)
     for name, about in (("db", "databases, indexes and slow queries"), ("art", "painting and sculpture")):

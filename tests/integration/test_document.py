@@ -52,6 +52,23 @@ def test_every_schema_is_well_formed_and_every_reference_resolves(openapi):
         walk(schema, openapi, name)
 
 
+def test_every_listing_is_bounded(openapi):
+    """By limit, with a default and a maximum that the document names; what pages says how."""
+    seen = set()
+    for path, item in openapi["paths"].items():
+        operation = item.get("get", {})
+        name = operation.get("operationId", "")
+        if not re.search(r"[._](list|list_of|top|pull)$", name):
+            continue
+        seen.add(name)
+        given = {p["name"]: p["schema"] for p in operation["parameters"] if p["in"] == "query"}
+        assert given["limit"]["default"] <= given["limit"]["maximum"] == 1000, path
+        text = operation["summary"] + operation.get("description", "")
+        for word in {"offset", "after"} & set(given):
+            assert f"`{word}` continues" in text, path
+    assert len(seen) >= 10, seen
+
+
 def test_every_schema_is_used(openapi, node):
     text = str(openapi["paths"]) + str(openapi["components"])
     for name in openapi["components"]["schemas"]:

@@ -115,12 +115,14 @@ void engine_create_key(struct engine *e, struct call *c, const struct key_in *in
     fake_finish(c);
 }
 
-void engine_list_keys(struct engine *e, struct call *c, struct bytes tenant_id,
-                      struct keys_out *out)
+void engine_list_keys(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t limit,
+                      uint32_t offset, struct keys_out *out)
 {
     (void)e;
     fake_note("engine_list_keys", c);
     fake_text(tenant_id);
+    fake_number(limit);
+    fake_number(offset);
     *out = (struct keys_out){.keys = &key_sample, .count = 1};
     fake_finish(c);
 }
@@ -183,13 +185,15 @@ void engine_create_policy(struct engine *e, struct call *c, const struct policy_
 }
 
 void engine_list_policies(struct engine *e, struct call *c, struct bytes tenant_id, uint32_t type,
-                          struct policies_out *out)
+                          uint32_t limit, uint32_t offset, struct policies_out *out)
 {
     (void)e;
     fake_note("engine_list_policies", c);
     fake_text(tenant_id);
     fake_number(type);
-    *out = (struct policies_out){.policies = &policy_sample, .count = 1};
+    fake_number(limit);
+    fake_number(offset);
+    *out = (struct policies_out){.policies = &policy_sample, .count = 1, .total = 1};
     fake_finish(c);
 }
 

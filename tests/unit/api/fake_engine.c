@@ -566,13 +566,15 @@ void engine_delete_memory(struct engine *e, struct call *c, struct bytes id)
 }
 
 void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,
-                           struct bytes kind, uint32_t limit, struct memories_out *out)
+                           struct bytes kind, uint32_t limit, uint32_t offset,
+                           struct memories_out *out)
 {
     (void)e;
     fake_note("engine_agent_memories", c);
     fake_text(agent_id);
     fake_text(kind);
     fake_number(limit);
+    fake_number(offset);
     *out = (struct memories_out){.items = &memory_sample, .count = 1};
     fake_finish(c);
 }

@@ -182,7 +182,7 @@ static void an_agent_lends_its_key_no_clearance(void **state)
     assert_int_equal(found.candidates, 0);
     assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, &out), QMN_E_NOT_FOUND);
     assert_int_equal(
-        TEST_CALL(s.te, &bound, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 5, &found),
+        TEST_CALL(s.te, &bound, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 5, 0, &found),
         QMN_OK);
     assert_int_equal(found.count, 0);
     assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, secret.id), QMN_E_NOT_FOUND);

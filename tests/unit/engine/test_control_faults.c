@@ -103,7 +103,7 @@ static void revoke_key(struct call *c)
 
 static void list_keys(struct call *c)
 {
-    engine_list_keys(te->engine, c, BYTES_LIT("acme"), &out.keys);
+    engine_list_keys(te->engine, c, BYTES_LIT("acme"), 1000, 0, &out.keys);
 }
 
 static void validate_key(struct call *c)
@@ -121,7 +121,7 @@ static void create_policy(struct call *c)
 
 static void list_policies(struct call *c)
 {
-    engine_list_policies(te->engine, c, BYTES_LIT(""), 0, &out.policies);
+    engine_list_policies(te->engine, c, BYTES_LIT(""), 0, 1000, 0, &out.policies);
 }
 
 static void evaluate(struct call *c)
@@ -158,7 +158,8 @@ static void list_audit(struct call *c)
 static size_t keys_there(void)
 {
     struct keys_out all;
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_list_keys, BYTES_LIT("acme"), &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_list_keys, BYTES_LIT("acme"), 1000, 0, &all),
+                     QMN_OK);
     return all.count;
 }
 

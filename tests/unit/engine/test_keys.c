@@ -57,7 +57,7 @@ static void a_new_key_is_described_and_shown_once(void **state)
     assert_true(bytes_starts(out.secret, BYTES_LIT("qmn_test_")));
     assert_int_equal(test_authenticate(te, out.secret, "", &c, NULL), QMN_OK);
 
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), 1000, 0, &all), QMN_OK);
     assert_int_equal(all.count, 2); /* boss's own, and this one */
     listed = all.keys[bytes_equal(all.keys[1].id, out.id)];
     assert_true(bytes_equal(listed.id, out.id));
@@ -194,7 +194,7 @@ static void a_bound_key_grants_only_some_of_its_agents(void **state)
 static uint32_t keys_of_acme(void)
 {
     struct keys_out all;
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), 5000, 0, &all), QMN_OK);
     return (uint32_t)all.count;
 }
 
@@ -285,9 +285,10 @@ static void another_tenant_does_not_exist_but_for_admins(void **state)
     assert_int_equal(create(&boss, in, &out), QMN_E_NOT_FOUND);
     memcpy(strstr(there, "other"), "nowhr", 5);
     assert_string_equal(there, why());
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT("other"), &all),
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT("other"), 1000, 0, &all),
                      QMN_E_NOT_FOUND);
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_list_keys, BYTES_LIT("other"), &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_list_keys, BYTES_LIT("other"), 1000, 0, &all),
+                     QMN_OK);
     assert_int_equal(all.count, 0);
 }
 
@@ -300,10 +301,22 @@ static void lists_are_in_order_of_making(void **state)
         test_engine_advance(te, i % 3);
         assert_int_equal(create(&boss, (struct key_in){0}, &out), QMN_OK);
     }
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT("me"), &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT("me"), 1000, 0, &all),
+                     QMN_OK);
     assert_int_equal(all.count, 51);
-    for (size_t i = 1; i < all.count; i++)
-        assert_true(all.keys[i - 1].created_ms <= all.keys[i].created_ms);
+    for (size_t i = 1; i < all.count; i++) {
+        const struct key_out *a = &all.keys[i - 1], *b = &all.keys[i];
+        assert_true(a->created_ms <= b->created_ms);
+        assert_true(a->created_ms < b->created_ms || bytes_compare(a->id, b->id) < 0);
+    }
+    for (uint32_t from = 0; from < 60; from += 7) { /* page by page: each once, in this order */
+        struct keys_out page;
+        assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT("me"), 7, from, &page),
+                         QMN_OK);
+        assert_int_equal(page.count, from > 51 ? 0 : 51 - from < 7 ? 51 - from : 7);
+        for (size_t i = 0; i < page.count; i++)
+            assert_true(bytes_equal(page.keys[i].id, all.keys[from + i].id));
+    }
 }
 
 static void a_repeat_gets_everything_but_the_secret(void **state)
@@ -326,7 +339,7 @@ static void a_repeat_gets_everything_but_the_secret(void **state)
     assert_bytes_equal(again.name, "once");
     assert_int_equal(again.secret.len, 0);
     struct keys_out all;
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_keys, BYTES_LIT(""), 1000, 0, &all), QMN_OK);
     assert_int_equal(all.count, 2);
 }
 

@@ -174,9 +174,9 @@ static void labels_hide_without_a_trace(void **state)
     struct memories_out list;
     assert_int_equal(TEST_CALL(s.te, &weak, engine_get_memory, secret.id, &out), QMN_E_NOT_FOUND);
     assert_int_equal(TEST_CALL(s.te, &weak, engine_delete_memory, secret.id), QMN_E_NOT_FOUND);
-    assert_int_equal(
-        TEST_CALL(s.te, &weak, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 1000, &list),
-        QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""),
+                               1000, 0, &list),
+                     QMN_OK);
     assert_int_equal(list.count, 50);
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, secret.id, &out), QMN_OK);
     struct memory_in high = scene_memory(&s, "a", AXIS(0));
@@ -278,22 +278,32 @@ static void a_listing_is_newest_first(void **state)
         remember(in);
         remember(scene_memory(&s, "b", AXIS(i)));
     }
-    assert_int_equal(
-        TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 3, &list),
-        QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
+                               BYTES_LIT(""), 3, 0, &list),
+                     QMN_OK);
     assert_int_equal(list.count, 3);
     assert_bytes_equal(list.items[0].kind, "even");
     assert_bytes_equal(list.items[1].kind, "odd");
+    struct bytes second = list.items[1].id;
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
-                               BYTES_LIT("odd"), 10, &list),
+                               BYTES_LIT(""), 10, 1, &list),
+                     QMN_OK);
+    assert_int_equal(list.count, 4);
+    assert_true(bytes_equal(list.items[0].id, second));
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
+                               BYTES_LIT(""), 10, 9, &list),
+                     QMN_OK);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
+                               BYTES_LIT("odd"), 10, 0, &list),
                      QMN_OK);
     assert_int_equal(list.count, 2);
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("a"),
-                               BYTES_LIT("never seen"), 10, &list),
+                               BYTES_LIT("never seen"), 10, 0, &list),
                      QMN_OK);
     assert_int_equal(list.count, 0);
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("nobody"),
-                               BYTES_LIT(""), 10, &list),
+                               BYTES_LIT(""), 10, 0, &list),
                      QMN_E_NOT_FOUND);
 }
 
@@ -368,7 +378,7 @@ static void a_registration_fills_in_an_author(void **state)
     assert_int_equal(tenant_agent(s.te->engine->net.tenants[1], BYTES_LIT("script"))->record->no,
                      no);
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("script"),
-                               BYTES_LIT(""), 10, &list),
+                               BYTES_LIT(""), 10, 0, &list),
                      QMN_OK);
     assert_int_equal(list.count, 1);
     struct broadcast_in in = scene_nutrient(&s, "a", AXIS(7));
@@ -451,7 +461,7 @@ static void memories_that_come_together_share_their_author(void **state)
     assert_bytes_equal(look_at("script").name, "Script");
     struct memories_out list;
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_agent_memories, BYTES_LIT("script"),
-                               BYTES_LIT(""), 10, &list),
+                               BYTES_LIT(""), 10, 0, &list),
                      QMN_OK);
     assert_int_equal(list.count, N);
 }

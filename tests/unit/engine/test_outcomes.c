@@ -230,6 +230,36 @@ static void a_forwarder_rates_only_the_hops_it_caused(void **state)
     assert_int_equal(scene_trace(&s, sent.trace_id).outcome_count, 2);
 }
 
+/* Registered in another order than that of their names, all with the same weight. */
+static void equal_edges_are_listed_by_source_and_target(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"zoe", "ann", "max", "bob"};
+    static const char *const order[] = {"ann bob", "ann max", "ann zoe", "bob ann",
+                                        "bob max", "bob zoe", "max ann", "max bob",
+                                        "max zoe", "zoe ann", "zoe bob", "zoe max"};
+    struct outcome_out rated;
+    struct edges_out edges;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        scene_agent(&s, names[i], AXIS(7), NULL);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct broadcast_out sent = scene_send(&s, names[i], AXIS(7));
+        assert_int_equal(sent.hop_count, 3);
+        assert_int_equal(scene_outcome(&s, names[i], sent.trace_id, 1, &rated), QMN_OK);
+    }
+    for (uint32_t limit = 1; limit <= ARRAY_LEN(order); limit++) {
+        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_edges, BYTES_LIT(""), limit, &edges),
+                         QMN_OK);
+        assert_int_equal(edges.count, limit);
+        for (size_t i = 0; i < limit; i++) {
+            const struct edge_out *x = &edges.edges[i];
+            assert_string_equal(
+                arena_printf(&s.te->arena, "%.*s %.*s", BYTES_FMT(x->src), BYTES_FMT(x->dst)),
+                order[i]);
+        }
+    }
+}
+
 static void nobody_rates_itself_and_a_stranger_rates_nobody(void **state)
 {
     (void)state;
@@ -557,6 +587,7 @@ int main(void)
         OUTCOME(a_repeat_answers_the_same_and_changes_nothing),
         OUTCOME(another_score_is_a_conflict),
         OUTCOME(a_trace_that_reached_nobody_is_rated_once_as_well),
+        OUTCOME(equal_edges_are_listed_by_source_and_target),
         OUTCOME(the_requester_rates_all_hops),
         OUTCOME(a_forwarder_rates_only_the_hops_it_caused),
         OUTCOME(nobody_rates_itself_and_a_stranger_rates_nobody),

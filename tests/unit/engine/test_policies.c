@@ -51,7 +51,8 @@ static void a_policy_is_kept_as_made(void **state)
     assert_int_equal(create(POLICY_DLP, "{\"max_sensitivity\": \"internal\"}", true, &out), QMN_OK);
     assert_true(bytes_starts(out.id, BYTES_LIT("po_")));
     assert_bytes_equal(out.tenant_id, "acme");
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT("me"), 0, &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT("me"), 0, 1000, 0, &all),
+                     QMN_OK);
     assert_int_equal(all.count, 1);
     assert_true(bytes_equal(all.policies[0].id, out.id));
     assert_bytes_equal(all.policies[0].name, "p");
@@ -68,15 +69,51 @@ static void a_listing_may_ask_for_one_type(void **state)
     struct policies_out all;
     assert_int_equal(create(POLICY_DLP, "{\"max_sensitivity\":\"public\"}", true, &dlp), QMN_OK);
     assert_int_equal(create(POLICY_RBAC, "{\"roles\":{}}", true, &rbac), QMN_OK);
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), POLICY_RBAC, &all),
-                     QMN_OK);
+    assert_int_equal(
+        TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), POLICY_RBAC, 1000, 0, &all),
+        QMN_OK);
     assert_int_equal(all.count, 1);
     assert_true(bytes_equal(all.policies[0].id, rbac.id));
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), POLICY_ABAC, &all),
-                     QMN_OK);
+    assert_int_equal(
+        TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), POLICY_ABAC, 1000, 0, &all),
+        QMN_OK);
     assert_int_equal(all.count, 0);
-    assert_int_equal(TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), 0, &all), QMN_OK);
+    assert_int_equal(TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), 0, 1000, 0, &all),
+                     QMN_OK);
     assert_int_equal(all.count, 2);
+}
+
+static void a_listing_comes_in_pages_in_order_of_making(void **state)
+{
+    (void)state;
+    enum { N = 11 };
+    struct policy_out made[N];
+    struct policies_out page;
+    te = (test_engine_free(te), test_engine_new_sqlite());
+    test_tenant(te, "acme");
+    boss = test_member(te, "acme", "tenant:admin");
+    for (int i = 0; i < N; i++)
+        assert_int_equal(create(i % 2 ? POLICY_RBAC : POLICY_DLP,
+                                i % 2 ? "{\"roles\":{}}" : "{\"max_sensitivity\":\"public\"}", true,
+                                &made[i]),
+                         QMN_OK);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t from = 0; from < N + 4; from += 4) {
+            assert_int_equal(
+                TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), 0, 4, from, &page),
+                QMN_OK);
+            assert_int_equal(page.total, N);
+            assert_int_equal(page.count, from > N ? 0 : N - from < 4 ? N - from : 4);
+            for (size_t i = 0; i < page.count; i++)
+                assert_true(bytes_equal(page.policies[i].id, made[from + i].id));
+        }
+        assert_int_equal(
+            TEST_CALL(te, &boss, engine_list_policies, BYTES_LIT(""), POLICY_RBAC, 2, 1, &page),
+            QMN_OK);
+        assert_int_equal(page.total, N / 2);
+        assert_true(bytes_equal(page.policies[0].id, made[3].id));
+        test_engine_restart(te);
+    }
 }
 
 static void bad_rules_are_refused_by_name(void **state)
@@ -179,13 +216,15 @@ static void tenants_do_not_share_policies(void **state)
     test_tenant(te, "other");
     struct caller stranger = test_member(te, "other", NULL);
     assert_int_equal(create(POLICY_DLP, "{\"max_sensitivity\":\"public\"}", true, &made), QMN_OK);
-    assert_int_equal(TEST_CALL(te, &stranger, engine_list_policies, BYTES_LIT("acme"), 0, &all),
-                     QMN_E_NOT_FOUND);
-    assert_int_equal(TEST_CALL(te, &stranger, engine_list_policies, BYTES_LIT(""), 0, &all),
-                     QMN_OK);
+    assert_int_equal(
+        TEST_CALL(te, &stranger, engine_list_policies, BYTES_LIT("acme"), 0, 1000, 0, &all),
+        QMN_E_NOT_FOUND);
+    assert_int_equal(
+        TEST_CALL(te, &stranger, engine_list_policies, BYTES_LIT(""), 0, 1000, 0, &all), QMN_OK);
     assert_int_equal(all.count, 0);
-    assert_int_equal(TEST_CALL(te, &te->admin, engine_list_policies, BYTES_LIT("acme"), 0, &all),
-                     QMN_OK);
+    assert_int_equal(
+        TEST_CALL(te, &te->admin, engine_list_policies, BYTES_LIT("acme"), 0, 1000, 0, &all),
+        QMN_OK);
     assert_int_equal(all.count, 1);
     struct evaluate_in in = {.type = POLICY_DLP};
     struct evaluate_out out;
@@ -230,11 +269,17 @@ static void policies_survive_a_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_policy_is_kept_as_made),          TEST(a_listing_may_ask_for_one_type),
-        TEST(bad_rules_are_refused_by_name),     TEST(without_a_policy_it_is_allowed_and_says_so),
-        TEST(all_policies_of_a_type_must_allow), TEST(parts_may_stand_in_the_context),
-        TEST(a_bad_request_is_refused_by_field), TEST(a_damaged_row_denies),
-        TEST(tenants_do_not_share_policies),     TEST(a_repeat_answers_the_first),
+        TEST(a_policy_is_kept_as_made),
+        TEST(a_listing_may_ask_for_one_type),
+        TEST(a_listing_comes_in_pages_in_order_of_making),
+        TEST(bad_rules_are_refused_by_name),
+        TEST(without_a_policy_it_is_allowed_and_says_so),
+        TEST(all_policies_of_a_type_must_allow),
+        TEST(parts_may_stand_in_the_context),
+        TEST(a_bad_request_is_refused_by_field),
+        TEST(a_damaged_row_denies),
+        TEST(tenants_do_not_share_policies),
+        TEST(a_repeat_answers_the_first),
         TEST(policies_survive_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

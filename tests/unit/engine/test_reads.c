@@ -42,7 +42,8 @@ static union {
     }
 
 START(get_memory, engine_get_memory(e, c, g.memory.id, &out.memory))
-START(list_memories, engine_agent_memories(e, c, BYTES_LIT("b"), BYTES_LIT(""), 10, &out.memories))
+START(list_memories,
+      engine_agent_memories(e, c, BYTES_LIT("b"), BYTES_LIT(""), 10, 0, &out.memories))
 START(search, engine_search_memory(e, c, &g.query, 5, &scene_no_filter, &out.memories))
 START(trace_live, engine_trace(e, c, g.live.trace_id, &out.trace))
 START(trace_past, engine_trace(e, c, g.past.trace_id, &out.trace))

@@ -221,6 +221,7 @@ static void lists_filter_and_page(void **state)
     assert_int_equal(TEST_CALL(te, &te->admin, engine_list_tenants, 0, 0, 3, 4, &out), QMN_OK);
     assert_int_equal(out.count, 3);
     assert_bytes_equal(out.tenants[0].id, "tenant-2");
+    assert_bytes_equal(out.tenants[1].id, "tenant-3");
     assert_int_equal(TEST_CALL(te, &te->admin, engine_list_tenants, 0, 0, 3, 99, &out), QMN_OK);
     assert_int_equal(out.count, 0);
     assert_int_equal(TEST_CALL(te, &boss, engine_list_tenants, 0, 0, 100, 0, &out), QMN_OK);

@@ -40,6 +40,7 @@ build    | libcurl4-gnutls-dev  | lib libcurl                        | the HTTP 
 test     | libcmocka-dev        | lib cmocka                         | unit tests in C
 test     | libcjson-dev         | lib libcjson                       | the JSON parser ours is compared with
 test     | python3-pytest       | python_with pytest                 | black-box tests
+test     | libfaketime          | compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null | sets the wall clock of a node under test
 test     | clang                | have clang                         | the second compiler whose warnings are errors
 test     | clang-format         | have clang-format                  | checks the layout of the code
 lint     | clang                | have clang                         | parses for clang-tidy

@@ -115,7 +115,7 @@ static void ack_publish(struct engine *e, struct command *cmd)
         if (!d)
             continue;
         if (op->in->nack && !op->in->reject) {
-            d->ready_ms = writer_now_ms(e) + op->in->delay_ms;
+            d->ready_ms = engine_mono_ms(e) + op->in->delay_ms;
             d->leased = false;
             if (d->ready_ms < op->agent->inbox_scan_ms)
                 op->agent->inbox_scan_ms = d->ready_ms;

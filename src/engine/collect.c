@@ -33,7 +33,7 @@ struct collect_op {
     float scale;
     uint32_t dim;
     struct bytes space;
-    int64_t started_ms, deadline_ms;
+    int64_t started_ms, deadline_ms; /* monotonic */
     int64_t watched[COLLECT_WATCH_MAX];
     struct found {
         struct id id;
@@ -78,7 +78,7 @@ static bool watch_own(struct collect_op *op)
 }
 
 /* Read lock and inbox_lock held. */
-static uint32_t outstanding(const struct collect_op *op, int64_t now)
+static uint32_t outstanding(const struct collect_op *op, int64_t mono)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < op->waiter.watched_count; i++) {
@@ -86,8 +86,8 @@ static uint32_t outstanding(const struct collect_op *op, int64_t now)
         const struct nutrient *x = at ? (const struct nutrient *)(uintptr_t)*at : NULL;
         for (uint32_t k = 0; x && k < x->delivery_count; k++) {
             const struct delivery *d = &x->deliveries[k];
-            bool leased = d->leased && d->ready_ms > now;
-            bool around = d->agent->last_seen_ms && now - d->agent->last_seen_ms < COLLECT_SEEN_MS;
+            bool leased = d->leased && d->ready_ms > mono;
+            bool around = d->agent->around_ms && mono - d->agent->around_ms < COLLECT_SEEN_MS;
             n += d->queued && !d->responses && (leased || around);
         }
     }
@@ -415,7 +415,7 @@ static void collect_end(struct collect_op *op)
     call->cancel = NULL;
     call->exec->timer_cancel(call->exec, &op->timer);
     atomic_fetch_sub(&e->waiting, 1);
-    op->out->waited_ms = (uint32_t)(engine_now(e) - op->started_ms);
+    op->out->waited_ms = (uint32_t)(engine_mono_ms(e) - op->started_ms);
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = find(op, &call->err);
     pthread_rwlock_unlock(&e->net.lock);
@@ -443,16 +443,16 @@ static void collect_step(struct collect_op *op)
 {
     struct engine *e = op->engine;
     struct executor *exec = op->cmd.call->exec;
-    int64_t now = engine_now(e);
+    int64_t mono = engine_mono_ms(e);
     pthread_rwlock_rdlock(&e->net.lock);
     pthread_mutex_lock(&e->net.inbox_lock);
-    op->out->outstanding = outstanding(op, now);
-    bool park = op->out->outstanding && now < op->deadline_ms && !atomic_load(&e->draining);
+    op->out->outstanding = outstanding(op, mono);
+    bool park = op->out->outstanding && mono < op->deadline_ms && !atomic_load(&e->draining);
     if (park)
         waiter_park(&op->cmd.tenant->collects, &op->waiter);
     pthread_mutex_unlock(&e->net.inbox_lock);
     pthread_rwlock_unlock(&e->net.lock);
-    if (park && exec->timer_set(exec, &op->timer, (uint32_t)(op->deadline_ms - now)))
+    if (park && exec->timer_set(exec, &op->timer, (uint32_t)(op->deadline_ms - mono)))
         return;
     if (park && !unpark(op))
         return; /* without a timer it ends now, unless a wake is on its way */
@@ -511,9 +511,9 @@ void engine_collect(struct engine *e, struct call *c, const struct collect_in *i
     op->waiter.exec = c->exec;
     op->waiter.task.run = collect_woken;
     op->timer.fire = collect_timer;
-    op->started_ms = engine_now(e);
+    op->started_ms = engine_mono_ms(e);
     op->deadline_ms = op->started_ms + in->window_ms;
-    op->id = id_make(op->started_ms);
+    op->id = id_make(engine_now(e));
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = collect_prepare(e, c, op, &c->err);
     pthread_rwlock_unlock(&e->net.lock);

@@ -77,6 +77,13 @@ static inline int64_t engine_now(const struct engine *e)
     return clock_now_ms(e->clock);
 }
 
+/* Monotonic, for leases and waits: no step of the wall clock ends or prolongs them.  What is stored
+ * or shown, and every TTL, goes by engine_now. */
+static inline int64_t engine_mono_ms(const struct engine *e)
+{
+    return clock_us(e->clock) / 1000;
+}
+
 /* Id as text in the arena. */
 struct bytes engine_id_text(struct arena *a, const struct id *id, const char *prefix);
 /* What clients call a nutrient: their own id for it, or ours. */

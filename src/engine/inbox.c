@@ -19,7 +19,7 @@ struct pull_op {
     const struct pull_in *in;
     struct pull_out *out;
     struct agent *agent;
-    int64_t deadline_ms; /* on the engine's clock */
+    int64_t deadline_ms; /* monotonic */
     bool cancelled;
     enum qmn_code welcome; /* of the caller, when last looked */
     struct leased {
@@ -32,11 +32,16 @@ struct pull_op {
     uint32_t leased_count;
 };
 
-static bool ready(const struct pull_op *op, const struct delivery *d, int64_t now,
+/* TTLs go by the wall clock, leases by the monotonic one: a step of the former ends no lease. */
+struct moment {
+    int64_t wall, mono;
+};
+
+static bool ready(const struct pull_op *op, const struct delivery *d, struct moment now,
                   uint32_t clearance)
 {
-    return d->ready_ms <= now && d->nutrient->expires_ms > now && d->nutrient->no > op->in->after &&
-           d->nutrient->sensitivity <= clearance;
+    return d->ready_ms <= now.mono && d->nutrient->expires_ms > now.wall &&
+           d->nutrient->no > op->in->after && d->nutrient->sensitivity <= clearance;
 }
 
 static void note_lease(struct pull_op *op, const struct delivery *d)
@@ -61,9 +66,9 @@ static void note_lease(struct pull_op *op, const struct delivery *d)
 }
 
 /* Where to look from: past what is leased, unless a lease has run out. */
-static struct delivery *scan_from(struct agent *a, int64_t now)
+static struct delivery *scan_from(struct agent *a, int64_t mono)
 {
-    if (now >= a->inbox_scan_ms) {
+    if (mono >= a->inbox_scan_ms) {
         a->inbox_scan = a->inbox_head;
         a->inbox_scan_ms = INT64_MAX;
     }
@@ -71,26 +76,26 @@ static struct delivery *scan_from(struct agent *a, int64_t now)
 }
 
 /* Read lock and inbox_lock held.  Leases what it can and may carry; *ret_next is when to look again
- * (INT64_MAX: on a wake). */
-static void lease(struct pull_op *op, int64_t now, int64_t *ret_next)
+ * (monotonic; INT64_MAX: on a wake). */
+static void lease(struct pull_op *op, struct moment now, int64_t *ret_next)
 {
     struct agent *a = op->agent;
     uint32_t clearance = agent_clearance(a, op->call->caller);
     size_t total = 0;
-    struct delivery *d = scan_from(a, now);
+    struct delivery *d = scan_from(a, now.mono);
     *ret_next = a->inbox_scan_ms;
     for (; d && op->leased_count < op->in->limit; d = d->next) {
         if (ready(op, d, now, clearance)) {
             if (total && total + d->nutrient->bytes > PULL_BYTES)
                 break;
             total += d->nutrient->bytes;
-            d->ready_ms = now + op->in->lease_ms;
+            d->ready_ms = now.mono + op->in->lease_ms;
             d->leased = true;
             if (d->attempts < UINT16_MAX)
                 d->attempts++;
             note_lease(op, d);
         }
-        if (d->ready_ms <= now)
+        if (d->ready_ms <= now.mono)
             continue;
         if (d->ready_ms < *ret_next)
             *ret_next = d->ready_ms;
@@ -180,24 +185,26 @@ static enum qmn_code still_welcome(const struct pull_op *op)
 static bool pull_try(struct pull_op *op)
 {
     struct engine *e = op->engine;
-    int64_t now = engine_now(e), next = INT64_MAX;
+    const struct moment now = {engine_now(e), engine_mono_ms(e)};
+    int64_t next = INT64_MAX;
     pthread_rwlock_rdlock(&e->net.lock);
     pthread_mutex_lock(&e->net.inbox_lock);
-    atomic_store_explicit(&op->agent->last_seen_ms, now, memory_order_relaxed);
+    atomic_store_explicit(&op->agent->last_seen_ms, now.wall, memory_order_relaxed);
+    atomic_store_explicit(&op->agent->around_ms, now.mono, memory_order_relaxed);
     op->welcome = still_welcome(op);
     if (op->welcome == QMN_OK && !op->cancelled)
         lease(op, now, &next);
     bool park = op->welcome == QMN_OK && !op->leased_count && !op->cancelled &&
-                now < op->deadline_ms && !atomic_load(&e->draining);
+                now.mono < op->deadline_ms && !atomic_load(&e->draining);
     if (park)
         waiter_park(&op->agent->waiters, &op->waiter);
     pthread_mutex_unlock(&e->net.inbox_lock);
     pthread_rwlock_unlock(&e->net.lock);
     if (!park)
         return false;
-    int64_t wait = op->deadline_ms - now;
-    if (next != INT64_MAX && next - now < wait)
-        wait = next - now < PULL_RETRY_MS ? PULL_RETRY_MS : next - now;
+    int64_t wait = op->deadline_ms - now.mono;
+    if (next != INT64_MAX && next - now.mono < wait)
+        wait = next - now.mono < PULL_RETRY_MS ? PULL_RETRY_MS : next - now.mono;
     if (op->call->exec->timer_set(op->call->exec, &op->timer, (uint32_t)wait))
         return true;
     pthread_mutex_lock(&e->net.inbox_lock);
@@ -266,7 +273,7 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
     op->waiter.exec = c->exec;
     op->waiter.task.run = pull_woken;
     op->timer.fire = pull_timer;
-    op->deadline_ms = engine_now(e) + in->wait_ms;
+    op->deadline_ms = engine_mono_ms(e) + in->wait_ms;
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
     if (code == QMN_OK)

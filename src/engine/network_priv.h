@@ -56,7 +56,7 @@ struct delivery {
     bool leased;       /* by the last pull: until ready_ms */
     uint16_t attempts;
     float score;
-    int64_t ready_ms; /* leased or put off until then; 0: never leased */
+    int64_t ready_ms; /* leased or put off until then, monotonic; 0: never leased */
 };
 
 /* A nutrient that has not expired, with the routes of its trace. */
@@ -139,12 +139,13 @@ struct agent {
     /* guarded by inbox_lock */
     struct delivery *inbox_head, *inbox_tail;
     struct delivery *inbox_scan; /* none before it (NULL: none at all) is ready ... */
-    int64_t inbox_scan_ms;       /* ... until then: a pull need not walk past what is leased */
+    int64_t inbox_scan_ms;       /* ... until then, monotonic: a pull need not walk past leases */
     uint32_t inbox_pending;      /* all of it ... */
     uint32_t pending_of[LABEL_SECRET + 1]; /* ... and by label */
     struct waiter *waiters;                /* pulls waiting for a delivery */
 
-    _Atomic int64_t last_seen_ms; /* last pull */
+    _Atomic int64_t last_seen_ms; /* last pull; wall, to be shown ... */
+    _Atomic int64_t around_ms;    /* ... and monotonic; 0: never */
     _Atomic uint64_t dropped;     /* deliveries lost to the inbox bound */
 };
 

@@ -72,13 +72,13 @@ static bool fill_contributions(struct engine *e, const struct decision *d, struc
     return c != NULL;
 }
 
-static const char *delivery_text(const struct delivery *d, int64_t now)
+static const char *delivery_text(const struct delivery *d, int64_t mono)
 {
     if (d->state == DELIVERY_ACKED)
         return "acked";
     if (d->state == DELIVERY_REJECTED)
         return "rejected";
-    return d->leased && d->ready_ms > now ? "leased" : "pending";
+    return d->leased && d->ready_ms > mono ? "leased" : "pending";
 }
 
 struct state_scan {
@@ -110,13 +110,13 @@ static bool fill_deliveries(struct engine *e, const struct record_trace *trace,
     struct trace_delivery *v = arena_array(arena, struct trace_delivery, d->head.route_count + 1);
     uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)trace->no);
     struct nutrient *live = at ? (struct nutrient *)(uintptr_t)*at : NULL;
-    int64_t now = engine_now(e);
+    int64_t mono = engine_mono_ms(e);
     pthread_mutex_lock(&e->net.inbox_lock); /* pulls lease under the read lock too */
     for (uint32_t i = 0; v && i < d->head.route_count; i++) {
         const struct agent *a = network_agent_no(&e->net, d->routes[i].agent_no);
         const struct delivery *x = live && a ? nutrient_delivery(live, a) : NULL;
         v[i] = (struct trace_delivery){.agent_id = name_of(e, d->routes[i].agent_no, arena),
-                                       .state = x ? delivery_text(x, now) : "expired"};
+                                       .state = x ? delivery_text(x, mono) : "expired"};
     }
     pthread_mutex_unlock(&e->net.inbox_lock);
     *ret = v;

@@ -29,6 +29,12 @@ static int64_t now_ms(void *ctx)
     return EPOCH + (clock_mono_us() - n->opened_us) / 1000 + n->ahead_ms;
 }
 
+static int64_t mono_us(void *ctx)
+{
+    struct fault_node *n = ctx;
+    return clock_mono_us() + n->ahead_ms * 1000;
+}
+
 void fault_node_advance(struct fault_node *n, int64_t ms)
 {
     n->ahead_ms += ms;
@@ -91,7 +97,7 @@ static enum qmn_code start_engine(struct fault_node *n, struct err *err)
     struct store *store = NULL;
     TRY(n->sqlite ? store_sqlite_open(&store_config, &store, err)
                   : store_mem_open(&store_config, &store, err));
-    n->clock = (struct clock){now_ms, n};
+    n->clock = (struct clock){.now_ms = now_ms, .mono_us = mono_us, .ctx = n};
     const struct engine_config config = {
         .store = store,
         .metrics = n->metrics,

@@ -186,13 +186,31 @@ static void free_calls(struct test_engine *te)
 
 /* ---- life ---- */
 
-static int64_t test_now(void *ctx)
+static void looked(struct test_engine *te)
 {
-    struct test_engine *te = ctx;
     void (*on_now)(void) = te->on_now;
     if (on_now)
         on_now();
+}
+
+static int64_t test_now(void *ctx)
+{
+    struct test_engine *te = ctx;
+    looked(te);
     return te->now_ms;
+}
+
+static int64_t test_mono(void *ctx)
+{
+    struct test_engine *te = ctx;
+    looked(te);
+    return (te->now_ms - te->stepped_ms) * 1000;
+}
+
+void test_engine_step_wall(struct test_engine *te, int64_t ms)
+{
+    te->stepped_ms += ms;
+    te->now_ms += ms;
 }
 
 static void open_store(struct test_engine *te)
@@ -256,7 +274,7 @@ struct test_engine *test_engine_new_with(struct test_engine_options options)
     assert_non_null(te);
     te->options = options;
     te->now_ms = TEST_ENGINE_START_MS;
-    te->clock = (struct clock){test_now, te};
+    te->clock = (struct clock){.now_ms = test_now, .mono_us = test_mono, .ctx = te};
     te->metrics = metrics_new();
     te->executor = executor_new();
     arena_init(&te->arena, ARENA_MAX);

@@ -31,6 +31,7 @@ struct test_engine {
     struct test_executor *executor;
     struct clock clock;
     _Atomic int64_t now_ms;
+    _Atomic int64_t stepped_ms;   /* of now_ms: by which only the wall clock moved */
     void (*_Atomic on_now)(void); /* runs at each look at the clock, on that thread; NULL: none */
     char dir[64];                 /* removed at the end */
     struct test_engine_options options;
@@ -65,6 +66,10 @@ struct test_engine *test_engine_lane(struct test_engine *te);
 void test_engine_forget_calls(struct test_engine *te);
 /* Moves the clock; fires the timers that come due, in order. */
 void test_engine_advance(struct test_engine *te, int64_t ms);
+
+/* Sets the wall clock only, as an operator or NTP does: no time passes.  Backwards: while the
+ * engine is stopped, as the process's clock never does. */
+void test_engine_step_wall(struct test_engine *te, int64_t ms);
 
 /* Keeps the writer in a commit until test_engine_release.  What is started in between is checked
  * together then, in one group (up to LIMIT_GROUP). */

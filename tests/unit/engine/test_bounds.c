@@ -464,8 +464,8 @@ static void meddle(void)
     }
 }
 
-/* Vectors of 8 numbers arrive after a demand of 16 was found to be possible: the clock is first
- * looked at before the check, then after it. */
+/* Vectors of 8 numbers arrive after a demand of 16 was found to be possible: the clock is looked
+ * at twice before the check, then after it. */
 static void a_collect_looks_at_the_dimension_again(void **state)
 {
     struct scene s;
@@ -476,7 +476,7 @@ static void a_collect_looks_at_the_dimension_again(void **state)
     struct collect_in in = scene_demand(&s, "", AXIS(0));
     in.demand = (struct vector_in){.values = values, .dim = 2 * SCENE_DIM};
     struct call *c = test_call_new(s.te, &s.caller);
-    meddler = (struct meddler){.scene = &s, .thread = pthread_self(), .calls = 2};
+    meddler = (struct meddler){.scene = &s, .thread = pthread_self(), .calls = 3};
     s.te->on_now = meddle;
     engine_collect(s.te->engine, c, &in, &out);
     assert_int_equal(test_call_wait(s.te, c), QMN_E_DIMENSION);

@@ -173,6 +173,11 @@ static enum qmn_code open_api(struct node *n, struct err *err)
     return QMN_OK;
 }
 
+uint16_t node_port(const struct node *n, uint32_t i)
+{
+    return server_port(n->server, i);
+}
+
 enum qmn_code node_start(struct node *n, const struct data_dir *data, struct err *err)
 {
     process_metrics_register(n->metrics);
@@ -190,7 +195,7 @@ enum qmn_code node_start(struct node *n, const struct data_dir *data, struct err
         char url[320];
         bool v6 = strchr(a->host, ':') != NULL;
         snprintf(url, sizeof url, "http://%s%s%s:%u", v6 ? "[" : "", a->host, v6 ? "]" : "",
-                 server_port(n->server, i));
+                 node_port(n, i));
         log_info("listening", LOG_S("url", url),
                  LOG_S("service", a->service[0] ? a->service : "all"));
     }
@@ -254,8 +259,8 @@ static void *drain_server(void *arg)
     return NULL;
 }
 
-/* By the wall clock, because the thread sanitizer knows no pthread_clockjoin_np: a clock that is set
- * back just now makes waiting requests wait as long as the drain may. */
+/* By the wall clock, because the thread sanitizer knows no pthread_clockjoin_np: a clock that is
+ * set back just now makes waiting requests wait as long as the drain may. */
 static struct timespec after_ms(uint32_t ms)
 {
     struct timespec t;

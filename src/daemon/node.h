@@ -17,6 +17,8 @@ QMN_NODISCARD enum qmn_code node_bind(const struct config *config, struct node *
 /* Opens the data and answers requests from here on. */
 QMN_NODISCARD enum qmn_code node_start(struct node *n, const struct data_dir *data,
                                        struct err *err);
+/* Of the i-th address. */
+uint16_t node_port(const struct node *n, uint32_t i);
 /* Instead of all that, with the node stopped: makes its first admin key, or another one.
  * QMN_E_CONFLICT: there is no need to. */
 QMN_NODISCARD enum qmn_code node_make_key(const struct config *config, const struct data_dir *data,
@@ -24,6 +26,7 @@ QMN_NODISCARD enum qmn_code node_make_key(const struct config *config, const str
 /* Ends requests in progress, at most grace_ms long, then everything else.  Accepts a node that was
  * only bound. */
 void node_stop(struct node *n, uint32_t grace_ms);
+/* Accepts one that was never stopped: whoever is connected is cut off. */
 void node_free(struct node *n);
 
 #endif

@@ -267,6 +267,8 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
             bar = rough.items[0].score; /* the worst kept: few pass it once the heap is warm */
     }
     for (size_t i = 0; i < rough.len; i++) {
+        if (i + 1 < rough.len && d->t->profiles.dim)
+            flat_prefetch(&d->t->profiles, rough.items[i + 1].id);
         struct score_parts parts = exact_parts(d, rough.items[i].id, d->in->source);
         eligible -= !route_pool_offer(pool, rough.items[i].id, &parts);
     }

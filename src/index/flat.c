@@ -269,6 +269,15 @@ float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
                                     : math_kernels()->dot_f32(unit, v, f->dim);
 }
 
+void flat_prefetch(const struct flat *f, uint32_t slot)
+{
+    enum { LINE = 64, AHEAD = 16 }; /* lines; the processor sees the pattern and goes on */
+    const char *v = vector_at(f, f->chunks[slot / FLAT_CHUNK], slot % FLAT_CHUNK);
+    size_t len = vector_bytes(f);
+    for (size_t at = 0; at < len && at < AHEAD * LINE; at += LINE)
+        __builtin_prefetch(v + at);
+}
+
 /* Marks in the rough scores what is not to be looked at (again). */
 #define PASSED (-FLT_MAX)
 

@@ -82,6 +82,9 @@ float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error);
 /* The cosine from the precise copy; 0 for a slot without a vector. */
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
 
+/* Asks for the precise copy of a slot that will soon be looked at. */
+void flat_prefetch(const struct flat *f, uint32_t slot);
+
 /* The k best slots among those `permit` lets pass (NULL: all with a vector), best first by
  * flat_exact, ties by lower slot.  Exact: every slot whose approximate cosine could reach the k-th
  * best by the most that rounding can do is looked at precisely.  Returns how many; *ret_permitted

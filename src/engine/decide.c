@@ -256,7 +256,7 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
     topk_init(&rough, rough_items, keep);
     route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
     const float *score = d->s.score;
-    float floor = floor_of(d), bar = floor;
+    float floor = floor_of(d), bar = fmaxf(floor, topk_bar(score, d->s.n, keep));
     for (uint32_t i = 0, n = d->s.n; i < n; i++)
         eligible += score[i] >= floor;
     for (uint32_t i = 0, n = d->s.n; i < n; i++) {

@@ -3,6 +3,9 @@
  * A binary heap whose parent ranks after its children: items[0] is the worst kept. */
 #include "topk.h"
 
+#include <float.h>
+#include <string.h>
+
 void topk_init(struct topk *t, struct topk_item *items, size_t k)
 {
     *t = (struct topk){.items = items, .k = k};
@@ -40,6 +43,30 @@ void topk_insert(struct topk *t, struct topk_item item)
         i = (i - 1) / 2;
     }
     t->items[i] = item;
+}
+
+enum { BLOCKS_PER_K = 3, BLOCKS_MAX = 512, ROWS_LEAST = 4 };
+
+/* The scores stand in `blocks` columns, read row by row.  The k-th best of the columns' maxima is
+ * reached by one score in each of k columns. */
+float topk_bar(const float *scores, size_t n, size_t k)
+{
+    float best[BLOCKS_MAX];
+    struct topk_item items[BLOCKS_MAX / BLOCKS_PER_K];
+    struct topk t;
+    size_t blocks = BLOCKS_PER_K * k, i = blocks;
+    if (!k || blocks > BLOCKS_MAX || n < ROWS_LEAST * blocks)
+        return -FLT_MAX;
+    memcpy(best, scores, blocks * sizeof *best);
+    for (; i + blocks <= n; i += blocks)
+        for (size_t b = 0; b < blocks; b++)
+            best[b] = scores[i + b] > best[b] ? scores[i + b] : best[b];
+    for (; i < n; i++)
+        best[i % blocks] = scores[i] > best[i % blocks] ? scores[i] : best[i % blocks];
+    topk_init(&t, items, k);
+    for (size_t b = 0; b < blocks; b++)
+        topk_offer(&t, best[b], (uint32_t)b);
+    return t.items[0].score;
 }
 
 size_t topk_sort(struct topk *t)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/test.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -80,6 +81,35 @@ static void room_for_none_keeps_none(void **state)
     assert_int_equal(topk_sort(&t), 0);
 }
 
+static void at_least_k_reach_the_bar_and_few_more(void **state)
+{
+    (void)state;
+    enum { N = 5000 };
+    static float scores[N];
+    struct rng r;
+    rng_seed(&r, 5);
+    size_t reached_sum = 0, k_sum = 0;
+    for (int round = 0; round < 400; round++) {
+        size_t n = 1 + rng_below(&r, N), k = 1 + rng_below(&r, 60), reached = 0;
+        for (size_t i = 0; i < n; i++) /* some rounds with many ties, some already in order */
+            scores[i] = round % 3 == 0   ? (float)rng_below(&r, 7)
+                        : round % 3 == 1 ? (float)rng_normal(&r)
+                                         : -(float)i;
+        float bar = topk_bar(scores, n, k);
+        for (size_t i = 0; i < n; i++)
+            reached += scores[i] >= bar;
+        assert_true(reached >= (k < n ? k : n));
+        if (bar > -FLT_MAX && round % 3 == 1) {
+            reached_sum += reached;
+            k_sum += k;
+        }
+    }
+    assert_true((double)reached_sum < 1.35 * (double)k_sum);
+    assert_true(topk_bar(scores, 0, 3) == -FLT_MAX);
+    assert_true(topk_bar(scores, N, 0) == -FLT_MAX);
+    assert_true(topk_bar(scores, N, 1000) == -FLT_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +117,7 @@ int main(void)
         cmocka_unit_test(equal_scores_go_by_lower_id),
         cmocka_unit_test(a_score_that_is_no_number_is_never_kept),
         cmocka_unit_test(room_for_none_keeps_none),
+        cmocka_unit_test(at_least_k_reach_the_bar_and_few_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,10 @@
  *     bench_store [DIR] [groups] [body bytes] [commands per group]
  *
  * broadcast = insert nutrient + trace + idempotency, put usage; a DELETE_BELOW per group keeps the
- * live nutrients at `LIVE` (so expiry at the same rate is in the figure); outcome = put 3 edges of
- * one source among SOURCES x FANOUT, insert outcome.  The bound printed beside is the same bytes
- * appended to a file and synced once per group. */
+ * live nutrients at `LIVE` (so expiry at the same rate is in the figure); outcome = 3 edges of one
+ * source among SOURCES x FANOUT, insert outcome: with a row put for each edge, and with the edge
+ * log (a record a group, and what brings the rows of CATCH_UP sources up to date).  The bound
+ * printed beside is the same bytes appended to a file and synced once per group. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,6 +33,12 @@ enum {
     FANOUT = 100,
     DEFAULT_GROUPS = 800,
     DEFAULT_BODY = 3072 + 128,
+    /* A log of 4 MB holds 341 groups of 64 outcomes: in that time each of the sources has to be
+     * brought up to date once, in some 50 of its edges. */
+    CATCH_UP = 3,
+    CATCH_UP_EDGES = 50,
+    LOG_GROUPS = 341,
+    LOGGED_EDGE_BYTES = 64,
     BATCH_MAX = GROUP_MAX * 4 + 2,
 };
 
@@ -80,7 +87,7 @@ static void timed_commit(struct store *s, const struct mutation *batch, size_t c
 static void report(const char *name, int64_t groups, const struct sums *s)
 {
     double n = (double)(groups * group);
-    printf("%-10s %6.1f us cpu/command (%.1f commit + %.1f checkpoint), %6.1f us wall, "
+    printf("%-14s %6.1f us cpu/command (%.1f commit + %.1f checkpoint), %6.1f us wall, "
            "%7.0f commands/s, longest checkpoint %.1f ms\n",
            name, (double)(s->cpu + s->maintain_cpu) / n, (double)s->cpu / n,
            (double)s->maintain_cpu / n, (double)(s->wall + s->maintain_wall) / n,
@@ -164,30 +171,63 @@ static void fill_edges(struct store *s)
     mem_free(edges);
 }
 
-static void outcomes(struct store *s, int64_t groups)
+static void change_edge(struct record_edge *e, int64_t src, int64_t dst, int64_t now_ms)
+{
+    *e = (struct record_edge){.src_no = 1795000000000000 + src,
+                              .dst_no = 1795000000000000 + dst % SOURCES,
+                              .tenant_no = 1795000000000000,
+                              .weight = rng_unit(&rng),
+                              .outcomes = now_ms,
+                              .success = rng_unit(&rng),
+                              .decay = rng_unit(&rng),
+                              .updated_ms = now_ms};
+}
+
+/* The edges of one group of outcomes: a row for each. */
+static size_t put_edges(struct mutation *batch, int64_t no)
 {
     static struct record_edge edges[GROUP_MAX * 3];
+    size_t n = 0;
+    for (int i = 0; i < group; i++) {
+        int64_t src = rng_below(&rng, SOURCES);
+        for (int j = 0; j < 3; j++, n++) {
+            change_edge(&edges[n], src, src + (int64_t)rng_below(&rng, FANOUT) * 7, no / 1000);
+            batch[n] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = &edges[n]};
+        }
+    }
+    return n;
+}
+
+/* The same with the log. */
+static size_t log_edges(struct mutation *batch, int64_t no)
+{
+    static struct record_edge edges[CATCH_UP * CATCH_UP_EDGES];
+    static struct record_edge_log row, below;
+    static int64_t src;
+    size_t n = 0;
+    row = (struct record_edge_log){
+        .no = no, .tenant_no = 1, .edges = bytes_of(filler, (size_t)group * 3 * LOGGED_EDGE_BYTES)};
+    below = (struct record_edge_log){.no = no - LOG_GROUPS * INT64_C(90) * group};
+    for (int k = 0; k < CATCH_UP; k++, src = (src + 1) % SOURCES)
+        for (int i = 0; i < CATCH_UP_EDGES; i++, n++) {
+            change_edge(&edges[n], src, src + i * 14, no / 1000);
+            batch[n] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = &edges[n]};
+        }
+    batch[n++] = (struct mutation){.op = MUT_INSERT, .kind = RECORD_EDGE_LOG, .record = &row};
+    batch[n++] = (struct mutation){
+        .op = MUT_DELETE_BELOW, .kind = RECORD_EDGE_LOG, .record = &below, .limit = 256};
+    return n;
+}
+
+static void outcomes(struct store *s, int64_t groups, const char *name,
+                     size_t (*add_edges)(struct mutation *batch, int64_t no), int64_t no)
+{
     static struct record_outcome rated[GROUP_MAX];
     struct mutation batch[BATCH_MAX];
     struct sums sums = {0};
-    int64_t no = INT64_C(1795000000000000);
     for (int64_t g = 0; g < groups; g++) {
-        size_t n = 0;
+        size_t n = add_edges(batch, no);
         for (int i = 0; i < group; i++, no += 90) {
-            int64_t src = rng_below(&rng, SOURCES);
-            for (size_t j = 0; j < 3; j++) {
-                int64_t dst = (src + (int64_t)rng_below(&rng, FANOUT) * 7) % SOURCES;
-                struct record_edge *e = &edges[(size_t)i * 3 + j];
-                *e = (struct record_edge){.src_no = 1795000000000000 + src,
-                                          .dst_no = 1795000000000000 + dst,
-                                          .tenant_no = 1795000000000000,
-                                          .weight = rng_unit(&rng),
-                                          .outcomes = g,
-                                          .success = rng_unit(&rng),
-                                          .decay = rng_unit(&rng),
-                                          .updated_ms = no / 1000};
-                batch[n++] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = e};
-            }
             rated[i] = (struct record_outcome){.trace_no = no - rng_below(&rng, 100000),
                                                .rater_no = no,
                                                .tenant_no = 1795000000000000,
@@ -199,7 +239,7 @@ static void outcomes(struct store *s, int64_t groups)
         }
         timed_commit(s, batch, n, &sums);
     }
-    report("outcome", groups, &sums);
+    report(name, groups, &sums);
 }
 
 static enum qmn_code touch(void *ctx, const void *record, struct err *err QMN_UNUSED)
@@ -270,7 +310,8 @@ int main(int argc, char **argv)
     check(store_sqlite_open(&config, &s, &err), &err);
     broadcasts(s, groups, body);
     fill_edges(s);
-    outcomes(s, groups);
+    outcomes(s, groups, "outcome, rows", put_edges, INT64_C(1795000000000000));
+    outcomes(s, groups, "outcome, log", log_edges, INT64_C(1796000000000000));
     scan(s);
     struct store_stats stats;
     s->ops->stats(s, &stats);

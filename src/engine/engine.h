@@ -41,6 +41,7 @@ struct engine_config {
     double epsilon;            /* exploration, [0, 1]; negative: the default 0.1 */
     int64_t retention_ms;      /* of traces and outcomes; 0: 30 days */
     uint64_t inbox_bytes;      /* waiting in the inboxes of one tenant; 0: LIMIT_INBOX_BYTES */
+    uint64_t edge_log_bytes;   /* 0: the default; tests make it small */
 };
 
 /* Loads the network from the store and starts the writer. */

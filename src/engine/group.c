@@ -94,6 +94,13 @@ void writer_add(struct engine *e, enum mutation_op op, enum record_kind kind, co
     w->batch[w->batch_len++] = (struct mutation){.op = op, .kind = kind, .record = record};
 }
 
+void writer_add_below(struct engine *e, enum record_kind kind, const void *record, uint32_t limit)
+{
+    writer_add(e, MUT_DELETE_BELOW, kind, record);
+    if (!e->writer->failed)
+        e->writer->batch[e->writer->batch_len - 1].limit = limit;
+}
+
 /* False if somebody else holds it. */
 static bool claim(struct writer *w, const void *owner, enum record_kind kind, uint64_t what)
 {
@@ -178,18 +185,23 @@ struct edge_next *writer_edges(struct engine *e)
     return e->writer->edges;
 }
 
-/* Asked for by a command that was refused in the end. */
-static bool edge_unused(const struct edge_next *x)
+bool edge_unused(const struct edge_next *x)
 {
     return x->is_new && !x->outcomes && !x->removed;
 }
 
-static void add_edge_rows(struct engine *e)
+/* Makes room for new edges; the rows of those that go, go at once. */
+static void prepare_edges(struct engine *e)
 {
     struct writer *w = e->writer;
     for (struct edge_next *x = w->edges; x; x = x->all) {
         if (edge_unused(x))
             continue;
+        if (!x->removed) {
+            if (x->is_new && !network_grow_edges(&e->net, x->src, ++x->src->edges_coming))
+                w->failed = true;
+            continue;
+        }
         struct record_edge *row = arena_new(&w->arena, struct record_edge);
         if (!row) {
             w->failed = true;
@@ -197,22 +209,15 @@ static void add_edge_rows(struct engine *e)
         }
         *row = (struct record_edge){.src_no = x->src->record->no,
                                     .dst_no = x->dst->record->no,
-                                    .tenant_no = x->src->tenant->record->no,
-                                    .weight = x->weight,
-                                    .success = x->success,
-                                    .decay = x->decay,
-                                    .outcomes = x->outcomes,
-                                    .created_ms = x->created_ms,
-                                    .updated_ms = x->updated_ms};
-        writer_add(e, x->removed ? MUT_DELETE : MUT_PUT, RECORD_EDGE, row);
-        if (x->is_new && !x->removed &&
-            !network_grow_edges(&e->net, x->src, ++x->src->edges_coming))
-            w->failed = true;
+                                    .tenant_no = x->src->tenant->record->no};
+        writer_add(e, MUT_DELETE, RECORD_EDGE, row);
     }
 }
 
-static void publish_edges(struct writer *w)
+static void publish_edges(struct engine *e)
 {
+    struct writer *w = e->writer;
+    edge_log_publish(e);
     for (struct edge_next *x = w->edges; x; x = x->all) {
         x->src->edges_coming = 0;
         if (edge_unused(x))
@@ -228,6 +233,7 @@ static void publish_edges(struct writer *w)
         edge->outcomes = x->outcomes;
         edge->created_ms = x->created_ms;
         edge->updated_ms = x->updated_ms;
+        edge_log_mark(e, x->src, edge);
     }
 }
 
@@ -420,7 +426,9 @@ static void publish_spaces(struct writer *w)
 void group_finish(struct engine *e)
 {
     struct writer *w = e->writer;
-    add_edge_rows(e);
+    edge_log_catch_up(e); /* before rows that go: it may write them once more */
+    prepare_edges(e);
+    edge_log_add(e);
     for (uint32_t i = 0; i < w->usage_len; i++)
         group_put_usage(e, w->usage[i].tenant, w->usage[i].add);
     for (struct space_next *s = w->spaces; s; s = s->next)
@@ -430,7 +438,7 @@ void group_finish(struct engine *e)
 void group_publish(struct engine *e)
 {
     publish_spaces(e->writer);
-    publish_edges(e->writer);
+    publish_edges(e);
     publish_usage(e->writer);
 }
 

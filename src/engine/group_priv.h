@@ -5,6 +5,7 @@
 #ifndef QMN_ENGINE_GROUP_PRIV_H
 #define QMN_ENGINE_GROUP_PRIV_H
 
+#include "engine/edge_log_priv.h"
 #include "engine/engine_priv.h"
 
 struct usage_next {
@@ -40,6 +41,7 @@ struct writer {
     struct u64map claims;
     struct u64map edge_at; /* hash of (src, dst) -> struct edge_next */
     struct edge_next *edges;
+    struct edge_log edge_log;
     struct usage_next usage[LIMIT_GROUP];
     uint32_t usage_len;
     struct space_next *spaces;
@@ -55,6 +57,10 @@ void group_finish(struct engine *e);
 /* Write lock held. */
 void group_publish(struct engine *e);
 void group_discard(struct engine *e);
+/* MUT_DELETE_BELOW: at most `limit` rows with a key below the record's. */
+void writer_add_below(struct engine *e, enum record_kind kind, const void *record, uint32_t limit);
+/* Asked for by a command that was refused in the end. */
+bool edge_unused(const struct edge_next *x);
 /* What a tenant's counters are to grow by, to restore when a command that added to them is refused.
  */
 struct usage_next group_usage(struct engine *e, struct tenant *t);

@@ -87,6 +87,12 @@ static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
     return QMN_OK;
 }
 
+static enum qmn_code on_edge_log(void *ctx, const void *record, struct err *err)
+{
+    struct loader *l = ctx;
+    return edge_log_load(l->e, record, err);
+}
+
 /* ---- live nutrients: their bodies first, then the traces of the same numbers ---- */
 
 /* False: out of memory. */
@@ -251,9 +257,9 @@ static enum qmn_code on_idempotency(void *ctx, const void *record, struct err *e
 /* Numbers go on above every number there is. */
 static enum qmn_code find_last_no(struct engine *e, struct err *err)
 {
-    static const enum record_kind kinds[] = {RECORD_TENANT, RECORD_AGENT,    RECORD_NUTRIENT,
-                                             RECORD_TRACE,  RECORD_RESPONSE, RECORD_MEMORY,
-                                             RECORD_POLICY, RECORD_TASK,     RECORD_IDEMPOTENCY};
+    static const enum record_kind kinds[] = {
+        RECORD_TENANT, RECORD_AGENT,  RECORD_NUTRIENT, RECORD_TRACE,       RECORD_RESPONSE,
+        RECORD_MEMORY, RECORD_POLICY, RECORD_TASK,     RECORD_IDEMPOTENCY, RECORD_EDGE_LOG};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         int64_t no = 0;
         TRY(e->store->ops->max_no(e->store, kinds[i], &no, err));
@@ -286,6 +292,7 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     TRY(s->ops->scan(s, RECORD_AGENT, NULL, on_agent, l, err));
     TRY(s->ops->scan(s, RECORD_AGENT_TASK, NULL, on_agent_task, l, err));
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
+    TRY(s->ops->scan(s, RECORD_EDGE_LOG, NULL, on_edge_log, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
     TRY(load_live(l, err));
     TRY(s->ops->scan(s, RECORD_RESPONSE, NULL, on_response, l, err));

@@ -39,6 +39,7 @@ bool record_copy(enum record_kind kind, const void *record, struct arena *arena,
 
 struct edge {
     uint32_t dst;                  /* slot of the target agent */
+    bool row_behind;               /* the edge log has it newer than its row */
     double weight, success, decay; /* weight: at the last outcome; relax with edge_idle() */
     int64_t outcomes, created_ms, updated_ms;
 };
@@ -133,6 +134,9 @@ struct agent {
     struct edge *edges; /* outgoing */
     uint32_t edge_count, edge_cap;
     uint32_t edges_coming;     /* the writer's: new ones in the group at hand */
+    struct agent *log_next;    /* the writer's: agents with rows behind (edge_log_priv.h) ... */
+    int64_t log_no;            /* ... since that record; 0: none are ... */
+    uint64_t log_at;           /* ... which began at this byte */
     struct nutrient *own;      /* the newest of its nutrients with a delivery queued */
     struct u64map edge_by_dst; /* dst slot -> index into edges */
 

@@ -206,8 +206,7 @@ static void delete_below(struct engine *e, enum record_kind kind, int64_t below_
     if (!row)
         return; /* the next second will do */
     memcpy(row + t->fields[0].offset, &below_no, sizeof below_no);
-    writer_add(e, MUT_DELETE_BELOW, kind, row);
-    e->writer->batch[e->writer->batch_len - 1].limit = limit;
+    writer_add_below(e, kind, row, limit);
 }
 
 /* Of each kind at most as many rows as have been written in all since the last time: what is old

@@ -52,7 +52,8 @@ static bool edges_hold(struct validity *v, const struct agent *a, uint64_t *tota
             !HOLDS(v, agent_edge(a, x->dst) == x, "edge %u of agent %u", i, a->slot) ||
             !HOLDS(v, x->dst != a->slot, "agent %u has an edge to itself", a->slot) ||
             !HOLDS(v, x->weight >= EDGE_W_MIN && x->weight <= EDGE_W_MAX, "%g", x->weight) ||
-            !HOLDS(v, x->success >= 0 && x->decay >= 0, "edge %u of agent %u", i, a->slot))
+            !HOLDS(v, x->success >= 0 && x->decay >= 0, "edge %u of agent %u", i, a->slot) ||
+            !HOLDS(v, a->log_no || !x->row_behind, "edge %u of agent %u", i, a->slot))
             return false;
     }
     return true;

@@ -86,7 +86,7 @@ struct edge_next {
     struct agent *src, *dst;
     double weight, success, decay;
     int64_t outcomes, created_ms, updated_ms;
-    bool is_new, removed;
+    bool is_new, removed, in_log;
     struct edge_next *link; /* same hash */
     struct edge_next *all;  /* of the group */
 };

@@ -57,6 +57,9 @@ static const struct field edge_fields[] = {
     F(edge, weight, REAL, 0),  F(edge, success, REAL, 0),   F(edge, decay, REAL, 0),
     F(edge, outcomes, INT, 0), F(edge, created_ms, INT, 0), F(edge, updated_ms, INT, 0)};
 
+static const struct field edge_log_fields[] = {
+    F(edge_log, no, INT, KEY), F(edge_log, tenant_no, INT, 0), F(edge_log, edges, BLOB, 0)};
+
 static const struct field nutrient_fields[] = {
     F(nutrient, no, INT, KEY),        F(nutrient, tenant_no, INT, 0),
     F(nutrient, source_no, INT, 0),   F(nutrient, sensitivity, INT, 0),
@@ -148,6 +151,7 @@ static const struct record_type types[RECORD_KIND_COUNT] = {
     [RECORD_AGENT] = TYPE(agent, 1),
     [RECORD_AGENT_TASK] = TYPE(agent_task, 2),
     [RECORD_EDGE] = TYPE(edge, 2),
+    [RECORD_EDGE_LOG] = TYPE(edge_log, 1),
     [RECORD_NUTRIENT] = TYPE(nutrient, 1),
     [RECORD_TRACE] = TYPE(trace, 1),
     [RECORD_DELIVERY] = TYPE(delivery, 2),

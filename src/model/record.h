@@ -46,6 +46,7 @@ enum record_kind {
     RECORD_AGENT,
     RECORD_AGENT_TASK,
     RECORD_EDGE,
+    RECORD_EDGE_LOG,
     RECORD_NUTRIENT,
     RECORD_TRACE,
     RECORD_DELIVERY,
@@ -128,6 +129,12 @@ struct record_edge {
     double weight, success, decay;
     int64_t outcomes;               /* how many */
     int64_t created_ms, updated_ms; /* updated: the last outcome */
+};
+
+/* What one group did to the edges of a tenant: newer than their rows (engine/edge_log_priv.h). */
+struct record_edge_log {
+    int64_t no, tenant_no;
+    struct bytes edges;
 };
 
 /* The body of a live nutrient; gone after its TTL.  Its decision lives on in the trace of the same

@@ -56,6 +56,7 @@ union record_any {
     struct record_agent agent;
     struct record_agent_task agent_task;
     struct record_edge edge;
+    struct record_edge_log edge_log;
     struct record_nutrient nutrient;
     struct record_trace trace;
     struct record_delivery delivery;

@@ -22,7 +22,10 @@ enum { DIM = 8 };
 static int setup(void **state)
 {
     (void)state;
-    te = test_engine_new_sqlite();
+    /* Two sources of two tenants rate three agents each: the edges of the first are in rows by
+     * then, those of the others in the log alone. */
+    te = test_engine_new_with(
+        (struct test_engine_options){.sqlite = true, .edge_log_bytes = UINT64_C(3) * 3 * 64});
     return 0;
 }
 
@@ -39,6 +42,13 @@ static const float *vector(int seed)
     for (int i = 0; i < DIM; i++)
         v[i] = (float)((seed * 7 + i * 13) % 11 + 1);
     return v;
+}
+
+static void rate_trace(const struct caller *c, struct bytes trace_id)
+{
+    struct outcome_in o = {.trace_id = trace_id, .score = 1, .metadata = BYTES_LIT("{}")};
+    struct outcome_out rated;
+    assert_int_equal(TEST_CALL(te, c, engine_record_outcome, &o, &rated), QMN_OK);
 }
 
 /* Something in every table. */
@@ -71,7 +81,7 @@ static struct caller fill(const char *id)
         .value = BYTES_LIT("b"), .route = BYTES_LIT("broadcast"), .body_hash = {1}};
     engine_broadcast(te->engine, call, &b, &sent);
     assert_int_equal(test_call_wait(te, call), QMN_OK);
-    assert_true(sent.hop_count > 0);
+    assert_int_equal(sent.hop_count, 3);
     struct respond_in r = {.nutrient_id = sent.nutrient_id,
                            .agent_id = sent.hops[0].agent_id,
                            .content = BYTES_LIT("{}"),
@@ -83,9 +93,11 @@ static struct caller fill(const char *id)
     struct ack_out acked;
     assert_int_equal(TEST_CALL(te, &c, engine_ack, &ack, &acked), QMN_OK);
     assert_int_equal(acked.changed, 1);
-    struct outcome_in o = {.trace_id = sent.trace_id, .score = 1, .metadata = BYTES_LIT("{}")};
-    struct outcome_out rated;
-    assert_int_equal(TEST_CALL(te, &c, engine_record_outcome, &o, &rated), QMN_OK);
+    rate_trace(&c, sent.trace_id);
+    b.source_agent_id = BYTES_LIT("agent-3");
+    assert_int_equal(TEST_CALL(te, &c, engine_broadcast, &b, &sent), QMN_OK);
+    assert_int_equal(sent.hop_count, 3);
+    rate_trace(&c, sent.trace_id);
     for (int i = 0; i < 600; i++) { /* more than two batches */
         struct memory_in m = {.agent_id = BYTES_LIT("agent-1"),
                               .kind = BYTES_LIT("fact"),

@@ -76,14 +76,17 @@ void *arena_alloc(struct arena *a, size_t size)
     return p;
 }
 
-void *arena_calloc(struct arena *a, size_t count, size_t size)
+void *arena_alloc_array(struct arena *a, size_t count, size_t size)
 {
     size_t total;
-    if (__builtin_mul_overflow(count, size, &total))
-        return arena_fail(a);
-    void *p = arena_alloc(a, total);
+    return __builtin_mul_overflow(count, size, &total) ? arena_fail(a) : arena_alloc(a, total);
+}
+
+void *arena_calloc(struct arena *a, size_t count, size_t size)
+{
+    void *p = arena_alloc_array(a, count, size);
     if (p)
-        memset(p, 0, total);
+        memset(p, 0, count * size);
     return p;
 }
 

@@ -30,6 +30,8 @@ void arena_release(struct arena *a);
 /* 16-byte aligned, not zeroed; NULL when out of memory or past max_bytes. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_calloc(struct arena *a, size_t count, size_t size);
+/* Like arena_calloc without the zeros: for large arrays that are written before they are read. */
+void *arena_alloc_array(struct arena *a, size_t count, size_t size);
 void *arena_copy(struct arena *a, const void *data, size_t len);
 /* A copy of `b`; its ptr is NULL on failure (also when b.len is 0 no memory is used and ptr is "").
  */
@@ -40,5 +42,6 @@ char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(
 
 #define arena_new(a, type)      ((type *)arena_calloc((a), 1, sizeof(type)))
 #define arena_array(a, type, n) ((type *)arena_calloc((a), (n), sizeof(type)))
+#define arena_raw(a, type, n)   ((type *)arena_alloc_array((a), (n), sizeof(type)))
 
 #endif

@@ -128,7 +128,7 @@ static bool add_found(struct collect_op *op, struct found f, const struct flat *
         f.agent == op->agent->slot ? EDGE_PRIOR : edge_weight_now(op->agent, f.agent, now);
     f.agent_no = op->cmd.tenant->agents[f.agent]->record->no;
     f.score = (f.similarity > 0 ? f.similarity : 0) * f.quality * (float)(weight / EDGE_PRIOR);
-    float *unit = arena_array(arena, float, index->dim);
+    float *unit = arena_raw(arena, float, index->dim);
     f.kind = arena_bytes(arena, f.kind);
     if (!unit || !f.kind.ptr)
         return false;

@@ -69,9 +69,9 @@ static bool scratch_init(struct decider *d)
     s->cosine = d->in->rough.cosine;
     s->demand = arena_array(d->arena, float, s->n + 1);
     s->words = s->n / 64 + 1;
-    s->covered = arena_array(d->arena, uint64_t, s->words);
-    s->level = arena_array(d->arena, uint64_t, s->words);
-    s->score = arena_array(d->arena, float, s->n + 1);
+    s->covered = arena_raw(d->arena, uint64_t, s->words);
+    s->level = arena_raw(d->arena, uint64_t, s->words);
+    s->score = arena_raw(d->arena, float, s->n + 1);
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
     s->exact = arena_calloc(d->arena, s->n + 1, 1);
     s->bonus = arena_array(d->arena, float, s->n + 1);
@@ -169,7 +169,8 @@ bool engine_cosines(const struct tenant *t, const float *const *units, struct ar
     struct flat_query queries[FLAT_TILE];
     float *cosines[FLAT_TILE];
     for (uint32_t i = 0; i < count; i++) {
-        cosines[i] = arena_array(arenas[i], float, t->agent_count + 1);
+        cosines[i] = t->profiles.dim ? arena_raw(arenas[i], float, t->agent_count + 1)
+                                     : arena_array(arenas[i], float, t->agent_count + 1);
         if (!cosines[i] ||
             (t->profiles.dim && !flat_query_init(&queries[i], &t->profiles, units[i], arenas[i])))
             return false;
@@ -448,7 +449,7 @@ static float likeness(void *ctx, uint32_t candidate, uint32_t chosen)
     if (!profiles->dim || !flat_has(profiles, slot))
         return 0;
     if (!c->units[chosen]) {
-        c->units[chosen] = arena_array(c->d->arena, float, profiles->dim);
+        c->units[chosen] = arena_raw(c->d->arena, float, profiles->dim);
         if (!c->units[chosen])
             return 0;
         flat_copy(profiles, slot, c->units[chosen]);

@@ -302,7 +302,7 @@ size_t flat_search(const struct flat *f, const float *unit, size_t k,
                    struct topk_item *ret_items, uint64_t *ret_permitted)
 {
     struct flat_query q;
-    float *scores = arena_array(arena, float, f->slots + 1);
+    float *scores = arena_raw(arena, float, f->slots + 1);
     struct topk_item *items = arena_array(arena, struct topk_item, k);
     *ret_permitted = 0;
     if (!scores || !items || !k || !f->live || !flat_query_init(&q, f, unit, arena))

@@ -83,7 +83,7 @@ void answer_headers(const struct api_call *x, struct answer_headers *h)
 void answer_account(struct api_call *x, int status, size_t body_bytes)
 {
     struct request *req = x->req;
-    int64_t us = clock_mono_us() - req->arrived_us;
+    int64_t us = request_now_us(req) - req->arrived_us;
     series_answered(x->api->series, x->route, status, (double)us / 1e6, body_bytes, x->counted);
     x->counted = false;
     enum log_level level = status >= 500 ? LOG_WARN : LOG_DEBUG;

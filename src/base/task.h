@@ -16,7 +16,7 @@ struct task {
 
 /* A one-shot timer.  Zero-initialise; owned by the executor while armed. */
 struct timer {
-    int64_t due_ms;      /* monotonic */
+    int64_t due_ms;      /* monotonic, on the executor's clock */
     uint32_t heap_index; /* 0: not armed */
     void (*fire)(struct timer *t);
 };

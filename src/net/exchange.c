@@ -101,6 +101,11 @@ void exchange_lost(struct exchange *x)
     exchange_tell_gone(x);
 }
 
+int64_t request_now_us(const struct request *req)
+{
+    return clock_us(exchange_of(req)->loop->clock);
+}
+
 struct bytes request_header(const struct request *req, const char *name)
 {
     size_t len = strlen(name);

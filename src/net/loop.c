@@ -20,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 enum {
@@ -61,7 +60,7 @@ static void loop_post(struct executor *x, struct task *t)
     do {
         if (!head) {
             if (!now_us)
-                now_us = clock_mono_us();
+                now_us = clock_us(l->clock);
             atomic_store_explicit(&l->mail_since_us, now_us, memory_order_relaxed);
         }
         t->next = head;
@@ -84,7 +83,7 @@ static void run_mail(struct loop *l)
         first = newest;
         newest = next;
     }
-    int64_t now_us = clock_mono_us();
+    int64_t now_us = clock_us(l->clock);
     histogram_observe(l->lag, (double)(now_us > since_us ? now_us - since_us : 0) * 1e-6);
     while (first) {
         struct task *t = first;
@@ -103,7 +102,7 @@ static bool loop_timer_set(struct executor *x, struct timer *t, uint32_t delay_m
     struct loop *l = loop_of(x);
     assert(!l->started || current == l);
     /* Rounded up: a timer is never early. */
-    return timers_set(&l->timers, t, (clock_mono_us() + 999) / 1000 + delay_ms);
+    return timers_set(&l->timers, t, (clock_us(l->clock) + 999) / 1000 + delay_ms);
 }
 
 static void loop_timer_cancel(struct executor *x, struct timer *t)
@@ -173,7 +172,10 @@ static int wait_ms(const struct loop *l)
     int64_t next_ms = timers_next_ms(&l->timers);
     if (next_ms == INT64_MAX)
         return -1;
-    int64_t wait = (next_ms * 1000 - clock_mono_us() + 999) / 1000;
+    int64_t wait_us = next_ms * 1000 - clock_us(l->clock);
+    if (wait_us > 0 && l->clock->mono_us)
+        return -1; /* see clock.h */
+    int64_t wait = (wait_us + 999) / 1000;
     return wait <= 0 ? 0 : wait > 3600000 ? 3600000 : (int)wait;
 }
 
@@ -185,7 +187,7 @@ static int loop_wait(struct loop *l, struct epoll_event *events)
         timeout = 0;
     int n = epoll_wait(l->epoll_fd, events, LOOP_EVENTS, timeout);
     atomic_store(&l->asleep, false);
-    l->now_us = clock_mono_us();
+    l->now_us = clock_us(l->clock);
     return n;
 }
 
@@ -229,15 +231,17 @@ void loop_unwatch(struct loop *l, int fd)
     (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, &e);
 }
 
-enum qmn_code loop_init(struct loop *l, uint32_t index, struct metrics *metrics, struct err *err)
+enum qmn_code loop_init(struct loop *l, uint32_t index, const struct clock *clock,
+                        struct metrics *metrics, struct err *err)
 {
     *l = (struct loop){
         .index = index,
+        .clock = clock,
         .exec = {.post = loop_post, .timer_set = loop_timer_set, .timer_cancel = loop_timer_cancel},
         .mail_source = {.ready = mail_ready},
         .date_s = -1};
     l->deferred_last = &l->deferred;
-    l->now_us = clock_mono_us();
+    l->now_us = clock_us(l->clock);
     arena_init(&l->scratch, LOOP_SCRATCH_BYTES);
     buf_init(&l->head, LOOP_SCRATCH_BYTES);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -379,7 +383,7 @@ const char *loop_date(struct loop *l)
     int64_t second = l->now_us / 1000000;
     if (second != l->date_s) {
         l->date_s = second;
-        time_t wall = (time_t)(clock_now_ms(&clock_system) / 1000);
+        time_t wall = (time_t)(clock_now_ms(l->clock) / 1000);
         struct tm tm;
         gmtime_r(&wall, &tm);
         snprintf(l->date, sizeof l->date, "%s, %02u %s %04u %02u:%02u:%02u GMT",

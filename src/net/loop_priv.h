@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/task.h"
 #include "obs/metrics.h"
@@ -60,6 +61,7 @@ struct loop {
     /* immutable */
     uint32_t index;
     int epoll_fd, event_fd;
+    const struct clock *clock;
     void (*on_round)(void *ctx, struct executor *loop);
     void *on_round_ctx;
     struct histogram *lag; /* seconds from post (or due time) to run */
@@ -92,8 +94,10 @@ struct loop {
     uint32_t free_exchange_count;
 };
 
-QMN_NODISCARD enum qmn_code loop_init(struct loop *l, uint32_t index, struct metrics *metrics,
-                                      struct err *err);
+/* `clock` is borrowed until loop_release.  A posted task is what wakes the loop when a clock that
+ * is not the system's has been moved. */
+QMN_NODISCARD enum qmn_code loop_init(struct loop *l, uint32_t index, const struct clock *clock,
+                                      struct metrics *metrics, struct err *err);
 /* From now on the caller's thread is the loop's; the real one must have been joined. */
 void loop_enter(struct loop *l);
 /* After loop_enter: runs what was posted too late. */
@@ -110,7 +114,7 @@ void loop_unwatch(struct loop *l, int fd);
 void loop_defer(struct loop *l, struct task *t);
 /* Runs `t` as the last thing of this round. */
 void loop_bury(struct loop *l, struct task *t);
-/* Arms at an absolute monotonic time. */
+/* Arms at an absolute time of the loop's clock. */
 QMN_NODISCARD bool loop_timer_at(struct loop *l, struct timer *t, int64_t due_ms);
 
 static inline int64_t loop_now_ms(const struct loop *l)

@@ -45,7 +45,7 @@ struct request {
     size_t header_count;
     struct bytes body;     /* whole; borrowed until the answer */
     char peer[48];         /* numeric address without port */
-    int64_t arrived_us;    /* clock_mono_us() at the first byte */
+    int64_t arrived_us;    /* on the server's clock (request_now_us), at the first byte */
     struct executor *exec; /* the loop */
     struct arena arena;    /* lives until the answer is written */
 
@@ -62,6 +62,9 @@ struct request {
     bool answered;
     bool streaming;
 };
+
+/* Now, on the clock of arrived_us. */
+int64_t request_now_us(const struct request *req);
 
 /* NULL ptr if absent. `name` in lower case. */
 struct bytes request_header(const struct request *req, const char *name);

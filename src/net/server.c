@@ -4,16 +4,17 @@
  *
  * Draining runs on the loops themselves: a task stops accepting and ends what is idle; the caller
  * waits for connections to reach none; at the deadline a second task cuts the rest.  The loops keep
- * running until server_free, because handlers may still owe answers. */
+ * running until server_free, because handlers may still owe answers.
+ *
+ * The deadline is on the server's clock, the waiting on the kernel's: it goes in short slices, and
+ * the clock is looked at after each. */
 #include "server_priv.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "codec_priv.h"
@@ -21,6 +22,7 @@
 enum {
     LOOPS_MAX = 64,
     CUT_WAIT_MS = 2000, /* a handler that holds a loop this long is not waited for */
+    DRAIN_SLICE_MS = 20,
 };
 
 /* ---- metrics ---- */
@@ -106,7 +108,7 @@ static enum qmn_code make_lanes(struct server *s, const struct server_config *co
         return err_nomem(err);
     for (; s->lane_count < wanted; s->lane_count++) {
         struct lane *lane = &s->lanes[s->lane_count];
-        TRY(loop_init(&lane->loop, s->lane_count, config->metrics, err));
+        TRY(loop_init(&lane->loop, s->lane_count, s->clock, config->metrics, err));
         lane->server = s;
         lane->spare_fd = -1;
         lane->drain.run = lane_drain;
@@ -121,6 +123,7 @@ static enum qmn_code server_init(struct server *s, const struct server_config *c
                                  struct err *err)
 {
     s->handler = config->handler;
+    s->clock = config->clock ? config->clock : &clock_system;
     s->max_connections = or_default(config->max_connections, LIMIT_CONNECTIONS);
     s->header_timeout_ms = or_default(config->header_timeout_ms, LIMIT_HEADER_MS);
     s->body_timeout_ms = or_default(config->body_timeout_ms, LIMIT_BODY_MS);
@@ -247,17 +250,23 @@ static bool none_left(const struct server *s)
     return s->lanes_drained == s->lane_count && !atomic_load(&s->connections);
 }
 
+/* The lock is held. */
+static void wait_slice(struct server *s)
+{
+    int64_t until_us = clock_mono_us() + DRAIN_SLICE_MS * 1000;
+    struct timespec at = {.tv_sec = (time_t)(until_us / 1000000),
+                          .tv_nsec = (long)(until_us % 1000000) * 1000};
+    (void)pthread_cond_timedwait(&s->changed, &s->lock, &at);
+}
+
 /* False at the deadline.  `cut`: until all lanes have cut, else until no connection is left. */
 static bool wait_until(struct server *s, int64_t deadline_us, bool cut)
 {
-    struct timespec at = {.tv_sec = (time_t)(deadline_us / 1000000),
-                          .tv_nsec = (long)(deadline_us % 1000000) * 1000};
     bool done;
     pthread_mutex_lock(&s->lock);
-    while (!(done = cut ? s->lanes_cut == s->lane_count : none_left(s))) {
-        if (pthread_cond_timedwait(&s->changed, &s->lock, &at) == ETIMEDOUT)
-            break;
-    }
+    while (!(done = cut ? s->lanes_cut == s->lane_count : none_left(s)) &&
+           clock_us(s->clock) < deadline_us)
+        wait_slice(s);
     pthread_mutex_unlock(&s->lock);
     return done;
 }
@@ -266,11 +275,11 @@ uint32_t server_drain(struct server *s, uint32_t grace_ms)
 {
     if (!s->started || atomic_exchange(&s->draining, true))
         return 0;
-    int64_t start_us = clock_mono_us();
+    int64_t start_us = clock_us(s->clock);
     post_all(s, offsetof(struct lane, drain));
     if (!wait_until(s, start_us + (int64_t)grace_ms * 1000, false)) {
         post_all(s, offsetof(struct lane, cut));
-        (void)wait_until(s, clock_mono_us() + CUT_WAIT_MS * 1000, true);
+        (void)wait_until(s, clock_us(s->clock) + CUT_WAIT_MS * 1000, true);
     }
     return atomic_load(&s->cut_requests);
 }

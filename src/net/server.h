@@ -5,6 +5,7 @@
 #ifndef QMN_NET_SERVER_H
 #define QMN_NET_SERVER_H
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "net/request.h"
 #include "obs/metrics.h"
@@ -21,6 +22,7 @@ struct server_config {
     uint32_t max_connections; /* 0: LIMIT_CONNECTIONS */
     /* milliseconds; 0: the LIMIT_* default.  Tests shorten them. */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    const struct clock *clock; /* NULL: clock_system */
     struct handler handler;
     struct metrics *metrics; /* may be NULL */
 };

@@ -42,6 +42,7 @@ struct lane {
 struct server {
     /* immutable */
     struct handler handler;
+    const struct clock *clock;
     struct listener *listeners;
     size_t listener_count;
     struct lane *lanes;

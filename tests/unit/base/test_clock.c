@@ -65,6 +65,17 @@ static void a_test_brings_its_own_clock(void **state)
     assert_int_equal(clock_now_ms(&c), 77);
     now = 78;
     assert_int_equal(clock_now_ms(&c), 78);
+    c.mono_us = fixed_now;
+    assert_int_equal(clock_us(&c), 78);
+}
+
+static void a_clock_without_durations_has_those_of_the_system(void **state)
+{
+    (void)state;
+    int64_t now = 77;
+    struct clock c = {.now_ms = fixed_now, .ctx = &now};
+    int64_t before = clock_mono_us(), between = clock_us(&c), after = clock_us(&clock_system);
+    assert_true(before <= between && between <= after);
 }
 
 static void monotonic_time_moves_forward(void **state)
@@ -84,6 +95,7 @@ int main(void)
         cmocka_unit_test(times_out_of_range_stay_in_the_format),
         cmocka_unit_test(wall_time_is_true_and_never_decreases),
         cmocka_unit_test(a_test_brings_its_own_clock),
+        cmocka_unit_test(a_clock_without_durations_has_those_of_the_system),
         cmocka_unit_test(monotonic_time_moves_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -478,15 +478,16 @@ static int64_t http1_due_ms(const struct conn *c)
 {
     const struct http1_conn *h = state_of(c);
     const struct server *s = c->server;
-    int64_t since_ms = h->since_us / 1000;
+    int64_t since_ms = (h->since_us + 999) / 1000; /* rounded up: a deadline is never early */
     switch (h->phase) {
     case PHASE_HEAD:
         return since_ms + (h->begun ? s->header_timeout_ms : s->idle_timeout_ms);
     case PHASE_BODY: {
         /* Looked at every step: is it over, or too slow? */
-        int64_t step_ms = s->body_timeout_ms / RATE_STEPS + 1;
-        int64_t passed = (loop_now_ms(c->loop) - since_ms) / step_ms + 1;
-        return since_ms + passed * step_ms;
+        int64_t whole_ms = s->body_timeout_ms;
+        int64_t step_ms = whole_ms < RATE_STEPS ? 1 : whole_ms / RATE_STEPS;
+        int64_t next_ms = ((loop_now_ms(c->loop) - since_ms) / step_ms + 1) * step_ms;
+        return since_ms + (next_ms < whole_ms ? next_ms : whole_ms);
     }
     case PHASE_HANDLING:
         return gone_due_ms(c, h);

@@ -288,21 +288,21 @@ static void pause_over(struct timer *t)
 }
 
 /* Out of descriptors: the spare one makes room to accept the connection and end it, so that the
- * client learns and the backlog does not keep us awake. */
-static bool shed_one(struct acceptor *a)
+ * client learns and the backlog does not keep us awake.  0, or what hindered it. */
+static int shed_one(struct acceptor *a)
 {
     struct lane *lane = a->lane;
     if (lane->spare_fd < 0)
         lane->spare_fd = open_spare();
     if (lane->spare_fd < 0)
-        return false;
+        return EMFILE;
     close(lane->spare_fd);
     int fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    bool shed = fd >= 0;
-    if (shed)
+    int cause = fd < 0 ? errno : 0;
+    if (fd >= 0)
         turn_away(lane->server, fd);
     lane->spare_fd = open_spare();
-    return shed;
+    return cause;
 }
 
 static void accept_ready(struct source *source, uint32_t events)
@@ -317,10 +317,12 @@ static void accept_ready(struct source *source, uint32_t events)
             take_connection(a, fd, &addr);
             continue;
         }
-        if (errno == EAGAIN)
+        int cause = errno;
+        if (cause == EMFILE || cause == ENFILE) /* told before whether anybody waits at all */
+            cause = shed_one(a);
+        if (cause == EAGAIN)
             return;
-        bool starved = errno == EMFILE || errno == ENFILE;
-        if ((starved && !shed_one(a)) || errno == ENOBUFS || errno == ENOMEM) {
+        if (cause == EMFILE || cause == ENFILE || cause == ENOBUFS || cause == ENOMEM) {
             pause_accepting(a->lane);
             return;
         }

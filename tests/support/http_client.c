@@ -5,21 +5,24 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 10000, READ_BYTES = 65536, MAX_BYTES = 64 << 20 };
+enum { WAIT_MS = 60000, READ_BYTES = 65536, MAX_BYTES = 64 << 20 };
 
 void http_prepare(struct http_client *c)
 {
     const int on = 1;
     buf_init(&c->in, MAX_BYTES);
+    c->in_vain = false;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd >= 0)
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -83,12 +86,15 @@ bool http_sends(struct http_client *c, const char *text)
 }
 
 /* Bytes read; 0 at the end, -1 in vain or on a reset. */
-static ssize_t fill(struct http_client *c, int wait_ms)
+static ssize_t fill(struct http_client *c)
 {
     struct pollfd fd = {.fd = c->fd, .events = POLLIN};
     char *room = buf_reserve(&c->in, READ_BYTES);
-    if (!room || poll(&fd, 1, wait_ms) <= 0)
+    int ready = room ? poll(&fd, 1, WAIT_MS) : -1;
+    if (ready <= 0) {
+        c->in_vain |= ready == 0;
         return -1;
+    }
     ssize_t n = recv(c->fd, room, READ_BYTES, 0);
     if (n > 0)
         c->in.len += (size_t)n;
@@ -98,17 +104,28 @@ static ssize_t fill(struct http_client *c, int wait_ms)
 bool http_wait_bytes(struct http_client *c, size_t len)
 {
     while (c->in.len < len) {
-        if (fill(c, WAIT_MS) <= 0)
+        if (fill(c) <= 0)
             return false;
     }
     return true;
 }
 
-bool http_closed_within(struct http_client *c, int ms)
+bool http_delivered(struct http_client *c)
+{
+    int left = 0;
+    for (int ms = 0; ioctl(c->fd, SIOCOUTQ, &left) == 0 && left > 0; ms++) {
+        if (ms == WAIT_MS)
+            return false;
+        poll(NULL, 0, 1);
+    }
+    return left == 0;
+}
+
+bool http_closed(struct http_client *c)
 {
     struct pollfd fd = {.fd = c->fd, .events = POLLIN};
     char byte;
-    return !c->in.len && poll(&fd, 1, ms) == 1 && recv(c->fd, &byte, 1, 0) <= 0;
+    return !c->in.len && poll(&fd, 1, WAIT_MS) == 1 && recv(c->fd, &byte, 1, 0) <= 0;
 }
 
 static bool take(struct http_client *c, size_t len, struct buf *to)
@@ -128,7 +145,7 @@ static bool take_line(struct http_client *c, struct buf *to)
         if (cr)
             return take(c, (size_t)(cr - c->in.ptr) + 2, to);
         at = c->in.len ? c->in.len - 1 : 0;
-        if (fill(c, WAIT_MS) <= 0)
+        if (fill(c) <= 0)
             return false;
     }
 }
@@ -210,7 +227,7 @@ void http_read(struct http_client *c, bool head_request, struct http_reply *ret)
     } else if (*http_reply_header(ret, "Content-Length", value, sizeof value)) {
         ret->truncated = !take(c, strtoul(value, NULL, 10), &ret->body);
     } else {
-        while (fill(c, WAIT_MS) > 0)
+        while (fill(c) > 0)
             ;
         take(c, c->in.len, &ret->body);
     }

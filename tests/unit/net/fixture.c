@@ -240,12 +240,13 @@ static void hold_run(struct task *t)
 {
     struct fixture *f = CONTAINER_OF(t, struct fixture, hold);
     for (f->holding = 1; f->holding;)
-        sleep_ms(1);
+        a_moment();
 }
 
 void fixture_hold_loop(struct fixture *f, uint32_t loop)
 {
     struct executor *x = server_loop(f->server, loop);
+    fixture_settle(f);
     f->holding = 0;
     f->hold.run = hold_run;
     x->post(x, &f->hold);
@@ -257,6 +258,54 @@ void fixture_let_go(struct fixture *f)
     f->holding = 0;
 }
 
+/* ---- time and order ---- */
+
+struct passing {
+    struct task task;
+    _Atomic int done;
+};
+
+static void passing_run(struct task *t)
+{
+    CONTAINER_OF(t, struct passing, task)->done = 1;
+}
+
+static void pass(struct executor *loop)
+{
+    struct passing p = {.task.run = passing_run};
+    loop->post(loop, &p.task);
+    assert_true(wait_for(&p.done, 1));
+}
+
+void fixture_settle(struct fixture *f)
+{
+    /* The first may be run by a round that began before; the second's round began later; when the
+     * third runs, that round is over. */
+    for (uint32_t i = 0; i < server_loops(f->server); i++)
+        for (int k = 0; k < 3; k++)
+            pass(server_loop(f->server, i));
+}
+
+void fixture_advance(struct fixture *f, int64_t ms)
+{
+    manual_clock_add_ms(&f->clock, ms);
+    fixture_settle(f);
+}
+
+void fixture_feed(struct fixture *f, struct http_client *c, const char *data, size_t len)
+{
+    static const char received[] = "qmn_net_received_bytes_total";
+    double before = scraped(f, received);
+    assert_true(http_send(c, data, len));
+    assert_true(wait_scraped(f, received, before + (double)len));
+    fixture_settle(f);
+}
+
+void fixture_feeds(struct fixture *f, struct http_client *c, const char *text)
+{
+    fixture_feed(f, c, text, strlen(text));
+}
+
 /* ---- life ---- */
 
 void fixture_start(struct fixture *f, void (*change)(struct server_config *))
@@ -265,10 +314,12 @@ void fixture_start(struct fixture *f, void (*change)(struct server_config *))
     memset(f, 0, sizeof *f);
     pthread_mutex_init(&f->lock, NULL);
     f->metrics = metrics_new();
+    manual_clock_init(&f->clock);
     f->listener = (struct listener_config){.host = "127.0.0.1"};
     f->config = (struct server_config){.listeners = &f->listener,
                                        .listener_count = 1,
                                        .loops = 1,
+                                       .clock = &f->clock.clock,
                                        .metrics = f->metrics,
                                        .handler = {.ctx = f,
                                                    .on_head = on_head,
@@ -285,7 +336,7 @@ void fixture_start(struct fixture *f, void (*change)(struct server_config *))
 
 void fixture_stop(struct fixture *f)
 {
-    (void)server_drain(f->server, 1000);
+    (void)server_drain(f->server, 0);
     fixture_release(f);
     fixture_stream_end(f);
     server_free(f->server);
@@ -295,23 +346,19 @@ void fixture_stop(struct fixture *f)
 
 /* ---- waiting and looking ---- */
 
-void sleep_ms(int ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
-}
+enum { WAIT_US = 60 * 1000000 };
 
-int64_t now_ms(void)
+void a_moment(void)
 {
-    return clock_mono_us() / 1000;
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
 bool wait_for(_Atomic int *value, int at_least)
 {
-    for (int64_t end = now_ms() + 10000; atomic_load(value) < at_least;) {
-        if (now_ms() > end)
+    for (int64_t end = clock_mono_us() + WAIT_US; atomic_load(value) < at_least;) {
+        if (clock_mono_us() > end)
             return false;
-        sleep_ms(1);
+        a_moment();
     }
     return true;
 }
@@ -339,10 +386,20 @@ double scraped(struct fixture *f, const char *series)
 
 bool wait_scraped(struct fixture *f, const char *series, double value)
 {
-    for (int64_t end = now_ms() + 10000; scraped(f, series) != value;) {
-        if (now_ms() > end)
+    for (int64_t end = clock_mono_us() + WAIT_US; scraped(f, series) != value;) {
+        if (clock_mono_us() > end)
             return false;
-        sleep_ms(1);
+        a_moment();
+    }
+    return true;
+}
+
+bool wait_scraped_above(struct fixture *f, const char *series, double value)
+{
+    for (int64_t end = clock_mono_us() + WAIT_US; scraped(f, series) <= value;) {
+        if (clock_mono_us() > end)
+            return false;
+        a_moment();
     }
     return true;
 }

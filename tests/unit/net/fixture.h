@@ -10,7 +10,11 @@
  *   /stream      a stream kept open; fixture_stream_send and _end act on all of them
  *   /flood       a stream that sends 4 KB pieces until send says no, then ends
  *   /round       answered by on_round
- *   /peer        the peer's address */
+ *   /peer        the peer's address
+ *
+ * The server goes by a clock that stands still until the test moves it, so time-outs are asserted
+ * to the millisecond; and what clients do is waited for until the server has seen it.  Waits have
+ * an end (a minute) only to make a failure visible. */
 #ifndef QMN_TESTS_NET_FIXTURE_H
 #define QMN_TESTS_NET_FIXTURE_H
 
@@ -19,6 +23,7 @@
 
 #include "net/server.h"
 #include "support/http_client.h"
+#include "support/manual_clock.h"
 #include "support/test.h"
 
 enum { FIXTURE_KEPT = 2048 };
@@ -29,6 +34,7 @@ struct fixture {
     struct listener_config listener;
     struct server_config config;
     uint16_t port;
+    struct manual_clock clock;
     _Atomic int requests, parked, gone, streams, rounds, refused, flooded;
     struct task hold;
     _Atomic int holding;
@@ -46,19 +52,29 @@ void fixture_release(struct fixture *f);
 void fixture_stream_send(struct fixture *f, const char *text);
 void fixture_stream_end(struct fixture *f);
 
-/* Keeps a loop from doing anything until let go; returns when that has begun.  What clients do
- * meanwhile, it finds all at once. */
+/* Settles, then keeps a loop from doing anything until let go; returns when that has begun.  What
+ * has been delivered meanwhile (http_delivered), it finds all at once. */
 void fixture_hold_loop(struct fixture *f, uint32_t loop);
 void fixture_let_go(struct fixture *f);
 
-/* Waits up to ten seconds for *value to reach `at_least`. */
+/* Waits until each loop has finished a round begun after this call: what was posted, sent and
+ * delivered, or due before it has had its effect. */
+void fixture_settle(struct fixture *f);
+/* Moves the clock, then settles. */
+void fixture_advance(struct fixture *f, int64_t ms);
+/* Sends and waits until the server has read it all and settled. */
+void fixture_feed(struct fixture *f, struct http_client *c, const char *data, size_t len);
+void fixture_feeds(struct fixture *f, struct http_client *c, const char *text);
+
+/* Waits for *value to reach `at_least`. */
 bool wait_for(_Atomic int *value, int at_least);
 /* The scraped value of a series, e.g. "qmn_net_connections"; -1: not there. */
 double scraped(struct fixture *f, const char *series);
 /* Waits until the series reads exactly so. */
 bool wait_scraped(struct fixture *f, const char *series, double value);
-void sleep_ms(int ms);
-int64_t now_ms(void);
+bool wait_scraped_above(struct fixture *f, const char *series, double value);
+/* One turn of a loop that waits. */
+void a_moment(void);
 
 /* One request on a new connection; the reply is released by the caller. */
 void fixture_ask(struct fixture *f, const char *request, struct http_reply *ret);

@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 enum { POSTERS = 4, TASKS = 20000 };
@@ -57,7 +56,7 @@ static void *post_all(void *arg)
         p->tasks[i] = (struct numbered){.task.run = numbered_run, .poster = p, .number = i};
         p->loop->post(p->loop, &p->tasks[i].task);
         if (i % 1000 == 0) /* lets the loop fall asleep now and then */
-            sleep_ms(1);
+            (void)wait_for(&p->run, i + 1);
     }
     return NULL;
 }
@@ -107,16 +106,17 @@ static void a_task_may_post_itself_again(void **state)
 struct alarm_clock {
     struct timer timer;
     struct timing *timing;
-    int64_t due_us;
     int id;
 };
 
 struct timing {
     struct task task;
     struct executor *loop;
+    struct fixture *f;
     struct alarm_clock clocks[8];
-    int order[16], fired, early, again;
-    _Atomic int done;
+    int64_t start_us;
+    int order[16], at_ms[16], fired;
+    _Atomic int set;
 };
 
 static void ring(struct timer *t)
@@ -124,11 +124,8 @@ static void ring(struct timer *t)
     struct alarm_clock *a = CONTAINER_OF(t, struct alarm_clock, timer);
     struct timing *x = a->timing;
     assert(!t->heap_index);
-    if (clock_mono_us() < a->due_us)
-        x->early++;
+    x->at_ms[x->fired] = (int)((x->f->clock.us - x->start_us) / 1000);
     x->order[x->fired++] = a->id;
-    if (a->id == 9)
-        x->done = 1;
 }
 
 static void set(struct timing *x, int i, int id, uint32_t delay_ms)
@@ -137,7 +134,6 @@ static void set(struct timing *x, int i, int id, uint32_t delay_ms)
     a->timer.fire = ring;
     a->timing = x;
     a->id = id;
-    a->due_us = clock_mono_us() + (int64_t)delay_ms * 1000;
     assert(x->loop->timer_set(x->loop, &a->timer, delay_ms));
 }
 
@@ -155,19 +151,38 @@ static void set_some(struct task *t)
     set(x, 6, 9, 120);
     x->loop->timer_cancel(x->loop, &x->clocks[2].timer);
     x->loop->timer_cancel(x->loop, &x->clocks[7].timer); /* never set */
+    x->set = 1;
 }
 
-static void timers_fire_in_order_never_early_and_not_when_cancelled(void **state)
+static void timers_fire_to_the_millisecond_and_not_when_cancelled(void **state)
 {
     struct fixture *f = *state;
     static struct timing x;
-    x = (struct timing){.task.run = set_some, .loop = server_loop(f->server, 0)};
+    x = (struct timing){.task.run = set_some, .loop = server_loop(f->server, 0), .f = f};
+    x.start_us = f->clock.us;
     x.loop->post(x.loop, &x.task);
-    assert_true(wait_for(&x.done, 1));
-    const int want[] = {0, 1, 2, 3, 4, 9};
+    assert_true(wait_for(&x.set, 1));
+    fixture_settle(f);
+    for (int ms = 1; ms <= 250; ms++)
+        fixture_advance(f, 1);
+    const int order[] = {0, 1, 2, 3, 4, 9}, at_ms[] = {0, 20, 40, 60, 80, 120};
     assert_int_equal(x.fired, 6);
-    assert_memory_equal(x.order, want, sizeof want);
-    assert_int_equal(x.early, 0);
+    assert_memory_equal(x.order, order, sizeof order);
+    assert_memory_equal(x.at_ms, at_ms, sizeof at_ms);
+}
+
+static void timers_that_are_late_fire_in_the_order_they_were_due(void **state)
+{
+    struct fixture *f = *state;
+    static struct timing x;
+    x = (struct timing){.task.run = set_some, .loop = server_loop(f->server, 0), .f = f};
+    x.start_us = f->clock.us;
+    x.loop->post(x.loop, &x.task);
+    assert_true(wait_for(&x.set, 1));
+    fixture_advance(f, 1000);
+    const int order[] = {0, 1, 2, 3, 4, 9};
+    assert_int_equal(x.fired, 6);
+    assert_memory_equal(x.order, order, sizeof order);
 }
 
 struct ticking {
@@ -199,39 +214,36 @@ static void a_timer_may_arm_itself_again(void **state)
     struct fixture *f = *state;
     struct ticking k = {.task.run = start_ticking, .loop = server_loop(f->server, 0), .left = 100};
     k.loop->post(k.loop, &k.task);
-    assert_true(wait_for(&k.done, 1));
+    for (int i = 0; i < 100 && !k.done; i++)
+        fixture_advance(f, 1);
+    assert_int_equal(k.done, 1);
 }
 
 /* ---- lag ---- */
 
-struct pause {
+struct mark {
     struct task task;
-    _Atomic int running, done;
+    _Atomic int done;
 };
 
-static void pause_run(struct task *t)
+static void mark_run(struct task *t)
 {
-    struct pause *p = CONTAINER_OF(t, struct pause, task);
-    p->running = 1;
-    sleep_ms(100);
-}
-
-static void done_run(struct task *t)
-{
-    CONTAINER_OF(t, struct pause, task)->done = 1;
+    CONTAINER_OF(t, struct mark, task)->done = 1;
 }
 
 static void a_task_behind_a_slow_one_shows_as_lag(void **state)
 {
     struct fixture *f = *state;
     struct executor *loop = server_loop(f->server, 0);
-    struct pause slow = {.task.run = pause_run}, behind = {.task.run = done_run};
-    loop->post(loop, &slow.task);
-    assert_true(wait_for(&slow.running, 1));
+    struct mark behind = {.task.run = mark_run};
+    fixture_hold_loop(f, 0);
+    double before = scraped(f, "qmn_loop_lag_seconds_sum");
     loop->post(loop, &behind.task);
+    manual_clock_add_ms(&f->clock, 80);
+    fixture_let_go(f);
     assert_true(wait_for(&behind.done, 1));
-    assert_true(scraped(f, "qmn_loop_lag_seconds_sum") >= 0.08);
-    assert_true(scraped(f, "qmn_loop_lag_seconds_count") >= 2);
+    double lag_s = scraped(f, "qmn_loop_lag_seconds_sum") - before;
+    assert_true(lag_s > 0.079999 && lag_s < 0.080001);
 }
 
 int main(void)
@@ -240,7 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_storm_of_tasks_runs_whole_and_in_each_posters_order),
         T(a_task_may_post_itself_again),
-        T(timers_fire_in_order_never_early_and_not_when_cancelled),
+        T(timers_fire_to_the_millisecond_and_not_when_cancelled),
+        T(timers_that_are_late_fire_in_the_order_they_were_due),
         T(a_timer_may_arm_itself_again),
         T(a_task_behind_a_slow_one_shows_as_lag),
     };

@@ -7,8 +7,7 @@
 #   tools/test.sh STAGE         gcc, lint, asan, tsan, clang, unit, integration, e2e, coverage
 #
 # A stage owns one build folder.  The whole suite, power cuts included, runs once, in the plain gcc
-# build; the sanitizers run all but the crash tests, which only repeat more slowly under them, and TSan not
-# those that race a slow client against real time-outs.
+# build; the sanitizers run all but the crash tests, which only repeat more slowly under them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -83,7 +82,7 @@ stage_tsan() {
     compile build-tsan
     # The thread sanitizer of gcc 12 cannot map its shadow when the kernel randomises much.
     if setarch -R true 2>/dev/null; then wrap=(setarch -R); fi
-    c_tests build-tsan tsan --no-suite crash --no-suite realtime -t 10 || return_code=1
+    c_tests build-tsan tsan --no-suite crash -t 10 || return_code=1
     python_tests build-tsan tsan tests/integration || return_code=1
 }
 

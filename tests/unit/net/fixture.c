@@ -133,22 +133,22 @@ static bool on_head(void *ctx, struct request *req)
 static void on_round(void *ctx, struct executor *loop)
 {
     struct fixture *f = ctx;
-    int batch = 0;
+    struct request *batch[FIXTURE_KEPT];
+    int count = 0;
     atomic_fetch_add(&f->rounds, 1);
+    pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < FIXTURE_KEPT; i++) {
-        pthread_mutex_lock(&f->lock);
         struct request *req = f->kept[i];
-        bool mine = req && req->exec == loop && bytes_is(req->path, "/round");
-        if (mine)
-            f->kept[i] = NULL;
-        pthread_mutex_unlock(&f->lock);
-        if (!mine)
+        if (!req || req->exec != loop || !bytes_is(req->path, "/round"))
             continue;
-        answer_text(req, 200, "round");
-        batch++;
+        f->kept[i] = NULL;
+        batch[count++] = req;
     }
-    if (batch > atomic_load(&f->round_batch))
-        f->round_batch = batch;
+    pthread_mutex_unlock(&f->lock);
+    if (count > atomic_load(&f->round_batch))
+        f->round_batch = count; /* before the client can have its answer and look */
+    for (int i = 0; i < count; i++)
+        answer_text(batch[i], 200, "round");
 }
 
 static void on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,

@@ -488,13 +488,13 @@ static void requests_of_one_round_are_gathered(void **state)
     assert_true(wait_scraped(f, "qmn_net_connections", N));
     fixture_hold_loop(f, 0);
     for (int i = 0; i < N; i++)
-        assert_true(http_sends(&c[i], GET("/round")));
+        assert_true(http_sends(&c[i], GET("/round")) && http_delivered(&c[i]));
     fixture_let_go(f);
     for (int i = 0; i < N; i++) {
         check_reply(&c[i], 200, "round");
         http_close(&c[i]);
     }
-    assert_true(f->round_batch > 1); /* how many arrive together is the kernel's affair */
+    assert_int_equal(f->round_batch, N);
 }
 
 int main(void)

@@ -4,7 +4,8 @@
  * answer carries.  Every failure is a problem document (codec/problem.h); one that has no memory
  * left for its document sends a constant one.
  *
- * Each answer_* gives the request up, and `x` with it. */
+ * Each answer_* gives the request up, and `x` with it.  What net answers in our place
+ * (api_on_refused) looks the same. */
 #include "api_priv.h"
 
 #include <stdio.h>
@@ -159,4 +160,48 @@ void answer_message(struct api_call *x, int status, const ProtobufCMessage *m)
     }
     answer_headers(x, &h);
     send(x, status, &h, "application/json", buf_bytes(&b));
+}
+
+/* ---- in our place ---- */
+
+/* The call under whose id and limits the refusal goes out: the request's, if it came so far. */
+static const struct api_call *refused_call(const struct request *req, struct arena *arena)
+{
+    if (req && req->user)
+        return req->user;
+    struct api_call *x = arena_new(arena, struct api_call);
+    if (x)
+        make_request_id(x->request_id);
+    return x;
+}
+
+static struct bytes refused_document(const struct err *err, struct arena *arena)
+{
+    CLEANUP(buf_release) struct buf b;
+    buf_init(&b, 8192);
+    problem_encode(err, &b);
+    struct bytes body = buf_ok(&b) ? arena_bytes(arena, buf_bytes(&b)) : bytes_of(NULL, 0);
+    return body.len ? body : BYTES_LIT("{\"type\":\"about:blank\"}"); /* the status says it all */
+}
+
+void api_on_refused(void *ctx, const struct err *err, const struct request *req, const char *peer,
+                    struct arena *arena, struct refusal *ret)
+{
+    static const struct header bare = {{"Content-Type", 12},
+                                       {PROBLEM_CONTENT_TYPE, sizeof PROBLEM_CONTENT_TYPE - 1}};
+    (void)ctx;
+    ret->body = refused_document(err, arena);
+    const struct api_call *x = refused_call(req, arena);
+    struct answer_headers *h = arena_new(arena, struct answer_headers);
+    if (!x || !h) {
+        ret->headers = &bare;
+        ret->header_count = 1;
+        return;
+    }
+    answer_headers(x, h);
+    answer_header(h, "Content-Type", BYTES_LIT(PROBLEM_CONTENT_TYPE));
+    ret->headers = h->list;
+    ret->header_count = h->count;
+    log_debug("refused", LOG_S("code", code_info(err->code)->wire), LOG_S("detail", err->text),
+              LOG_S("peer", peer), LOG_S("request_id", x->request_id));
 }

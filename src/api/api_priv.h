@@ -105,8 +105,8 @@ void series_answered(struct series *s, const struct route *route, int status, do
 
 bool api_on_head(void *ctx, struct request *req);
 void api_on_request(void *ctx, struct request *req);
-void api_on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,
-                    struct bytes *ret_content_type, struct bytes *ret_body);
+void api_on_refused(void *ctx, const struct err *err, const struct request *req, const char *peer,
+                    struct arena *arena, struct refusal *ret);
 
 /* ---- openapi.c ---- */
 

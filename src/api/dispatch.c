@@ -10,7 +10,6 @@
 
 #include "base/limits.h"
 #include "codec/json_decode.h"
-#include "codec/problem.h"
 #include "engine/nutrients.h"
 
 enum { NO_BODY_BYTES = 1024 }; /* what a call that takes none still puts up with */
@@ -230,18 +229,4 @@ void api_on_request(void *ctx, struct request *req)
     series_arrived(x->api->series, req->body.len);
     if (start(x, &e) != QMN_OK)
         answer_error(x, &e);
-}
-
-void api_on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,
-                    struct bytes *ret_content_type, struct bytes *ret_body)
-{
-    (void)ctx;
-    (void)peer;
-    CLEANUP(buf_release) struct buf b;
-    buf_init(&b, 8192);
-    problem_encode(err, &b);
-    *ret_content_type = BYTES_LIT(PROBLEM_CONTENT_TYPE);
-    *ret_body = buf_ok(&b) ? arena_bytes(arena, buf_bytes(&b)) : (struct bytes){NULL, 0};
-    if (!ret_body->len) /* no memory: the status says it all */
-        *ret_body = BYTES_LIT("{\"type\":\"about:blank\"}");
 }

@@ -57,12 +57,12 @@ static void on_round(void *ctx, struct executor *loop)
         h->on_round(h->ctx, loop);
 }
 
-static void on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,
-                       struct bytes *ret_content_type, struct bytes *ret_body)
+static void on_refused(void *ctx, const struct err *err, const struct request *req,
+                       const char *peer, struct arena *arena, struct refusal *ret)
 {
     const struct handler *h = &((struct node *)ctx)->handler;
     if (h->on_refused)
-        h->on_refused(h->ctx, err, peer, arena, ret_content_type, ret_body);
+        h->on_refused(h->ctx, err, req, peer, arena, ret);
 }
 
 /* ---- start ---- */

@@ -58,7 +58,7 @@ enum http1_step http1_body_feed(struct http1_body *b, struct bytes in, size_t *r
     size_t n = in.len < need ? in.len : need;
     if (n && !b->discard) {
         if (!fixed_alloc(b)) {
-            err_nomem(err);
+            err_retry(err, QMN_E_NOMEM, 1, "out of memory");
             return HTTP1_REFUSED;
         }
         memcpy(b->fixed + b->have, in.ptr, n);

@@ -221,27 +221,22 @@ static size_t http1_stream_pending(const struct exchange *x)
 /* Says why and closes.  The exchange, if any, was never handed over. */
 static void refuse(struct conn *c, struct http1_conn *h, const struct err *err)
 {
-    const struct handler *handler = &c->server->handler;
-    struct loop *l = c->loop;
-    struct bytes type = BYTES_LIT("text/plain; charset=utf-8"), body = bytes_cstr(err->text);
+    const struct request *seen = h->x && h->phase != PHASE_HEAD ? &h->x->req : NULL;
+    bool head_only = h->x && h->x->head_only;
     counter_add(c->server->metrics.refused[err->code], 1);
-    if (handler->on_refused)
-        handler->on_refused(handler->ctx, err, c->peer, &l->scratch, &type, &body);
-    struct header header = {BYTES_LIT("Content-Type"), type};
-    struct buf *head = head_buf(l);
-    http1_write_head(head, &(struct http1_answer_head){.status = code_info(err->code)->http_status,
-                                                       .headers = &header,
-                                                       .header_count = 1,
-                                                       .length_kind = HTTP1_LENGTH_KNOWN,
-                                                       .length = body.len,
-                                                       .date = loop_date(l),
-                                                       .close = true});
-    send_head_and(c, head, h->x && h->x->head_only ? bytes_of(NULL, 0) : body);
-    arena_reset(&l->scratch);
+    struct bytes body = refusal_write(c->server, c->loop, err, seen, c->peer);
+    send_head_and(c, &c->loop->head, head_only ? bytes_of(NULL, 0) : body);
     exchange_free(h->x);
     h->x = NULL;
     body_drop(c, h);
     conn_finish(c, true);
+}
+
+static void refuse_nomem(struct conn *c, struct http1_conn *h)
+{
+    struct err err;
+    err_retry(&err, QMN_E_NOMEM, 1, "out of memory");
+    refuse(c, h, &err);
 }
 
 /* ---- reading ---- */
@@ -328,10 +323,8 @@ static void begin_body(struct conn *c, struct http1_conn *h, struct feed *f,
     }
     h->phase = PHASE_BODY;
     h->since_us = c->loop->now_us;
-    if (f->len && !adopt_block(c, h, f)) {
-        err_nomem(&err);
-        refuse(c, h, &err);
-    }
+    if (f->len && !adopt_block(c, h, f))
+        refuse_nomem(c, h);
 }
 
 static void open_request(struct conn *c, struct http1_conn *h, struct feed *f, size_t head_len)
@@ -341,8 +334,7 @@ static void open_request(struct conn *c, struct http1_conn *h, struct feed *f, s
     struct err err;
     struct exchange *x = h->x = exchange_new(c);
     if (!x) {
-        err_nomem(&err);
-        refuse(c, h, &err);
+        refuse_nomem(c, h);
         return;
     }
     x->req.arrived_us = h->since_us;

@@ -116,8 +116,9 @@ struct http1_answer_head {
     enum http1_length length_kind;
     size_t length;
     const char *date;
-    bool close;      /* "Connection: close" */
-    bool keep_alive; /* "Connection: keep-alive", for 1.0 */
+    uint32_t retry_after_s; /* 0: no such header */
+    bool close;             /* "Connection: close" */
+    bool keep_alive;        /* "Connection: keep-alive", for 1.0 */
 };
 
 /* A header whose name or value holds a control character is left out: it could forge a header. */

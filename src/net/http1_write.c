@@ -100,6 +100,11 @@ void http1_write_head(struct buf *out, const struct http1_answer_head *head)
         if (h->name.len && is_clean(h->name) && is_clean(h->value))
             put_header(out, h->name, h->value);
     }
+    if (head->retry_after_s) {
+        put(out, BYTES_LIT("Retry-After: "));
+        put_number(out, head->retry_after_s);
+        put(out, BYTES_LIT("\r\n"));
+    }
     if (head->length_kind == HTTP1_LENGTH_KNOWN) {
         put(out, BYTES_LIT("Content-Length: "));
         put_number(out, head->length);

@@ -169,15 +169,17 @@ static void peer_text(const struct sockaddr_storage *a, char ret[48])
     }
 }
 
-/* One line and goodbye; what has come is read off, so that the line is not lost in a reset. */
-static void turn_away(struct server *s, int fd)
+/* Says why and goodbye; what has come is read off, so that the answer is not lost in a reset.  An
+ * empty socket takes it whole. */
+static void turn_away(struct lane *lane, int fd, const char *peer, const struct err *err)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    struct loop *l = &lane->loop;
     char sink[4096];
     ssize_t n;
-    counter_add(s->metrics.refused[QMN_E_OVERLOADED], 1);
-    if (send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+    struct bytes body = refusal_write(lane->server, l, err, NULL, peer);
+    struct iovec iov[2] = {{l->head.ptr, l->head.len}, {(char *)(uintptr_t)body.ptr, body.len}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    if (buf_ok(&l->head) && sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         shutdown(fd, SHUT_WR);
     for (size_t total = 0; total < SHED_BYTES; total += (size_t)n) {
         n = recv(fd, sink, sizeof sink, MSG_DONTWAIT);
@@ -228,14 +230,18 @@ static void take_connection(struct acceptor *a, int fd, const struct sockaddr_st
 {
     struct server *s = a->lane->server;
     char peer[48];
+    struct err err;
+    peer_text(addr, peer);
     uint32_t before = atomic_fetch_add(&s->connections, 1);
     if (before >= s->max_connections) {
         server_conn_ended(s);
-        turn_away(s, fd);
+        err_retry(&err, QMN_E_OVERLOADED, 1, "all %u connections of this node are taken",
+                  s->max_connections);
+        counter_add(s->metrics.refused[err.code], 1);
+        turn_away(a->lane, fd, peer, &err);
         return;
     }
     counter_add(s->metrics.accepted, 1);
-    peer_text(addr, peer);
     struct lane *lane = server_draining(s) ? a->lane : least_loaded(a->lane);
     struct handoff *h = lane == a->lane ? NULL : mem_alloc(sizeof *h);
     if (!h) {
@@ -297,10 +303,18 @@ static int shed_one(struct acceptor *a)
     if (lane->spare_fd < 0)
         return EMFILE;
     close(lane->spare_fd);
-    int fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    int fd = accept4(a->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     int cause = fd < 0 ? errno : 0;
-    if (fd >= 0)
-        turn_away(lane->server, fd);
+    if (fd >= 0) {
+        char peer[48];
+        struct err err;
+        peer_text(&addr, peer);
+        err_retry(&err, QMN_E_OVERLOADED, 1, "this node is out of descriptors");
+        counter_add(lane->server->metrics.refused[err.code], 1);
+        turn_away(lane, fd, peer, &err);
+    }
     lane->spare_fd = open_spare();
     return cause;
 }

@@ -84,7 +84,7 @@ struct loop {
     struct block *block;       /* what the next read goes to */
     struct block *free_blocks; /* block_count of them */
     uint32_t block_count;
-    struct arena scratch; /* reset by each user */
+    struct arena scratch; /* of the last refusal; reset by the next */
     struct buf head;      /* the head of the answer being written */
     int64_t date_s;
     char date[LOOP_DATE_SIZE];

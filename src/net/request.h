@@ -85,6 +85,14 @@ void request_stream_end(struct request *req);
 /* Unsent bytes; the handler may pause a producer on it. */
 size_t request_stream_pending(const struct request *req);
 
+/* What net sends when it answers in the handler's place.  Everything is borrowed until it is
+ * written. */
+struct refusal {
+    const struct header *headers;
+    size_t header_count;
+    struct bytes body;
+};
+
 struct handler {
     void *ctx;
     /* Head complete, body not yet read (optional).  May set req->body_limit.  False: the handler
@@ -97,11 +105,13 @@ struct handler {
     /* After all requests of one wake-up of one loop (optional): work gathered from them runs here.
      */
     void (*on_round)(void *ctx, struct executor *loop);
-    /* A request that never reached the handler (bad framing, limits, time-outs): the body to send
-     * for this error, whose code gives the status.  Both results are borrowed until the answer is
-     * written: constant, or in `arena` (1 MiB).  Without this function err->text is sent. */
-    void (*on_refused)(void *ctx, const struct err *err, const char *peer, struct arena *arena,
-                       struct bytes *ret_content_type, struct bytes *ret_body);
+    /* Net answers a request itself (bad framing, limits, time-outs): fills *ret with what to send
+     * for this error, whose code gives the status; Retry-After, from err->retry_after_s, is net's
+     * own.  `req`: as far as on_head has seen it, not to be answered; NULL: it came not so far.
+     * What *ret points at is constant, in `arena` (1 MiB), or the request's.  Without this function
+     * err->text is sent. */
+    void (*on_refused)(void *ctx, const struct err *err, const struct request *req,
+                       const char *peer, struct arena *arena, struct refusal *ret);
 };
 
 #endif

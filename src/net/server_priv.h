@@ -74,6 +74,13 @@ QMN_NODISCARD enum qmn_code lane_accept(struct lane *lane, struct err *err);
 void lane_stop_accepting(struct lane *lane);
 void lane_release_acceptors(struct lane *lane);
 
+/* ---- refusal.c ---- */
+
+/* Asks the handler what to say, writes the head of it to l->head and returns the body, which lasts
+ * until the next refusal of this loop.  `req` as in on_refused. */
+struct bytes refusal_write(struct server *s, struct loop *l, const struct err *err,
+                           const struct request *req, const char *peer);
+
 /* ---- holder.c ---- */
 
 /* "pid 123 (nginx)" of who listens on the TCP port, as far as /proc tells; empty if not. */

@@ -150,6 +150,7 @@ def problem(answer, status, code=None, field=None):
     """Asserts a problem document and returns it."""
     assert answer.status == status, repr(answer)
     assert answer.headers.get("content-type", "").startswith("application/problem+json"), repr(answer)
+    assert answer.headers.get("x-request-id"), repr(answer)  # refusals by the HTTP layer have one too
     document = json.loads(answer.body)
     assert document["status"] == status and document["title"] and document["detail"]
     if code:

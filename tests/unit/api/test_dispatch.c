@@ -188,20 +188,75 @@ static void errors_are_problem_documents(void **state)
     assert_body_has("\"field\":\"x\"");
 }
 
+static struct bytes refusal_header(const struct refusal *r, const char *name)
+{
+    for (size_t i = 0; i < r->header_count; i++)
+        if (bytes_is(r->headers[i].name, name))
+            return r->headers[i].value;
+    return (struct bytes){NULL, 0};
+}
+
 static void requests_that_never_arrived_get_a_problem_document(void **state)
 {
     (void)state;
     struct arena arena;
     arena_init(&arena, 0);
-    struct bytes type, body;
+    struct refusal r[2];
     struct err e = {.code = QMN_E_TIMEOUT, .text = "headers too slow"};
-    handler.on_refused(handler.ctx, &e, "192.0.2.1", &arena, &type, &body);
-    assert_bytes_equal(type, "application/problem+json");
+    for (int i = 0; i < 2; i++)
+        handler.on_refused(handler.ctx, &e, NULL, "192.0.2.1", &arena, &r[i]);
+    assert_bytes_equal(refusal_header(&r[0], "Content-Type"), "application/problem+json");
+    assert_bytes_equal(refusal_header(&r[0], "X-Content-Type-Options"), "nosniff");
+    assert_bytes_equal(refusal_header(&r[0], "Cache-Control"), "no-store");
+    struct bytes first = refusal_header(&r[0], "X-Request-Id");
+    assert_true(bytes_starts(first, BYTES_LIT("req_")) && first.len == 36);
+    assert_false(bytes_equal(first, refusal_header(&r[1], "X-Request-Id")));
     char text[512];
-    snprintf(text, sizeof text, "%.*s", BYTES_FMT(body));
+    snprintf(text, sizeof text, "%.*s", BYTES_FMT(r[0].body));
     assert_non_null(strstr(text, "\"code\":\"request_timeout\""));
     assert_non_null(strstr(text, "headers too slow"));
     arena_release(&arena);
+}
+
+static void a_request_refused_after_its_head_keeps_its_id(void **state)
+{
+    (void)state;
+    const struct header headers[] = {{BYTES_LIT("X-API-Key"), BYTES_LIT(FAKE_KEY)},
+                                     {BYTES_LIT("X-Request-Id"), BYTES_LIT("mine-1")}};
+    struct request req = {.method = HTTP_POST,
+                          .target = BYTES_LIT("/v1/nutrients:broadcast"),
+                          .path = BYTES_LIT("/v1/nutrients:broadcast"),
+                          .headers = headers,
+                          .header_count = 2,
+                          .peer = "192.0.2.1"};
+    struct err e = {.code = QMN_E_TOO_LARGE, .text = "body too large"};
+    struct refusal r;
+    struct arena arena;
+    arena_init(&arena, 0);
+    arena_init(&req.arena, 0);
+    assert_true(handler.on_head(handler.ctx, &req));
+    handler.on_refused(handler.ctx, &e, &req, req.peer, &arena, &r);
+    assert_bytes_equal(refusal_header(&r, "X-Request-Id"), "mine-1");
+    assert_bytes_equal(refusal_header(&r, "X-RateLimit-Limit"), "600");
+    arena_release(&arena);
+    arena_release(&req.arena);
+}
+
+static void without_memory_a_refusal_is_still_a_document(void **state)
+{
+    (void)state;
+    struct err e = {.code = QMN_E_NOMEM, .text = "out of memory"};
+    for (unsigned n = 1, failing = 1; failing; n++) {
+        struct refusal r = {0};
+        struct arena arena;
+        arena_init(&arena, 0);
+        fault_arm(n);
+        handler.on_refused(handler.ctx, &e, NULL, "192.0.2.1", &arena, &r);
+        failing = fault_disarm();
+        assert_bytes_equal(refusal_header(&r, "Content-Type"), "application/problem+json");
+        assert_true(bytes_starts(r.body, BYTES_LIT("{\"type\":")));
+        arena_release(&arena);
+    }
 }
 
 static void requests_are_counted_by_route_and_code(void **state)
@@ -496,6 +551,8 @@ int main(void)
         TEST(a_request_id_is_echoed_or_made),
         TEST(errors_are_problem_documents),
         TEST(requests_that_never_arrived_get_a_problem_document),
+        TEST(a_request_refused_after_its_head_keeps_its_id),
+        TEST(without_memory_a_refusal_is_still_a_document),
         TEST(requests_are_counted_by_route_and_code),
         TEST(a_body_must_be_json_or_untyped),
         TEST(malformed_json_and_broken_constraints_are_told_apart),

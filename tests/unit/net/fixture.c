@@ -151,14 +151,17 @@ static void on_round(void *ctx, struct executor *loop)
         answer_text(batch[i], 200, "round");
 }
 
-static void on_refused(void *ctx, const struct err *err, const char *peer, struct arena *arena,
-                       struct bytes *ret_type, struct bytes *ret_body)
+static void on_refused(void *ctx, const struct err *err, const struct request *req,
+                       const char *peer, struct arena *arena, struct refusal *ret)
 {
+    static const struct header headers[] = {
+        {{"Content-Type", 12}, {"application/problem+json", 24}}, {{"X-Seen", 6}, {"yes", 3}}};
     struct fixture *f = ctx;
     atomic_fetch_add(&f->refused, 1);
     assert(strcmp(peer, "127.0.0.1") == 0);
-    *ret_type = BYTES_LIT("application/problem+json");
-    *ret_body = bytes_cstr(arena_printf(arena, "{\"code\":\"%s\"}", code_info(err->code)->wire));
+    assert(!req || req->path.len);
+    *ret = (struct refusal){.headers = headers, .header_count = req ? 2 : 1};
+    ret->body = bytes_cstr(arena_printf(arena, "{\"code\":\"%s\"}", code_info(err->code)->wire));
 }
 
 /* ---- work on the loops ---- */

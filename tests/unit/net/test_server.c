@@ -422,6 +422,29 @@ static void each_refusal_has_its_status(void **state)
     mem_free(big);
 }
 
+static void a_refusal_is_the_handlers_to_word(void **state)
+{
+    static const struct {
+        const char *text, *seen; /* whether on_head had its turn */
+        int status;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\n\r\n", "", 400},
+        {POST("/limit/3") "Content-Length: 4\r\n\r\nabcd", "yes", 413},
+        {POST("/echo") "Transfer-Encoding: chunked\r\n\r\nZ\r\n", "yes", 400},
+    };
+    struct fixture *f = *state;
+    char value[64];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_reply r;
+        fixture_ask(f, rows[i].text, &r);
+        assert_int_equal(r.status, rows[i].status);
+        assert_string_equal(http_reply_header(&r, "X-Seen", value, sizeof value), rows[i].seen);
+        http_reply_header(&r, "Content-Type", value, sizeof value);
+        assert_string_equal(value, "application/problem+json");
+        http_reply_release(&r);
+    }
+}
+
 static void an_answer_cannot_forge_headers(void **state)
 {
     struct fixture *f = *state;
@@ -519,6 +542,7 @@ int main(void)
         T(old_and_closing_clients_are_closed_after_the_answer),
         T(a_refused_request_ends_its_connection),
         T(each_refusal_has_its_status),
+        T(a_refusal_is_the_handlers_to_word),
         T(an_answer_cannot_forge_headers),
         T(every_answer_is_dated),
         T(who_does_not_read_answers_is_not_served_more),

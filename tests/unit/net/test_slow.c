@@ -260,6 +260,7 @@ static void connections_beyond_the_limit_are_turned_away(void **state)
     assert_int_equal(r.status, 503);
     assert_true(r.close);
     assert_string_equal(http_reply_header(&r, "Retry-After", value, sizeof value), "1");
+    assert_string_equal(r.body.ptr, "{\"code\":\"overloaded\"}");
     http_reply_release(&r);
     assert_true(http_closed(&more));
     http_close(&more);
@@ -310,7 +311,7 @@ static void out_of_descriptors_clients_are_shed_not_left_hanging(void **state)
     int before = f.rounds;
     for (int i = 0; i < N; i++) {
         assert_true(http_connect_prepared(&c[i], f.port));
-        check_reply(&c[i], 503, "");
+        check_reply(&c[i], 503, "{\"code\":\"overloaded\"}");
     }
     int rounds = f.rounds - before;
     unlimit_descriptors();

@@ -84,6 +84,8 @@ void answer_headers(const struct api_call *x, struct answer_headers *h)
 void answer_account(struct api_call *x, int status, size_t body_bytes)
 {
     struct request *req = x->req;
+    if (req->expired) /* the client was told at the deadline, and nothing else */
+        status = code_info(QMN_E_DEADLINE)->http_status;
     int64_t us = request_now_us(req) - req->arrived_us;
     series_answered(x->api->series, x->route, status, (double)us / 1e6, body_bytes, x->counted);
     x->counted = false;
@@ -202,6 +204,9 @@ void api_on_refused(void *ctx, const struct err *err, const struct request *req,
     answer_header(h, "Content-Type", BYTES_LIT(PROBLEM_CONTENT_TYPE));
     ret->headers = h->list;
     ret->header_count = h->count;
-    log_debug("refused", LOG_S("code", code_info(err->code)->wire), LOG_S("detail", err->text),
-              LOG_S("peer", peer), LOG_S("request_id", x->request_id));
+    /* Only this one speaks of the node; anybody can cause the others, as often as he likes. */
+    enum log_level level = err->code == QMN_E_DEADLINE ? LOG_WARN : LOG_DEBUG;
+    LOG_AT(level, "refused", LOG_S("route", x->route ? x->route->name : "none"),
+           LOG_S("code", code_info(err->code)->wire), LOG_S("detail", err->text),
+           LOG_S("peer", peer), LOG_S("request_id", x->request_id));
 }

@@ -26,6 +26,7 @@ static enum qmn_code collect_start(struct api_call *x, struct err *err)
         .diversify = m->diversify,
         .min_similarity = m->has_min_similarity ? m->min_similarity : -2.0f,
     };
+    request_extend(x->req, m->window_ms);
     engine_collect(x->api->engine, &x->call, &c->in, &c->out);
     return QMN_OK;
 }

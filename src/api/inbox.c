@@ -23,6 +23,7 @@ static enum qmn_code pull_start(struct api_call *x, struct err *err)
         .lease_ms = m->lease_ms,
         .embedding = m->embedding,
     };
+    request_extend(x->req, m->wait_ms);
     engine_pull(x->api->engine, &x->call, &p->in, &p->out);
     return QMN_OK;
 }

@@ -3,6 +3,7 @@
  * The node about itself: alive, ready, healthy, its numbers, its contract; audit and backup. */
 #include "qmn/v1/node.pb-c.h"
 
+#include "base/limits.h"
 #include "engine/tenancy.h"
 #include "operations_priv.h"
 #include "qmn/v1/router.pb-c.h"
@@ -157,6 +158,7 @@ struct backup {
 static enum qmn_code backup_start(struct api_call *x, struct err *err)
 {
     (void)err;
+    request_extend(x->req, LIMIT_BACKUP_MS);
     engine_backup(x->api->engine, &x->call, in_text(IN(Qmn__V1__BackupRequest, x)->path),
                   &DATA(struct backup, x)->out);
     return QMN_OK;

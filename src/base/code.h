@@ -37,7 +37,7 @@
     X(E_NOMEM,               503,  8, true,  "out_of_memory",         "Out of memory")             \
     X(E_UNAVAILABLE,         503, 14, true,  "unavailable",           "Store unavailable")         \
     X(E_OVERLOADED,          503, 14, true,  "overloaded",            "Node overloaded")           \
-    X(E_DEADLINE,            504,  4, true,  "deadline_exceeded",     "Deadline exceeded")         \
+    X(E_DEADLINE,            503,  4, true,  "deadline_exceeded",     "Deadline exceeded")         \
     X(E_HTTP_VERSION,        505,  3, false, "http_version",          "HTTP version not offered")  \
     X(E_DISK_FULL,           507,  8, true,  "disk_full",             "Disk full")
 /* clang-format on */

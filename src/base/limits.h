@@ -22,8 +22,10 @@ enum {
     LIMIT_BODY_MS = 30000,
     LIMIT_BODY_MIN_RATE = 500, /* bytes per second once a body has run for 5 s */
     LIMIT_IDLE_MS = 60000,
-    LIMIT_WRITE_MS = 30000, /* a peer that takes nothing for this long is cut */
-    LIMIT_REQUEST_MS = 30000,
+    LIMIT_WRITE_MS = 30000,    /* a peer that takes nothing for this long is cut */
+    LIMIT_REQUEST_MS = 30000,  /* whole request to answer, on top of what it asks to wait: a commit
+                                  takes milliseconds, and most clients give up about then */
+    LIMIT_BACKUP_MS = 3600000, /* a copy of 100 GB at 30 MB/s */
     LIMIT_DRAIN_MS = 5000,
 
     /* JSON: depth and keys of one document; digits of one number. */

@@ -28,7 +28,7 @@ enum {
     KEY_DAYS_MAX = 3650,    /* ten years */
     GRACE_SEC_MAX = 604800, /* a week to roll a key out */
     TTL_HOURS_MAX = 87600,  /* ten years */
-    WAIT_MS_MAX = 25000,    /* under the request deadline, so that the answer is ours */
+    WAIT_MS_MAX = 25000,    /* clients and proxies that give up at 30 s hear from us before */
     LEASE_MS_MAX = 3600000, /* the longest TTL */
     WINDOW_MS_MIN = 100,
     WINDOW_MS_MAX = 5000,

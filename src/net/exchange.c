@@ -106,6 +106,11 @@ int64_t request_now_us(const struct request *req)
     return clock_us(exchange_of(req)->loop->clock);
 }
 
+void request_extend(struct request *req, uint32_t wait_ms)
+{
+    req->deadline_us += (int64_t)wait_ms * 1000;
+}
+
 struct bytes request_header(const struct request *req, const char *name)
 {
     size_t len = strlen(name);

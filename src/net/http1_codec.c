@@ -9,7 +9,10 @@
  *
  * Half-close: a peer that has closed its sending side may be waiting for its answer or be gone, TCP
  * does not tell.  So the handler is told (on_gone) after GONE_MS, and whatever it answers is still
- * written. */
+ * written.
+ *
+ * Deadline: a handler that has not answered by req->deadline_us is answered for.  The exchange is
+ * cut loose, told (on_gone), and lives until the handler answers it, into the void. */
 #include "codec_priv.h"
 
 #include <assert.h>
@@ -218,7 +221,7 @@ static size_t http1_stream_pending(const struct exchange *x)
     return conn_pending(x->conn);
 }
 
-/* Says why and closes.  The exchange, if any, was never handed over. */
+/* Says why and closes.  An exchange that was handed over stays its handler's. */
 static void refuse(struct conn *c, struct http1_conn *h, const struct err *err)
 {
     const struct request *seen = h->x && h->phase != PHASE_HEAD ? &h->x->req : NULL;
@@ -226,7 +229,9 @@ static void refuse(struct conn *c, struct http1_conn *h, const struct err *err)
     counter_add(c->server->metrics.refused[err->code], 1);
     struct bytes body = refusal_write(c->server, c->loop, err, seen, c->peer);
     send_head_and(c, &c->loop->head, head_only ? bytes_of(NULL, 0) : body);
-    exchange_free(h->x);
+    if (h->phase != PHASE_HANDLING)
+        exchange_free(h->x);
+    h->phase = PHASE_HEAD;
     h->x = NULL;
     body_drop(c, h);
     conn_finish(c, true);
@@ -273,6 +278,7 @@ static void hand_over(struct conn *c, struct http1_conn *h)
     h->body_held = 0; /* the exchange gives it back */
     next_message(c, h);
     h->phase = PHASE_HANDLING;
+    x->req.deadline_us = c->loop->now_us + (int64_t)c->server->request_timeout_ms * 1000;
     handler->on_request(handler->ctx, &x->req);
 }
 
@@ -461,9 +467,21 @@ static void http1_advance(struct conn *c)
 
 /* ---- time ---- */
 
+enum { NEVER = 0 };
+
 static int64_t gone_due_ms(const struct conn *c, const struct http1_conn *h)
 {
-    return c->shut_us && !h->x->told ? c->shut_us / 1000 + GONE_MS : 0;
+    return c->shut_us && !h->x->told ? c->shut_us / 1000 + GONE_MS : NEVER;
+}
+
+static int64_t answer_due_ms(const struct http1_conn *h)
+{
+    return h->x->req.streaming ? NEVER : (h->x->req.deadline_us + 999) / 1000;
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms == NEVER || (b_ms != NEVER && b_ms < a_ms) ? b_ms : a_ms;
 }
 
 static int64_t http1_due_ms(const struct conn *c)
@@ -482,11 +500,11 @@ static int64_t http1_due_ms(const struct conn *c)
         return since_ms + (next_ms < whole_ms ? next_ms : whole_ms);
     }
     case PHASE_HANDLING:
-        return gone_due_ms(c, h);
+        return earlier(gone_due_ms(c, h), answer_due_ms(h));
     case PHASE_OPENING:
         break;
     }
-    return 0;
+    return NEVER;
 }
 
 static bool body_too_slow(const struct conn *c, const struct http1_conn *h)
@@ -510,6 +528,27 @@ static void time_out(struct conn *c, struct http1_conn *h, enum net_timeout kind
     refuse(c, h, &err);
 }
 
+/* What the handler says from now on goes nowhere. */
+static void answer_late(struct conn *c, struct http1_conn *h)
+{
+    struct exchange *x = h->x;
+    struct err err;
+    counter_add(c->server->metrics.timeouts[TIMEOUT_HANDLER], 1);
+    err_retry(&err, QMN_E_DEADLINE, 1, "the node has not come to an answer in time");
+    x->req.expired = true;
+    refuse(c, h, &err);
+    exchange_lost(x);
+}
+
+static void handling_expired(struct conn *c, struct http1_conn *h)
+{
+    int64_t now_ms = loop_now_ms(c->loop), gone_ms = gone_due_ms(c, h), late_ms = answer_due_ms(h);
+    if (late_ms != NEVER && late_ms <= now_ms)
+        answer_late(c, h);
+    else if (gone_ms != NEVER && gone_ms <= now_ms)
+        exchange_tell_gone(h->x);
+}
+
 static void http1_expired(struct conn *c)
 {
     struct http1_conn *h = state_of(c);
@@ -523,8 +562,7 @@ static void http1_expired(struct conn *c)
             time_out(c, h, TIMEOUT_BODY, "the body of the request took too long");
         break;
     case PHASE_HANDLING:
-        if (gone_due_ms(c, h))
-            exchange_tell_gone(h->x);
+        handling_expired(c, h);
         break;
     case PHASE_OPENING:
         break;

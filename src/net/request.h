@@ -2,8 +2,8 @@
  *
  * The one request type of every transport.  A codec (HTTP/1.1 today) fills it and hands it to the
  * handler on the loop's thread; the handler answers it exactly once, now or later, from that same
- * thread.  A request outlives its connection: when the peer has gone, answering is a no-op that
- * frees it, so nobody holds a dangling pointer.
+ * thread.  A request outlives its connection: when the peer has gone, or has been given the 503 of
+ * a deadline, answering is a no-op that frees it, so nobody holds a dangling pointer.
  *
  * Thread rule: everything here belongs to the request's loop.  Other threads reach it by posting a
  * task to `exec`. */
@@ -43,9 +43,12 @@ struct request {
     struct bytes query;  /* after '?'; still percent-encoded */
     const struct header *headers;
     size_t header_count;
-    struct bytes body;     /* whole; borrowed until the answer */
-    char peer[48];         /* numeric address without port */
-    int64_t arrived_us;    /* on the server's clock (request_now_us), at the first byte */
+    struct bytes body;  /* whole; borrowed until the answer */
+    char peer[48];      /* numeric address without port */
+    int64_t arrived_us; /* on the server's clock (request_now_us), at the first byte */
+    /* When net answers 503 in the handler's place, on the same clock; 0 until the request is whole.
+     * Streams that have begun have none. */
+    int64_t deadline_us;
     struct executor *exec; /* the loop */
     struct arena arena;    /* lives until the answer is written */
 
@@ -53,18 +56,22 @@ struct request {
     void *user;
     size_t body_limit; /* set in on_head; default LIMIT_BODY_BYTES */
     /* Called once when the peer is gone, or has closed its sending side and waited two seconds (it
-     * may be gone; TCP does not tell).  The handler still must answer, and may do so inside; if
-     * there is anybody left to read it, it is written. */
+     * may be gone; TCP does not tell), or has been answered at the deadline.  The handler still
+     * must answer, and may do so inside; if there is anybody left to read it, it is written. */
     void (*on_gone)(struct request *req);
 
     /* owned by net */
-    bool gone;
+    bool gone;    /* or has its answer */
+    bool expired; /* the deadline has answered: what the handler says is not sent */
     bool answered;
     bool streaming;
 };
 
 /* Now, on the clock of arrived_us. */
 int64_t request_now_us(const struct request *req);
+
+/* The handler means to wait so long for something: its deadline moves by that. */
+void request_extend(struct request *req, uint32_t wait_ms);
 
 /* NULL ptr if absent. `name` in lower case. */
 struct bytes request_header(const struct request *req, const char *name);

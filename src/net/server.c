@@ -47,8 +47,8 @@ static void make_metrics(struct server *s, struct metrics *m)
     static const enum qmn_code refusals[] = {
         QMN_E_MALFORMED,   QMN_E_TIMEOUT,           QMN_E_TOO_LARGE,       QMN_E_URI_TOO_LONG,
         QMN_E_EXPECTATION, QMN_E_HEADERS_TOO_LARGE, QMN_E_NOT_IMPLEMENTED, QMN_E_NOMEM,
-        QMN_E_OVERLOADED,  QMN_E_HTTP_VERSION};
-    static const char *const phases[TIMEOUT_KINDS] = {"header", "body", "idle", "write"};
+        QMN_E_OVERLOADED,  QMN_E_DEADLINE,          QMN_E_HTTP_VERSION};
+    static const char *const phases[TIMEOUT_KINDS] = {"header", "body", "idle", "write", "handler"};
     char labels[64];
     struct net_metrics *n = &s->metrics;
     metrics_gauge_fn(m, "qmn_net_connections", "Open connections", "", read_connections, s);
@@ -62,12 +62,12 @@ static void make_metrics(struct server *s, struct metrics *m)
         snprintf(labels, sizeof labels, "reason=\"%s\"", code_info(refusals[i])->wire);
         n->refused[refusals[i]] =
             metrics_counter(m, "qmn_net_refused_total",
-                            "Requests and connections refused before their handler", labels);
+                            "Requests and connections refused in their handler's place", labels);
     }
     for (size_t i = 0; i < TIMEOUT_KINDS; i++) {
         snprintf(labels, sizeof labels, "phase=\"%s\"", phases[i]);
-        n->timeouts[i] =
-            metrics_counter(m, "qmn_net_timeouts_total", "Connections that took too long", labels);
+        n->timeouts[i] = metrics_counter(m, "qmn_net_timeouts_total",
+                                         "Connections and handlers that took too long", labels);
     }
 }
 
@@ -129,6 +129,7 @@ static enum qmn_code server_init(struct server *s, const struct server_config *c
     s->body_timeout_ms = or_default(config->body_timeout_ms, LIMIT_BODY_MS);
     s->idle_timeout_ms = or_default(config->idle_timeout_ms, LIMIT_IDLE_MS);
     s->write_timeout_ms = or_default(config->write_timeout_ms, LIMIT_WRITE_MS);
+    s->request_timeout_ms = or_default(config->request_timeout_ms, LIMIT_REQUEST_MS);
     if (!config->listener_count || !config->handler.on_request)
         return err_set(err, QMN_E_INVALID, "a server needs a listener and a request handler");
     TRY(open_listeners(s, config, err));

@@ -20,9 +20,10 @@ struct server_config {
     size_t listener_count;
     uint32_t loops;           /* 0: one per processor */
     uint32_t max_connections; /* 0: LIMIT_CONNECTIONS */
-    /* milliseconds; 0: the LIMIT_* default.  Tests shorten them. */
+    /* milliseconds; 0: the LIMIT_* default */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
-    const struct clock *clock; /* NULL: clock_system */
+    uint32_t request_timeout_ms; /* for the handler, see request.deadline_us */
+    const struct clock *clock;   /* NULL: clock_system */
     struct handler handler;
     struct metrics *metrics; /* may be NULL */
 };

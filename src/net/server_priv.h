@@ -19,7 +19,14 @@ struct listener {
     uint16_t port;
 };
 
-enum net_timeout { TIMEOUT_HEADER = 0, TIMEOUT_BODY, TIMEOUT_IDLE, TIMEOUT_WRITE, TIMEOUT_KINDS };
+enum net_timeout {
+    TIMEOUT_HEADER = 0,
+    TIMEOUT_BODY,
+    TIMEOUT_IDLE,
+    TIMEOUT_WRITE,
+    TIMEOUT_HANDLER,
+    TIMEOUT_KINDS
+};
 
 struct net_metrics {
     struct counter *accepted, *received, *sent;
@@ -49,6 +56,7 @@ struct server {
     uint32_t lane_count;
     uint32_t max_connections;
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    uint32_t request_timeout_ms;
     struct net_metrics metrics;
     bool started;
     bool freeing; /* set when no loop runs any more */

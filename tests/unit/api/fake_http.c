@@ -95,6 +95,12 @@ int64_t request_now_us(const struct request *req)
     return clock_mono_us();
 }
 
+void request_extend(struct request *req, uint32_t wait_ms)
+{
+    assert(current && req == &current->req);
+    got.extended_ms += wait_ms;
+}
+
 struct bytes request_header(const struct request *req, const char *name)
 {
     for (size_t i = 0; i < req->header_count; i++)
@@ -223,6 +229,13 @@ void fake_http_leave(void)
     current->req.gone = true;
     if (current->req.on_gone)
         current->req.on_gone(&current->req);
+}
+
+void fake_http_expire(void)
+{
+    assert(current);
+    current->req.expired = true;
+    fake_http_leave();
 }
 
 void fake_http_fire_timer(void)

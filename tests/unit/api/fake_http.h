@@ -17,6 +17,7 @@ struct fake_answer {
     bool head_answered; /* answered in on_head, the body never asked for */
     bool streamed, ended;
     size_t body_limit;
+    uint32_t extended_ms; /* by which the deadline was moved */
 };
 
 extern struct fake_answer got;
@@ -35,6 +36,8 @@ void fake_http_bytes(const struct handler *h, const char *method_and_target, con
                      struct bytes body, uint16_t listener);
 /* The client of the request in progress leaves. */
 void fake_http_leave(void);
+/* Its deadline is over: somebody else has answered. */
+void fake_http_expire(void);
 void fake_http_fire_timer(void);
 /* The value of an answer's header, "" if absent. */
 const char *got_header(const char *name);

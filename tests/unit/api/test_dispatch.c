@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "api/api_priv.h"
+#include "base/limits.h"
 #include "fixture.h"
 #include "support/fault.h"
 
@@ -498,6 +499,43 @@ static void a_client_that_leaves_lets_a_change_run_to_its_end(void **state)
     assert_int_equal(got.answers, 1);
 }
 
+static void a_late_answer_counts_as_what_the_client_was_told(void **state)
+{
+    (void)state;
+    static const char late[] = "route=\"broadcast\",code=\"503\"";
+    double before = metric_sum("qmn_http_requests_total", late);
+    fake.hold = true;
+    fake_http(&handler, BROADCAST, KEY, NUTRIENT);
+    fake_http_expire();
+    assert_int_equal(got.answers, 0); /* a change runs to its end */
+    fake_engine_release();
+    assert_int_equal(got.answers, 1); /* net throws it away */
+    assert_true(metric_sum("qmn_http_requests_total", late) == before + 1);
+    assert_true(metric_sum("qmn_http_requests_in_flight", "") == 0);
+}
+
+static void only_what_waits_moves_its_deadline(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *body;
+        uint32_t ms;
+    } rows[] = {
+        {"GET /v1/agents/a/nutrients?wait_ms=20000", NULL, 20000},
+        {"GET /v1/agents/a/nutrients", NULL, 0},
+        {"POST /v1/contexts:collect", "{\"text\":\"t\",\"window_ms\":700}", 700},
+        {"POST /v1/node:backup", NULL, LIMIT_BACKUP_MS},
+        {BROADCAST, NUTRIENT, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fake_http(&handler, rows[i].what, ADMIN, rows[i].body);
+        assert_int_equal(got.extended_ms, rows[i].ms);
+        if (!got.answers)
+            fake_http_leave();
+        assert_true(got.status < 300);
+    }
+}
+
 static void out_of_memory_is_an_answer_too(void **state)
 {
     (void)state;
@@ -570,6 +608,8 @@ int main(void)
         TEST(the_end_of_a_round_reaches_the_engine),
         TEST(a_client_that_leaves_ends_its_pull),
         TEST(a_client_that_leaves_lets_a_change_run_to_its_end),
+        TEST(a_late_answer_counts_as_what_the_client_was_told),
+        TEST(only_what_waits_moves_its_deadline),
         TEST(out_of_memory_is_an_answer_too),
     };
     return cmocka_run_group_tests(tests, api_up, api_down);

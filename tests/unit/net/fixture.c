@@ -45,7 +45,10 @@ static void on_gone(struct request *req)
     struct fixture *f = req->user;
     assert(req->gone);
     atomic_fetch_add(&f->gone, 1);
-    if (req->streaming) {
+    if (bytes_is(req->path, "/leave")) {
+        unkeep(f, req);
+        answer_text(req, 200, "left");
+    } else if (req->streaming) {
         unkeep(f, req);
         request_stream_end(req);
     }
@@ -82,15 +85,23 @@ static void flood(struct fixture *f, struct request *req)
     request_stream_end(req);
 }
 
+static void park(struct fixture *f, struct request *req)
+{
+    req->user = f;
+    req->on_gone = on_gone;
+    if (bytes_starts(req->path, BYTES_LIT("/wait/")))
+        request_extend(req, (uint32_t)strtoul(req->path.ptr + strlen("/wait/"), NULL, 10));
+    keep(f, req);
+    atomic_fetch_add(&f->parked, 1);
+}
+
 static void on_request(void *ctx, struct request *req)
 {
     struct fixture *f = ctx;
     atomic_fetch_add(&f->requests, 1);
-    if (bytes_is(req->path, "/park")) {
-        req->user = f;
-        req->on_gone = on_gone;
-        keep(f, req);
-        atomic_fetch_add(&f->parked, 1);
+    if (bytes_is(req->path, "/park") || bytes_is(req->path, "/leave") ||
+        bytes_starts(req->path, BYTES_LIT("/wait/"))) {
+        park(f, req);
     } else if (bytes_is(req->path, "/stream")) {
         const struct header type = {BYTES_LIT("Content-Type"), BYTES_LIT("text/event-stream")};
         req->user = f;

@@ -7,6 +7,8 @@
  *   /big/N       200, N bytes
  *   /forge       a header with a line break in it
  *   /park        kept until fixture_release; counted in `parked`
+ *   /wait/N      as /park, and the deadline moves by N ms
+ *   /leave       as /park, and answered inside on_gone
  *   /stream      a stream kept open; fixture_stream_send and _end act on all of them
  *   /flood       a stream that sends 4 KB pieces until send says no, then ends
  *   /round       answered by on_round

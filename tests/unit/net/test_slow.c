@@ -189,7 +189,7 @@ static void a_busy_connection_outlives_the_idle_time(void **state)
         check_reply(&c, 200, NULL);
         fixture_advance(f, LIMIT_IDLE_MS - 1);
     }
-    fixture_feeds(f, &c, GET("/park"));
+    fixture_feeds(f, &c, GET("/wait/200000"));
     assert_int_equal(f->parked, 1);
     fixture_advance(f, 2 * LIMIT_IDLE_MS); /* nor does it run while the handler works */
     fixture_release(f);

@@ -13,6 +13,9 @@ enum {
     LIMIT_HEADER_COUNT = 100,
     LIMIT_URI_BYTES = 8192,
     LIMIT_CONNECTIONS = 10000,
+    /* Room for a fleet on one machine or behind one proxy (5,000 idle ones are part of the
+     * benchmark), yet no single peer can take the node from all others. */
+    LIMIT_CONNECTIONS_PER_PEER = 8000,
     LIMIT_PIPELINE_BYTES = 65536, /* read ahead behind a request in progress */
     LIMIT_STREAM_BYTES =
         1048576, /* unsent bytes of one streamed answer before its reader counts as too slow */

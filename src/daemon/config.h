@@ -64,7 +64,7 @@ struct config {
     uint32_t synchronous; /* enum store_sync */
     uint32_t log_format;  /* enum log_format */
     uint32_t log_level;   /* enum log_level */
-    uint32_t loops, max_connections, retention_days, drain_timeout_s;
+    uint32_t loops, max_connections, max_per_peer, retention_days, drain_timeout_s;
     double epsilon;
 };
 

@@ -26,6 +26,10 @@ const struct option config_options[] = {
      "clear. For a trusted network, or behind a proxy that speaks TLS."},
     {NULL, "max-connections", "QMN_MAX_CONNECTIONS", "N", "10000", OPTION_COUNT,
      AT(max_connections), 1, 1000000, NULL, "Open connections; more are turned away."},
+    {NULL, "max-connections-per-peer", "QMN_MAX_CONNECTIONS_PER_PEER", "N", "8000", OPTION_COUNT,
+     AT(max_per_peer), 1, 1000000, NULL,
+     "Open connections of one address (of one /64 network with IPv6); more are turned away. "
+     "Behind a proxy all clients share the proxy's address."},
 
     {"What it keeps", "data-dir", "QMN_DATA_DIR", "DIR", "var/data", OPTION_TEXT, AT(data_dir),
      0, 0, NULL,

@@ -80,6 +80,7 @@ static enum qmn_code bind_all(struct node *n, struct err *err)
         .listener_count = c->listen_count,
         .loops = c->loops,
         .max_connections = c->max_connections,
+        .max_per_peer = c->max_per_peer,
         .metrics = n->metrics,
         .handler = {n, on_head, on_request, on_round, on_refused},
     };

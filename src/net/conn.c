@@ -187,21 +187,22 @@ static void conn_ready(struct source *s, uint32_t events)
 
 /* ---- life ---- */
 
-struct conn *conn_new(struct server *s, struct loop *l, int fd, uint16_t listener, const char *peer)
+struct conn *conn_new(struct server *s, struct loop *l, const struct accepted *a)
 {
     struct conn *c = mem_calloc(1, sizeof *c);
     if (!c) {
-        close(fd);
-        server_conn_ended(s);
+        close(a->fd);
+        server_conn_ended(s, a->counted);
         return NULL;
     }
     c->source.ready = conn_ready;
     c->loop = l;
     c->server = s;
     c->codec = &http1_codec; /* the place to choose by ALPN or the first bytes */
-    c->fd = fd;
-    c->listener = listener;
-    memcpy(c->peer, peer, sizeof c->peer);
+    c->fd = a->fd;
+    c->listener = a->listener;
+    c->counted = a->counted;
+    memcpy(c->peer, a->peer, sizeof c->peer);
     c->timer.fire = conn_fire;
     buf_init(&c->in, LIMIT_PIPELINE_BYTES + READ_AHEAD);
     buf_init(&c->out, OUT_MAX_BYTES);
@@ -211,7 +212,7 @@ struct conn *conn_new(struct server *s, struct loop *l, int fd, uint16_t listene
     l->conns = c;
     atomic_fetch_add_explicit(&l->conn_count, 1, memory_order_relaxed);
     if (!c->codec->open(c) ||
-        !loop_watch(l, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &c->source)) {
+        !loop_watch(l, c->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &c->source)) {
         conn_close(c);
         return NULL;
     }
@@ -247,7 +248,7 @@ void conn_close(struct conn *c)
     else
         l->conns = c->next;
     atomic_fetch_sub_explicit(&l->conn_count, 1, memory_order_relaxed);
-    server_conn_ended(c->server);
+    server_conn_ended(c->server, c->counted);
     c->task.run = conn_bury;
     if (!c->queued) /* else it is in the deferred list and buried from there */
         loop_bury(l, &c->task);

@@ -16,6 +16,7 @@
 #include "loop_priv.h"
 
 struct codec;
+struct peer;
 struct server;
 
 enum conn_closing { CONN_OPEN = 0, CONN_CLOSE, CONN_LINGER, CONN_LINGERING };
@@ -29,6 +30,7 @@ struct conn {
     int fd;
     uint16_t listener;
     char peer[48];
+    struct peer *counted; /* under this address */
 
     struct conn *prev, *next; /* loop->conns */
     void *state;              /* the codec's */
@@ -51,9 +53,17 @@ struct conn {
     size_t held;   /* buffer bytes told to loop_hold */
 };
 
-/* Takes `fd`.  NULL (and fd closed) when out of memory. */
-struct conn *conn_new(struct server *s, struct loop *l, int fd, uint16_t listener,
-                      const char *peer);
+/* A connection as it was accepted. */
+struct accepted {
+    int fd;
+    uint16_t listener;
+    char peer[48];
+    struct peer *counted;
+};
+
+/* Takes the descriptor and its place in the counts.  NULL (and both given back) when out of memory.
+ */
+struct conn *conn_new(struct server *s, struct loop *l, const struct accepted *a);
 /* At once; safe only where no codec or handler is on the stack. */
 void conn_close(struct conn *c);
 /* Asks for a run of the codec before the round ends. */

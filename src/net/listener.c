@@ -193,9 +193,7 @@ static void turn_away(struct lane *lane, int fd, const char *peer, const struct 
 struct handoff {
     struct task task;
     struct lane *lane;
-    int fd;
-    uint16_t listener;
-    char peer[48];
+    struct accepted accepted;
 };
 
 static void handoff_run(struct task *t)
@@ -203,10 +201,10 @@ static void handoff_run(struct task *t)
     struct handoff *h = CONTAINER_OF(t, struct handoff, task);
     struct server *s = h->lane->server;
     if (s->freeing) {
-        close(h->fd);
-        server_conn_ended(s);
+        close(h->accepted.fd);
+        server_conn_ended(s, h->accepted.counted);
     } else {
-        (void)conn_new(s, &h->lane->loop, h->fd, h->listener, h->peer);
+        (void)conn_new(s, &h->lane->loop, &h->accepted);
     }
     mem_free(h);
 }
@@ -226,30 +224,43 @@ static struct lane *least_loaded(struct lane *own)
     return best;
 }
 
+/* Counts it, or says why there is no room. */
+static enum qmn_code find_room(struct server *s, const struct sockaddr_storage *addr,
+                               struct peer **ret_counted, struct err *err)
+{
+    const struct net_metrics *m = &s->metrics;
+    if (atomic_fetch_add(&s->connections, 1) >= s->max_connections) {
+        server_conn_ended(s, NULL);
+        counter_add(m->refused[QMN_E_OVERLOADED], 1);
+        return err_retry(err, QMN_E_OVERLOADED, 1, "all %u connections of this node are taken",
+                         s->max_connections);
+    }
+    enum qmn_code code = peers_join(&s->peers, addr, ret_counted, err);
+    if (code != QMN_OK) {
+        server_conn_ended(s, NULL);
+        counter_add(code == QMN_E_OVERLOADED ? m->refused_peer : m->refused[code], 1);
+    }
+    return code;
+}
+
 static void take_connection(struct acceptor *a, int fd, const struct sockaddr_storage *addr)
 {
     struct server *s = a->lane->server;
-    char peer[48];
+    struct accepted accepted = {.fd = fd, .listener = a->listener};
     struct err err;
-    peer_text(addr, peer);
-    uint32_t before = atomic_fetch_add(&s->connections, 1);
-    if (before >= s->max_connections) {
-        server_conn_ended(s);
-        err_retry(&err, QMN_E_OVERLOADED, 1, "all %u connections of this node are taken",
-                  s->max_connections);
-        counter_add(s->metrics.refused[err.code], 1);
-        turn_away(a->lane, fd, peer, &err);
+    peer_text(addr, accepted.peer);
+    if (find_room(s, addr, &accepted.counted, &err) != QMN_OK) {
+        turn_away(a->lane, fd, accepted.peer, &err);
         return;
     }
     counter_add(s->metrics.accepted, 1);
     struct lane *lane = server_draining(s) ? a->lane : least_loaded(a->lane);
     struct handoff *h = lane == a->lane ? NULL : mem_alloc(sizeof *h);
     if (!h) {
-        (void)conn_new(s, &a->lane->loop, fd, a->listener, peer);
+        (void)conn_new(s, &a->lane->loop, &accepted);
         return;
     }
-    *h = (struct handoff){.task.run = handoff_run, .lane = lane, .fd = fd, .listener = a->listener};
-    memcpy(h->peer, peer, sizeof peer);
+    *h = (struct handoff){.task.run = handoff_run, .lane = lane, .accepted = accepted};
     lane->loop.exec.post(&lane->loop.exec, &h->task);
 }
 

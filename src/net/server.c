@@ -64,6 +64,9 @@ static void make_metrics(struct server *s, struct metrics *m)
             metrics_counter(m, "qmn_net_refused_total",
                             "Requests and connections refused in their handler's place", labels);
     }
+    n->refused_peer = metrics_counter(m, "qmn_net_refused_total",
+                                      "Requests and connections refused in their handler's place",
+                                      "reason=\"peer_connections\"");
     for (size_t i = 0; i < TIMEOUT_KINDS; i++) {
         snprintf(labels, sizeof labels, "phase=\"%s\"", phases[i]);
         n->timeouts[i] = metrics_counter(m, "qmn_net_timeouts_total",
@@ -151,6 +154,7 @@ enum qmn_code server_new(const struct server_config *config, struct server **ret
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, &attr);
     pthread_condattr_destroy(&attr);
+    peers_init(&s->peers, or_default(config->max_per_peer, LIMIT_CONNECTIONS_PER_PEER));
     enum qmn_code code = server_init(s, config, err);
     if (code != QMN_OK) {
         server_free(s);
@@ -191,8 +195,10 @@ enum qmn_code server_start(struct server *s, struct err *err)
 
 /* ---- the end ---- */
 
-void server_conn_ended(struct server *s)
+void server_conn_ended(struct server *s, struct peer *by)
 {
+    if (by)
+        peers_leave(&s->peers, by);
     uint32_t before = atomic_fetch_sub(&s->connections, 1);
     if (before != 1 || !atomic_load(&s->draining))
         return;
@@ -310,6 +316,7 @@ void server_free(struct server *s)
         listener_close(&s->listeners[i]);
     mem_free(s->lanes);
     mem_free(s->listeners);
+    peers_release(&s->peers);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);

@@ -20,6 +20,7 @@ struct server_config {
     size_t listener_count;
     uint32_t loops;           /* 0: one per processor */
     uint32_t max_connections; /* 0: LIMIT_CONNECTIONS */
+    uint32_t max_per_peer;    /* of one address; 0: LIMIT_CONNECTIONS_PER_PEER */
     /* milliseconds; 0: the LIMIT_* default */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
     uint32_t request_timeout_ms; /* for the handler, see request.deadline_us */

@@ -10,6 +10,7 @@
 #include "conn_priv.h"
 #include "loop_priv.h"
 #include "net/server.h"
+#include "peers_priv.h"
 
 enum { LISTENER_SOCKETS = 4 }; /* addresses one host name may stand for */
 
@@ -30,7 +31,7 @@ enum net_timeout {
 
 struct net_metrics {
     struct counter *accepted, *received, *sent;
-    struct counter *refused[QMN_CODE_COUNT];
+    struct counter *refused[QMN_CODE_COUNT], *refused_peer;
     struct counter *timeouts[TIMEOUT_KINDS];
 };
 
@@ -62,6 +63,7 @@ struct server {
     bool freeing; /* set when no loop runs any more */
 
     /* any thread */
+    struct peers peers;
     _Atomic uint32_t connections;
     _Atomic bool draining;
     _Atomic uint32_t cut_requests;
@@ -96,8 +98,8 @@ void port_holder(uint16_t port, char *ret, size_t size);
 
 /* ---- server.c ---- */
 
-/* A connection has ended. */
-void server_conn_ended(struct server *s);
+/* A connection has ended, or was not to be; `by`: NULL if it was not counted. */
+void server_conn_ended(struct server *s, struct peer *by);
 
 static inline bool server_draining(const struct server *s)
 {

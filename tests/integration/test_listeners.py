@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import problem, read_operations
-from harness import Client, Node
+from harness import Client, Node, Wire
 
 SERVICES = ["identity", "keys", "policies", "router", "memory", "reinforcement", "regions"]
 
@@ -57,5 +57,30 @@ def test_metrics_are_open_on_loopback_only(binary):
         problem(Client(node.port).get("/metrics"), 401, "unauthenticated")
         Client(node.port, node.admin_key()).get("/metrics", expect=200)
         Client(node.port).get("/livez", expect=200)
+    finally:
+        node.remove()
+
+
+def metrics_over(wire):
+    assert wire.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    return wire.answer().body.decode()
+
+
+def test_an_address_has_a_share_of_the_connections(binary):
+    node = Node(binary, "--max-connections-per-peer", "3")
+    try:
+        node.start()
+        with Wire(node.port) as first:
+            while "qmn_net_connections 1\n" not in metrics_over(first):
+                pass  # those that saw whether the node is ready are on their way out
+            with Wire(node.port) as second, Wire(node.port) as third:
+                for wire in (second, third):
+                    assert metrics_over(wire)
+                with Wire(node.port) as more:
+                    answer = more.answer()
+                document = problem(answer, 503, "overloaded")
+                assert "3 connections" in document["detail"]
+                assert answer.headers["retry-after"] == "1"
+                assert 'qmn_net_refused_total{reason="peer_connections"} 1\n' in metrics_over(first)
     finally:
         node.remove()

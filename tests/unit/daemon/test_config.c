@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "base/limits.h"
 #include "daemon/config.h"
 
 static char *no_env[] = {NULL};
@@ -58,6 +59,8 @@ static void nothing_said_gives_the_defaults(void **state)
     assert_int_equal(c.store, CONFIG_STORE_SQLITE);
     assert_int_equal(c.synchronous, STORE_SYNC_FULL);
     assert_int_equal(c.log_level, LOG_INFO);
+    assert_int_equal(c.max_connections, LIMIT_CONNECTIONS);
+    assert_int_equal(c.max_per_peer, LIMIT_CONNECTIONS_PER_PEER);
     assert_true(c.epsilon == 0.1);
     config_release(&c);
 }
@@ -68,6 +71,7 @@ static void flag_beats_environment_beats_file(void **state)
     char path[] = "/tmp/qmn-config-XXXXXX";
     int fd = mkstemp(path);
     const char text[] = "# three layers\nregion = from-file\nloops=2\n max_connections = 77 \r\n"
+                        "max_connections_per_peer = 7\n"
                         "listen = 127.0.0.1:1\nlisten = \"[::1]:2\"\n";
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     close(fd);
@@ -81,6 +85,7 @@ static void flag_beats_environment_beats_file(void **state)
     assert_string_equal(c.region, "from-flag");
     assert_int_equal(c.loops, 3);
     assert_int_equal(c.max_connections, 77);
+    assert_int_equal(c.max_per_peer, 7);
     assert_int_equal(c.log_level, LOG_WARN);
     assert_true(c.epsilon == 0.1);
     assert_int_equal(c.listen_count, 2);
@@ -92,6 +97,7 @@ static void flag_beats_environment_beats_file(void **state)
     fclose(out);
     assert_contains(printed, "region = from-flag");
     assert_contains(printed, "# flag\n");
+    assert_contains(printed, "max-connections-per-peer = 7 ");
     assert_contains(printed, "# QMN_LOOPS\n");
     assert_contains(printed, "# LOG_LEVEL\n");
     assert_contains(printed, ":4\n");
@@ -186,13 +192,14 @@ static void every_option_stands_in_the_help(void **state)
     FILE *out = fmemopen(help, sizeof help, "w");
     config_print_help(out);
     fclose(out);
-    static const char *const wanted[] = {"--data-dir",        "--listen",      "--store",
-                                         "--loops",           "--epsilon",     "--region",
-                                         "--log-format",      "--log-level",   "--retention-days",
-                                         "--max-connections", "--user",        "--config",
-                                         "--drain-timeout",   "--synchronous", "--allow-plaintext",
-                                         "--check-config",    "--restore",     "--bootstrap",
-                                         "--new-admin-key",   "Exit status"};
+    static const char *const wanted[] = {
+        "--data-dir",        "--listen",      "--store",
+        "--loops",           "--epsilon",     "--region",
+        "--log-format",      "--log-level",   "--retention-days",
+        "--max-connections", "--user",        "--config",
+        "--drain-timeout",   "--synchronous", "--allow-plaintext",
+        "--check-config",    "--restore",     "--bootstrap",
+        "--new-admin-key",   "Exit status",   "--max-connections-per-peer"};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         assert_contains(help, wanted[i]);
 }

@@ -5,10 +5,12 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -276,6 +278,61 @@ static void connections_beyond_the_limit_are_turned_away(void **state)
     fixture_stop(&f);
 }
 
+static void three_each(struct server_config *c)
+{
+    c->max_per_peer = 3;
+    c->loops = 2; /* whichever accepts, and whoever gets it */
+}
+
+static void connect_from(struct http_client *c, uint16_t port, uint32_t address)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    http_prepare(c);
+    assert_int_equal(bind(c->fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_true(http_connect_prepared(c, port));
+}
+
+static void a_peer_has_no_more_than_its_share_of_connections(void **state)
+{
+    static const char refused[] = "qmn_net_refused_total{reason=\"peer_connections\"}";
+    struct fixture f;
+    struct http_client c[3], more, other;
+    struct http_reply r;
+    char value[16];
+    (void)state;
+    fixture_start(&f, three_each);
+    for (int i = 0; i < 3; i++)
+        http_connect(&c[i], f.port);
+    assert_true(wait_scraped(&f, "qmn_net_connections", 3));
+    for (int i = 1; i <= 5; i++) {
+        http_connect(&more, f.port);
+        http_get_reply(&more, &r);
+        assert_int_equal(r.status, 503);
+        assert_true(r.close);
+        assert_string_equal(http_reply_header(&r, "Retry-After", value, sizeof value), "1");
+        assert_string_equal(r.body.ptr, "{\"code\":\"overloaded\"}");
+        http_reply_release(&r);
+        assert_true(http_closed(&more));
+        http_close(&more);
+        assert_true(scraped(&f, refused) == i);
+    }
+    assert_true(scraped(&f, "qmn_net_connections") == 3);
+    connect_from(&other, f.port, INADDR_LOOPBACK + 1); /* has a share of its own */
+    assert_true(http_sends(&other, GET("/peer")));
+    check_reply(&other, 200, "127.0.0.2");
+    http_close(&c[0]); /* makes room */
+    assert_true(wait_scraped(&f, "qmn_net_connections", 3));
+    http_connect(&more, f.port);
+    assert_true(http_sends(&more, GET("/peer")));
+    check_reply(&more, 200, "127.0.0.1");
+    assert_true(scraped(&f, refused) == 5);
+    http_close(&more);
+    http_close(&other);
+    http_close(&c[1]);
+    http_close(&c[2]);
+    fixture_stop(&f);
+}
+
 /* ---- descriptors ---- */
 
 static struct rlimit old_limit;
@@ -426,6 +483,7 @@ int main(void)
         T(a_reader_that_takes_nothing_is_cut),
         T(a_slow_but_steady_reader_gets_everything),
         cmocka_unit_test(connections_beyond_the_limit_are_turned_away),
+        cmocka_unit_test(a_peer_has_no_more_than_its_share_of_connections),
         cmocka_unit_test(out_of_descriptors_clients_are_shed_not_left_hanging),
         cmocka_unit_test(without_even_a_spare_descriptor_accepting_pauses),
         cmocka_unit_test(an_idle_connection_costs_little),

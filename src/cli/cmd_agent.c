@@ -26,7 +26,7 @@ static void print_agent(struct cli *c, const Qmn__V1__Agent *a)
 
 static enum qmn_code fill_profile(struct cli *c, Qmn__V1__RegisterAgentRequest *in, struct err *err)
 {
-    const char *about = cli_text(c, "text");
+    const char *about = cli_text(c, "about");
     size_t skills = 0;
     while (cli_nth(c, "skill", skills))
         skills++;
@@ -78,7 +78,7 @@ enum qmn_code cmd_agent_list(struct cli *c, struct err *err)
         table_cell(&t, "%s", cli_join(c, a->capabilities, a->n_capabilities));
         table_cell(&t, "%s", cli_or(a->description, cli_or(a->name, "")));
     }
-    table_end(&t, "no agents yet; register one with: qmn agent register NAME --text \"...\"");
+    table_end(&t, "no agents yet; register one with: qmn agent register NAME --about \"...\"");
     return QMN_OK;
 }
 

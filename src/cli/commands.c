@@ -81,7 +81,7 @@ static const struct cli_option outcome_options[] = {
     {"agent", "AGENT", "agent_id", "who rates (default: the key's agent)", NULL},
     {"hop", "AGENT=SCORE", NULL, "a score of its own for one agent; may be repeated", NULL}, END};
 static const struct cli_option register_options[] = {
-    {"text", "TEXT", NULL, "what the agent is good at; routing compares nutrients with it", NULL},
+    {"about", "TEXT", NULL, "what the agent is good at; routing compares nutrients with it", NULL},
     {"name", "TEXT", "name", "a name for people", NULL},
     {"capability", "WORD", "capabilities", "what it can do; may be repeated", NULL},
     {"tool", "WORD", "tools", "what it works with; may be repeated", NULL},
@@ -136,7 +136,7 @@ static const struct cli_option tenant_delete_options[] = {
     {"purge", NULL, "purge", "its data goes at once, for good", NULL},
     {"yes", NULL, NULL, "do not ask", NULL}, END};
 static const struct cli_option key_create_options[] = {
-    {"tenant-id", "TENANT", "tenant_id", "whose key it is (default: the caller's tenant)", NULL},
+    {"for", "TENANT", "tenant_id", "whose key it is (default: the caller's tenant)", NULL},
     {"name", "TEXT", "name", "a name for people", NULL},
     {"scope", "SCOPE", "scopes", "what it may do; may be repeated (default: what agents need)", scopes},
     {"agent", "AGENT", "agent_ids", "only as this agent; may be repeated", NULL},
@@ -216,7 +216,7 @@ const struct cli_command cli_commands[] = {
      EXAMPLES("qmn trace tr_06e4...")},
 
     {"agent", "register", "AGENT", 1, 1, "register or change an agent", cmd_agent_register, register_options,
-     EXAMPLES("qmn agent register dba --text \"tunes postgres, reads query plans\" --capability sql")},
+     EXAMPLES("qmn agent register dba --about \"tunes postgres, reads query plans\" --capability sql")},
     {"agent", "list", "", 0, 0, "list agents", cmd_agent_list, agent_list_options,
      EXAMPLES("qmn agent list --capability sql")},
     {"agent", "show", "AGENT", 1, 1, "show one agent", cmd_agent_show, NULL, NO_EXAMPLES},
@@ -256,7 +256,7 @@ const struct cli_command cli_commands[] = {
     {"tenant", "usage", "[TENANT]", 0, 1, "what it used this hour, and its quota", cmd_tenant_usage, NULL, NO_EXAMPLES},
 
     {"key", "create", "", 0, 0, "make an API key; it is shown once", cmd_key_create, key_create_options,
-     EXAMPLES("qmn key create --tenant-id acme --scope nutrients:write --scope inbox --agent planner --days 90")},
+     EXAMPLES("qmn key create --for acme --scope nutrients:write --scope inbox --agent planner --days 90")},
     {"key", "list", "[TENANT]", 0, 1, "list keys, the oldest first", cmd_key_list, key_list_options, NO_EXAMPLES},
     {"key", "rotate", "[KEY]", 0, 1, "replace a key (default: the one in use)", cmd_key_rotate, rotate_options, NO_EXAMPLES},
     {"key", "revoke", "KEY", 1, 1, "end a key at once", cmd_key_revoke, NULL, NO_EXAMPLES},

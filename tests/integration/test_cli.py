@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""qmn against a running node: every command once, errors that help, the demo, the quickstart."""
+"""qmn against a running node: every command once, errors that help, the demo."""
 import json
 import os
 import pty
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -57,7 +56,7 @@ def acme(qmn):
     """A tenant with two agents; the words that name it."""
     qmn("tenant", "create", "acme", "--name", "Acme Corp", "--plan", "pro")
     for agent, about in (("dba", "slow postgres queries and indexes"), ("shop", "orders and checkout")):
-        qmn("agent", "register", agent, "--text", about, "--capability", "sql", "--tenant", "acme")
+        qmn("agent", "register", agent, "--about", about, "--capability", "sql", "--tenant", "acme")
     return ("--tenant", "acme")
 
 
@@ -138,7 +137,7 @@ def test_tenants_and_keys(qmn, acme):
     assert "plan" in qmn("tenant", "show", "acme")
     assert "pro" in qmn("tenant", "usage", "acme")
     assert "Acme Ltd" in qmn("tenant", "update", "acme", "--name", "Acme Ltd")
-    made = qmn("key", "create", "--tenant-id", "acme", "--scope", "agents:read", "--name", "reader").strip()
+    made = qmn("key", "create", "--for", "acme", "--scope", "agents:read", "--name", "reader").strip()
     assert "valid" in qmn("key", "check", text=made + "\n")
     listed = qmn("key", "list", "acme")
     assert "reader" in listed and made not in listed
@@ -202,7 +201,7 @@ def test_a_key_on_the_command_line_is_blotted_out(qmn, own, acme):
 
 def test_hostile_text_cannot_reach_the_terminal(qmn, acme):
     evil = "before\x1b]0;owned\x07\x1b[2Jafter"
-    qmn("agent", "register", "evil", "--text", "postgres " + evil, *acme)
+    qmn("agent", "register", "evil", "--about", "postgres " + evil, *acme)
     shown = qmn("agent", "list", *acme)
     assert "\x1b" not in shown and "\x07" not in shown and "after" in shown
 
@@ -259,15 +258,6 @@ def test_demo_carries_a_first_exchange_and_repeats_none(qmn):
     assert int(words[words.index("first") + 1]) > int(words[words.index("before") + 1])
     again = qmn("demo")
     assert "there already" in again and len(again.splitlines()) == 1
-
-
-def test_the_quickstart_of_the_readme_runs(qmn, own):
-    done = subprocess.run([sys.executable, ROOT / "examples" / "quickstart.py"], env=qmn.env(), text=True,
-                          capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "dba received: slow query on orders" in done.stdout
-    assert "orders lacks an index" in done.stdout
-    assert "edge shop -> dba: 0.500 -> 0.578" in done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

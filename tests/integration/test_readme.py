@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The README, followed to the letter: what it tells a newcomer to type is typed."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import CALL_S, ROOT, Node
+
+README = (ROOT / "README.md").read_text()
+
+
+def block(heading, language):
+    """The first code block in that language below that heading."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.search(rf"```{language}\n(.*?)```", section, re.DOTALL).group(1)
+
+
+@pytest.fixture(name="checkout")
+def fixture_checkout(binary, tmp_path):
+    """A folder that looks as a checkout does after `make up`, and the address of its node."""
+    node = Node(binary, "--epsilon", "0")
+    try:
+        node.start()
+        (tmp_path / "build").symlink_to(binary.parent.resolve())
+        (tmp_path / "var/data").mkdir(parents=True)
+        (tmp_path / "var/data/admin-key").write_text(node.admin_key() + "\n")
+        yield tmp_path, f"http://127.0.0.1:{node.port}"
+    finally:
+        node.remove()
+
+
+class Reader:
+    """Types lines into a shell, and puts what was printed where the README has a placeholder."""
+
+    def __init__(self, folder, url):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("QMN_")}
+        self.folder, self.env, self.seen = folder, {**kept, "QMN_URL": url}, {}
+
+    def types(self, line):
+        for placeholder, real in self.seen.items():
+            line = line.replace(placeholder, real)
+        exported = re.fullmatch(r"export (\w+)=(\S+)\s*(#.*)?", line)
+        if exported:
+            self.env[exported[1]] = exported[2]
+            return ""
+        done = subprocess.run(["bash", "-c", line], cwd=self.folder, env=self.env, text=True,
+                              capture_output=True, timeout=CALL_S, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        for placeholder, pattern in (("qmn_live_...", r"qmn_live_\w+"), ("NUTRIENT", r"\bnu_\w+"),
+                                     ("TRACE", r"\btr_\w+")):
+            found = re.search(pattern, done.stdout)
+            if found:  # the first is meant: collect prints another trace
+                self.seen.setdefault(placeholder, found[0])
+        return done.stdout
+
+
+def test_the_first_ten_minutes_run_as_they_stand(checkout):
+    reader = Reader(*checkout)
+    said = {}
+    for line in block("The first ten minutes", "sh").splitlines():
+        said[" ".join(line.split()[1:2])] = reader.types(line)
+    assert set(reader.seen) == {"qmn_live_...", "NUTRIENT", "TRACE"}
+    assert "report query" in said["inbox"] and "sql.explain" in said["inbox"]
+    assert said["ack"] == "1 acknowledged\n"
+    assert "run ANALYZE" in said["collect"]
+    grown = said["edges"].splitlines()[1].split()
+    assert grown[1] == "dba" and float(grown[2]) > 0.5
+    assert "Rated 1.00" in said["trace"] and "dba" in said["trace"]
+
+
+def test_the_fifteen_lines_are_the_example(checkout):
+    program = (ROOT / "examples/quickstart.py").read_text()
+    comments = re.match(r"(#.*\n)*", program)[0]
+    lines = block("In fifteen lines of Python", "python")
+    assert program == comments + lines
+    assert len(lines.splitlines()) == 15
+    folder, url = checkout
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("QMN_")}
+    done = subprocess.run(["python3", "-c", lines], cwd=folder, env={**kept, "QMN_URL": url}, text=True,
+                          capture_output=True, timeout=CALL_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "dba received: slow query on orders" in done.stdout
+    assert "orders lacks an index" in done.stdout
+    assert "edge shop -> dba: 0.500 -> 0.578" in done.stdout

@@ -73,7 +73,7 @@ test-unit: need-test build-test/build.ninja ## unit and contract tests only: sec
 test-integration: need-test build-test/build.ninja ## black-box tests against a running node
 	@tools/test.sh integration
 
-test-e2e: need-test build-test/build.ninja ## whole journeys: clients, command line, demo
+test-e2e: need-test build-test/build.ninja ## whole journeys: README, demo, command line, Python SDK
 	@tools/test.sh e2e
 
 test-all: need-coverage build-coverage/build.ninja ## every test with a coverage report

@@ -75,7 +75,7 @@ stage_gcc() {
 stage_asan() {
     compile build-asan
     c_tests build-asan asan --no-suite crash -t 5 || return_code=1
-    python_tests build-asan asan tests/integration || return_code=1
+    python_tests build-asan asan tests/integration tests/e2e || return_code=1
 }
 
 stage_tsan() {
@@ -83,7 +83,7 @@ stage_tsan() {
     # The thread sanitizer of gcc 12 cannot map its shadow when the kernel randomises much.
     if setarch -R true 2>/dev/null; then wrap=(setarch -R); fi
     c_tests build-tsan tsan --no-suite crash -t 10 || return_code=1
-    python_tests build-tsan tsan tests/integration || return_code=1
+    python_tests build-tsan tsan tests/integration tests/e2e || return_code=1
 }
 
 stage_clang() {
@@ -93,7 +93,7 @@ stage_clang() {
 
 stage_unit() {
     compile build-test
-    c_tests build-test unit --no-suite crash --no-suite integration --no-suite e2e || return_code=1
+    c_tests build-test unit --no-suite crash --no-suite integration || return_code=1
 }
 
 stage_integration() {
@@ -104,7 +104,6 @@ stage_integration() {
 
 stage_e2e() {
     compile build-test
-    c_tests build-test e2e --suite e2e || return_code=1
     python_tests build-test e2e tests/e2e || return_code=1
 }
 

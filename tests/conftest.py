@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""One node for the whole run, a tenant of its own for each test that asks for one."""
+"""What every test that starts a node shares: one node for the whole run, a tenant of its own for each
+test that asks for one, and the command line against a node of the module's own."""
 import itertools
 import json
 
 import pytest
 
-from harness import Client, Node, find_binary, vector
+from harness import Client, Node, Qmn, find_binary, vector
 
 NUMBERS = itertools.count(1)
 
@@ -158,3 +159,31 @@ def problem(answer, status, code=None, field=None):
     if field:
         assert document.get("field") == field, repr(answer)
     return document
+
+
+@pytest.fixture(scope="module")
+def own(binary):
+    """A node that this module may do with as it likes."""
+    started = Node(binary, "--epsilon", "0")
+    try:
+        started.start()
+        yield started
+    finally:
+        started.remove()
+
+
+@pytest.fixture(scope="module")
+def qmn(own):
+    program = Qmn(own)
+    if not program.program.exists():
+        pytest.skip("qmn is not built")
+    return program
+
+
+@pytest.fixture(scope="module")
+def acme(qmn):
+    """A tenant with two agents; the words that name it."""
+    qmn("tenant", "create", "acme", "--name", "Acme Corp", "--plan", "pro")
+    for agent, about in (("dba", "slow postgres queries and indexes"), ("shop", "orders and checkout")):
+        qmn("agent", "register", agent, "--about", about, "--capability", "sql", "--tenant", "acme")
+    return ("--tenant", "acme")

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The README, followed to the letter: what it tells a newcomer to type is typed."""
-import os
 import re
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from harness import CALL_S, ROOT, Node
+from harness import CALL_S, ROOT, START_S, clean_env, free_port
 
 README = (ROOT / "README.md").read_text()
 
@@ -17,26 +19,44 @@ def block(heading, language):
     return re.search(rf"```{language}\n(.*?)```", section, re.DOTALL).group(1)
 
 
-@pytest.fixture(name="checkout")
-def fixture_checkout(binary, tmp_path):
-    """A folder that looks as a checkout does after `make up`, and the address of its node."""
-    node = Node(binary, "--epsilon", "0")
+@pytest.fixture(name="checkout", scope="module")
+def fixture_checkout(binary):
+    """A checkout after `make up` (but for the compiling), and the address of its node."""
+    # Started as root, the node becomes somebody else, who must be able to get there.
+    folder = Path(tempfile.mkdtemp(prefix="qmn-readme-"))
+    folder.chmod(0o755)
+    port = free_port()
+    env = clean_env(QMN_LISTEN=f"127.0.0.1:{port}", QMN_READY_SECONDS=str(START_S))
+
+    def node(verb):
+        return subprocess.run([folder / "tools/node.sh", verb], env=env, text=True, capture_output=True,
+                              timeout=2 * CALL_S, check=False)
     try:
-        node.start()
-        (tmp_path / "build").symlink_to(binary.parent.resolve())
-        (tmp_path / "var/data").mkdir(parents=True)
-        (tmp_path / "var/data/admin-key").write_text(node.admin_key() + "\n")
-        yield tmp_path, f"http://127.0.0.1:{node.port}"
+        (folder / "tools").mkdir()
+        (folder / "build").mkdir()
+        shutil.copy(ROOT / "tools/node.sh", folder / "tools")
+        for program in ("qmnd", "qmn"):
+            shutil.copy(binary.parent / program, folder / "build")
+        up = node("up")
+        assert up.returncode == 0, up.stderr
+        yield folder, f"http://127.0.0.1:{port}", up.stdout
     finally:
-        node.remove()
+        down = node("down")
+        shutil.rmtree(folder, ignore_errors=True)
+    assert "node stopped" in down.stdout, down.stderr
+
+
+def test_up_shows_a_first_exchange_and_where_to_go_on(checkout):
+    _, url, said = checkout
+    assert "look closer" in said
+    assert f"node       {url}" in said and "admin key  var/data/admin-key" in said
 
 
 class Reader:
     """Types lines into a shell, and puts what was printed where the README has a placeholder."""
 
     def __init__(self, folder, url):
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("QMN_")}
-        self.folder, self.env, self.seen = folder, {**kept, "QMN_URL": url}, {}
+        self.folder, self.env, self.seen = folder, clean_env(QMN_URL=url), {}
 
     def types(self, line):
         for placeholder, real in self.seen.items():
@@ -57,7 +77,7 @@ class Reader:
 
 
 def test_the_first_ten_minutes_run_as_they_stand(checkout):
-    reader = Reader(*checkout)
+    reader = Reader(*checkout[:2])
     said = {}
     for line in block("The first ten minutes", "sh").splitlines():
         said[" ".join(line.split()[1:2])] = reader.types(line)
@@ -76,9 +96,8 @@ def test_the_fifteen_lines_are_the_example(checkout):
     lines = block("In fifteen lines of Python", "python")
     assert program == comments + lines
     assert len(lines.splitlines()) == 15
-    folder, url = checkout
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("QMN_")}
-    done = subprocess.run(["python3", "-c", lines], cwd=folder, env={**kept, "QMN_URL": url}, text=True,
+    folder, url, _ = checkout
+    done = subprocess.run(["python3", "-c", lines], cwd=folder, env=clean_env(QMN_URL=url), text=True,
                           capture_output=True, timeout=CALL_S, check=False)
     assert done.returncode == 0, done.stderr
     assert "dba received: slow query on orders" in done.stdout

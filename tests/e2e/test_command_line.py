@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Journeys with the command line alone: a nutrient there and back, a script that listens, a backup put in
+place, the demo, a measurement."""
+import json
+import subprocess
+import threading
+
+import pytest
+
+from harness import Node, Qmn
+
+
+def test_a_nutrient_goes_round(qmn, acme):
+    sent = qmn.json("broadcast", "slow", "postgres", "query", "--agent", "shop", "--hint", "sql", *acme)
+    assert sent["routed_to"] == ["dba"]
+    shown = qmn("inbox", "dba", *acme)
+    assert "slow postgres query" in shown and "hints: sql" in shown
+    item = sent["nutrient_id"]
+    assert "dba answered" in qmn("respond", item, "add an index", "--agent", "dba", "--quality", "0.9", *acme)
+    assert qmn("ack", "dba", item, *acme) == "1 acknowledged\n"
+    assert "not in this inbox" in qmn("ack", "dba", item, *acme)
+    found = qmn("collect", "why is the query slow", "--agent", "shop", *acme)
+    assert "add an index" in found
+    moved = qmn("outcome", sent["trace_id"], "1", "--agent", "shop", *acme)
+    assert "shop → dba" in moved and "0.5780" in moved
+    trace = qmn("trace", sent["trace_id"], *acme)
+    assert "Rated 1.00 by shop" in trace and "acked" in trace
+    assert "dba" in qmn("edges", "of", "shop", *acme)
+    assert "0.5780" in qmn("edges", "top", *acme)
+    assert qmn("edges", "stats", *acme).startswith("1 edges") or "edges, weight" in qmn("edges", "stats", *acme)
+
+
+def test_follow_prints_what_arrives_and_acknowledges(qmn, acme):
+    words = [qmn.program, "inbox", "dba", "--follow", "--ack", "--json", *acme]
+    with subprocess.Popen(words, env=qmn.env(), stdout=subprocess.PIPE, text=True) as following:
+        threading.Timer(30, following.kill).start()
+        sent = qmn.json("broadcast", "follow this postgres query", "--agent", "shop", *acme)
+        for line in following.stdout:
+            if json.loads(line)["nutrient_id"] == sent["nutrient_id"]:
+                break
+        else:
+            pytest.fail("the nutrient did not arrive")
+        states = []
+        for _ in range(100):
+            states = qmn.json("trace", sent["trace_id"], *acme)["deliveries"]
+            if states and states[0]["state"] == "acked":
+                break
+        following.kill()
+        assert states[0]["state"] == "acked"
+
+
+def test_a_backup_brings_back_what_was_there(binary):
+    node = Node(binary, "--epsilon", "0")
+    try:
+        node.start()
+        qmn = Qmn(node)
+        data = node.data / "data"
+        qmn("tenant", "create", "shop")
+        qmn("agent", "register", "dba", "--about", "slow queries", "--tenant", "shop")
+        kept = qmn.json("memory", "store", "orders lacks an index", "--agent", "dba", "--tenant", "shop")["id"]
+        qmn("backup", "before.db")
+        lost = qmn.json("memory", "store", "written after it", "--agent", "dba", "--tenant", "shop")["id"]
+        running = qmn.run("restore", data / "backups/before.db", "--data-dir", data)
+        assert running.returncode == 5 and "another node" in running.stderr, running.stderr
+        node.stop()
+        assert "the old data is kept" in qmn("restore", data / "backups/before.db", "--data-dir", data)
+        node.start()
+        assert "lacks an index" in qmn("memory", "show", kept, "--tenant", "shop")
+        assert qmn.run("memory", "show", lost, "--tenant", "shop").returncode == 5
+    finally:
+        node.remove()
+
+
+def test_demo_carries_a_first_exchange_and_repeats_none(qmn):
+    shown = qmn("demo")
+    lines = shown.splitlines()
+    assert len(lines) < 50 and max(map(len, lines)) <= 100
+    for heading in ("20 nutrients", "oncall collects", "edges moved", "the same 20 nutrients again"):
+        assert heading in shown
+    # What it says is what the node knows.
+    agents = qmn.json("agent", "list", "--tenant", "demo")
+    assert len(agents) == 12
+    trace = shown.split("qmn trace ")[1].split()[0]
+    assert qmn.json("trace", trace, "--tenant", "demo")["outcomes"]
+    weights = {(e["src"], e["dst"]): e["weight"] for e in qmn.json("edges", "top", "--limit", "100", "--tenant", "demo")}
+    moved = [line.split() for line in lines if line.startswith("   ") and "→" in line]
+    assert moved
+    for src, _, dst, _, _, new in moved:
+        assert weights[src, dst] == pytest.approx(float(new), abs=0.001)
+    # It learned: whoever knows is asked first more often than before.
+    words = next(line for line in lines if "asked first" in line).split()
+    assert int(words[words.index("first") + 1]) > int(words[words.index("before") + 1])
+    again = qmn("demo")
+    assert "there already" in again and len(again.splitlines()) == 1
+
+
+def test_bench_measures_a_small_run(qmn, own):
+    words = ("bench", "broadcast", "broadcast-b64", "collect-window", "outcomes", "--agents", "60", "--dim", "16",
+             "--seconds", "0.5", "--connections", "4", "--rate", "100", "--json", "--pid", str(own.pid))
+    rows = [json.loads(line) for line in qmn(*words).splitlines()]
+    assert [r["scenario"] for r in rows] == ["broadcast", "broadcast-b64", "collect-window", "outcomes"]
+    assert all(r["failed"] == 0 and r["requests"] > 0 for r in rows), rows

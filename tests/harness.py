@@ -297,8 +297,8 @@ class Qmn:
         self.program = node.binary.parent / "qmn"
 
     def env(self, **more):
-        return clean_env(QMN_URL=f"http://127.0.0.1:{self.node.port}",
-                         QMN_API_KEY_FILE=str(self.node.data / "data" / "admin-key"), **more)
+        return clean_env(**{"QMN_URL": f"http://127.0.0.1:{self.node.port}",
+                            "QMN_API_KEY_FILE": str(self.node.data / "data" / "admin-key"), **more})
 
     def run(self, *words, text=None, env=None):
         return subprocess.run([self.program, *words], env=env or self.env(), input=text or "", text=True,

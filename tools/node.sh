@@ -6,7 +6,8 @@
 #   QMN_LISTEN     where it answers   (127.0.0.1:8022; several: A,B)
 #   QMN_DATA_DIR   what it keeps      (var/data)
 #
-# var/qmnd.pid names its process, var/qmnd.log is what it says.
+# They count when it starts; later calls ask the node that runs.  var/qmnd.pid names its process,
+# var/qmnd.log is what it says, var/admin-key the copy of its key for whoever said `sudo make up`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -25,15 +26,18 @@ fail() {
 }
 
 # The address to talk to: the first that is not one service's own; any-address means loopback.
-address=$(tr ',' '\n' <<<"$listen" | grep -v = | head -1 || true)
-[ -n "$address" ] || address=$(cut -d, -f1 <<<"$listen" | cut -d= -f2)
-port=${address##*:}
-host=${address%:*}
-case $host in
-0.0.0.0) host=127.0.0.1 ;;
-'[::]') host='[::1]' ;;
-esac
-url=http://$host:$port
+find_address() {
+    address=$(tr ',' '\n' <<<"$listen" | grep -v = | head -1 || true)
+    [ -n "$address" ] || address=$(cut -d, -f1 <<<"$listen" | cut -d= -f2)
+    port=${address##*:}
+    host=${address%:*}
+    case $host in
+    0.0.0.0) host=127.0.0.1 ;;
+    '[::]') host='[::1]' ;;
+    esac
+    url=http://$host:$port
+}
+find_address
 
 # Is process $1 a qmnd of this checkout?  The link to its program tells, also after a rebuild; a node
 # hides that link from all but root, its command line stays readable.
@@ -54,6 +58,24 @@ running() {
     [ -r "$pid_file" ] && read -r pid <"$pid_file" && [[ $pid =~ ^[0-9]+$ ]] || return 1
     is_ours "$pid" || return 1
     echo "$pid"
+}
+
+# From here on data, listen and url are those of the running node $1, which may have been started with
+# others than this call asks for.  Its command line says them, and cannot go stale as a file could.
+look_at() {
+    local words i asked
+    mapfile -d '' -t words <"/proc/$1/cmdline" || return 0
+    asked=$data,$listen listen=
+    for ((i = 1; i + 1 < ${#words[@]}; i++)); do
+        case ${words[i]} in
+        --data-dir) data=${words[i + 1]} ;;
+        --listen) listen+=${listen:+,}${words[i + 1]} ;;
+        esac
+    done
+    find_address
+    if [ "$asked" != "$data,$listen" ] && [ -n "${QMN_DATA_DIR:-}${QMN_LISTEN:-}" ]; then
+        echo "qmn: it was started with QMN_DATA_DIR=$data QMN_LISTEN=$listen; to change: make down up"
+    fi
 }
 
 # Says who listens on the port, if anybody does.
@@ -116,15 +138,27 @@ explain() {
     exit 1
 }
 
+# Under sudo the node belongs to nobody and its admin key to root, but the person at the terminal is
+# going to use it: a copy for them, and what was made in their checkout is theirs again.
+hand_over() {
+    [ "$(id -u)" -eq 0 ] && [ "${SUDO_UID:-0}" -ne 0 ] || return 0
+    if install -m 600 -o "$SUDO_UID" -g "$SUDO_GID" "$data/admin-key" var/admin-key; then
+        key=var/admin-key
+    fi
+    chown -h "$SUDO_UID:$SUDO_GID" var "$log" "$pid_file"
+    chown -hR "$SUDO_UID:$SUDO_GID" build
+}
+
 demo() {
     QMN_URL=$url QMN_DATA_DIR=$data "$root/build/qmn" demo
 }
 
 up() {
-    local pid
+    local pid key
     if pid=$(running); then
-        ready || explain "process $pid is our node, but it does not answer on $url (started with another QMN_LISTEN? then: make down)"
         echo "qmn: the node is running already, process $pid"
+        look_at "$pid"
+        ready || explain "it does not answer on $url"
         if readlink "/proc/$pid/exe" 2>/dev/null | grep -q deleted; then
             echo "qmn: it is an older build; to change: make down up"
         fi
@@ -132,10 +166,19 @@ up() {
         start
         demo
     fi
+    key=$data/admin-key
+    hand_over
     echo
     echo "  node       $url"
-    echo "  admin key  $data/admin-key"
+    echo "  admin key  $key$([ -r "$key" ] || echo '   (not yours to read: sudo make up makes you a copy)')"
     echo "  log        make logs        stop  make down"
+}
+
+# Whose process $1 is.
+owner_of() {
+    local uid
+    uid=$(awk '$1 == "Uid:" { print $2 }' "/proc/$1/status")
+    echo "user $(id -nu "$uid" 2>/dev/null || echo "$uid")"
 }
 
 down() {
@@ -145,7 +188,9 @@ down() {
         rm -f "$pid_file"
         return
     fi
-    kill -TERM "$pid"
+    if ! kill -TERM "$pid" 2>/dev/null && is_ours "$pid"; then
+        fail "process $pid runs as $(owner_of "$pid"), so you may not stop it; try: sudo make down"
+    fi
     while is_ours "$pid" && [ $waited -lt $((stop_seconds * 10)) ]; do
         sleep 0.1
         waited=$((waited + 1))
@@ -162,6 +207,7 @@ down() {
 status() {
     local pid
     if pid=$(running); then
+        look_at "$pid"
         echo "qmn: running, process $pid, $url, ready: $(ready && echo yes || echo no)"
     else
         echo "qmn: not running"
@@ -174,7 +220,8 @@ up) up ;;
 down) down ;;
 status) status ;;
 demo)
-    running >/dev/null || fail "no node is running; start one with: make up"
+    pid=$(running) || fail "no node is running; start one with: make up"
+    look_at "$pid"
     demo
     ;;
 logs)
@@ -182,7 +229,7 @@ logs)
     exec tail -n 100 -F "$log"
     ;;
 *)
-    sed -n '4,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '4,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -75,6 +75,7 @@ struct cli {
     unsigned columns; /* of the terminal; 0: output is not one */
     struct client *client;
     const char *url, *key_source; /* where the key came from, for messages; NULL: none found */
+    const char *locked_key;       /* a key file that is there but not ours to read */
 };
 
 /* The whole program. */

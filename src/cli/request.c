@@ -23,6 +23,8 @@ static enum qmn_code read_key_file(struct cli *c, const char *path, bool require
 {
     char text[KEY_MAX + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        c->locked_key = arena_cstr(&c->arena, bytes_cstr(path));
     if (fd < 0) {
         if (!required && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
             return QMN_OK;

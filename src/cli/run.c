@@ -38,8 +38,21 @@ static enum cli_exit exit_status(const struct cli *c, enum qmn_code code)
     }
 }
 
+/* Typically a node that was started as root, and somebody else at the terminal. */
+static void advise_locked_key(const struct cli *c)
+{
+    cli_note(c,
+             "     %s is not yours to read.  A copy that is:\n"
+             "     sudo install -m 600 -o \"$USER\" %s FILE, then --key-file FILE\n",
+             c->locked_key, c->locked_key);
+}
+
 static void advise(const struct cli *c, const struct err *e)
 {
+    if (c->locked_key && (c->wrong_usage || e->code == QMN_E_UNAUTHENTICATED)) {
+        advise_locked_key(c);
+        return;
+    }
     if (c->wrong_usage)
         return;
     if (c->client && client_unreachable(c->client)) {

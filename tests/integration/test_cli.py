@@ -2,7 +2,10 @@
 """qmn against a running node: every command once, errors that help."""
 import os
 import pty
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +99,25 @@ def test_errors_say_what_to_do_next(qmn, words, status, says):
     assert done.returncode == status, done.stderr
     assert says in done.stderr
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+@pytest.mark.parametrize("named", [True, False])
+def test_a_key_file_of_somebody_else_says_how_to_get_at_it(qmn, named):
+    folder = Path(tempfile.mkdtemp(prefix="qmn-test-"))
+    try:
+        folder.chmod(0o755)
+        shutil.copy(qmn.program, folder / "qmn")
+        key = folder / "admin-key"
+        key.write_text("anything\n")
+        key.chmod(0o600)
+        env = qmn.env(QMN_API_KEY_FILE=str(key) if named else "", QMN_DATA_DIR=str(folder), HOME="/nonexistent")
+        done = subprocess.run(["setpriv", "--reuid=games", "--regid=games", "--clear-groups", folder / "qmn",
+                               "agent", "list"], env=env, text=True, capture_output=True, timeout=60)
+        assert done.returncode == (2 if named else 4)
+        assert f"sudo install -m 600 -o \"$USER\" {key}" in done.stderr
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_key_on_the_command_line_is_blotted_out(qmn, own, acme):

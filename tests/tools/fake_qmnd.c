@@ -3,14 +3,17 @@
  * A stand-in for qmnd and qmn that behaves as badly as FAKE says: tools/node.sh must cope.
  *   (nothing)  ready at once     die     exits at once with a message
  *   unready    answers 503       stuck   ignores SIGTERM
- * It hides its program link as qmnd does.  Called with `demo`, it says so. */
+ * It hides its program link as qmnd does, and leaves an admin key in its data directory.  Called
+ * with `demo`, it says so. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int serve(int port, const char *answer)
@@ -41,15 +44,29 @@ static int serve(int port, const char *answer)
     }
 }
 
+/* As the first start of a node does. */
+static void leave_key(const char *dir)
+{
+    char path[4096];
+    mkdir(dir, 0700);
+    snprintf(path, sizeof path, "%s/admin-key", dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || write(fd, "the key\n", 8) < 0)
+        perror(path);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = getenv("FAKE") ? getenv("FAKE") : "";
     int port = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "demo") == 0) {
-            printf("demo over %s\n", getenv("QMN_URL"));
+            printf("demo over %s with the key in %s\n", getenv("QMN_URL"), getenv("QMN_DATA_DIR"));
             return 0;
         }
+        if (strcmp(argv[i], "--data-dir") == 0 && i + 1 < argc)
+            leave_key(argv[i + 1]);
         if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc)
             port = (int)strtol(strrchr(argv[i + 1], ':') + 1, NULL, 10);
     }

@@ -2,10 +2,12 @@
 """tools/node.sh, which stands behind `make up` and `make down`, in a checkout of its own with a
 stand-in for the node."""
 import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -152,6 +154,72 @@ def test_a_node_that_never_becomes_ready_is_reported(checkout):
     assert done.returncode == 1
     assert "not ready after 2 s" in done.stderr and "503" in done.stderr
     assert "event=\"listening\"" in done.stderr
+
+
+def test_a_second_up_says_where_the_node_that_runs_keeps_its_things(checkout):
+    checkout.run("up", QMN_DATA_DIR="var/first")
+    done = checkout.run("up", port=free_port(), QMN_DATA_DIR="var/second")
+    assert done.returncode == 0, done.stderr
+    assert f"started with QMN_DATA_DIR=var/first QMN_LISTEN=127.0.0.1:{checkout.port};" in done.stdout
+    assert "admin key  var/first/admin-key" in done.stdout
+    assert f"node       http://127.0.0.1:{checkout.port}" in done.stdout
+    assert "second/admin-key" not in done.stdout
+    for port in (checkout.port, free_port()):
+        assert f"http://127.0.0.1:{checkout.port}, ready: yes" in checkout.run("status", port=port).stdout
+        said = checkout.run("demo", port=port, QMN_DATA_DIR="var/second").stdout
+        assert f"demo over http://127.0.0.1:{checkout.port} with the key in var/first" in said
+
+
+@pytest.fixture(name="shared")
+def fixture_shared(fake):
+    """A checkout of user `games`, whom sudo makes root."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as somebody else")
+    folder = Path(tempfile.mkdtemp(prefix="qmn-test-"))
+    folder.chmod(0o755)
+    c = Checkout(folder / "checkout", fake)
+    games = pwd.getpwnam("games")
+    c.sudo = {"SUDO_USER": "games", "SUDO_UID": str(games.pw_uid), "SUDO_GID": str(games.pw_gid)}
+    for path in (c.path, *c.path.rglob("*")):
+        os.chown(path, games.pw_uid, games.pw_gid)
+    yield c
+    c.run("down")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def as_games(checkout, verb):
+    return subprocess.run(["setpriv", "--reuid=games", "--regid=games", "--clear-groups",
+                           checkout.path / "tools/node.sh", verb], capture_output=True, text=True,
+                          check=False, timeout=60, cwd="/")
+
+
+def test_up_under_sudo_leaves_the_key_with_who_said_sudo(shared):
+    done = shared.run("up", **shared.sudo)
+    assert done.returncode == 0, done.stderr
+    assert "admin key  var/admin-key\n" in done.stdout
+    copy = (shared.path / "var/admin-key").stat()
+    assert (copy.st_uid, copy.st_mode & 0o777) == (int(shared.sudo["SUDO_UID"]), 0o600)
+    assert (shared.path / "var/admin-key").read_text() == "the key\n"
+    assert (shared.path / "var/data/admin-key").stat().st_uid == 0
+    for name in ("var", "var/qmnd.log", "build", "build/qmn"):
+        assert (shared.path / name).stat().st_uid == int(shared.sudo["SUDO_UID"]), name
+
+
+def test_down_by_somebody_who_may_not_says_who_may(shared):
+    shared.run("up", **shared.sudo)
+    pid = shared.pid
+    done = as_games(shared, "down")
+    assert done.returncode == 1
+    assert f"process {pid} runs as user root" in done.stderr and "sudo make down" in done.stderr
+    assert "line" not in done.stderr
+    assert shared.pid == pid and Path(f"/proc/{pid}").exists()
+
+
+def test_up_by_somebody_else_says_that_the_key_is_not_theirs(shared):
+    shared.run("up")
+    done = as_games(shared, "up")
+    assert done.returncode == 0, done.stderr
+    assert "admin key  var/data/admin-key   (not yours to read: sudo make up" in done.stdout
 
 
 def test_demo_and_logs_need_a_node(checkout):

@@ -30,8 +30,6 @@ static enum qmn_code fill_profile(struct cli *c, Qmn__V1__RegisterAgentRequest *
     size_t skills = 0;
     while (cli_nth(c, "skill", skills))
         skills++;
-    if (!about && !skills)
-        return QMN_OK;
     ProtobufCMessage *m = message_new(&qmn__v1__agent_profile__descriptor, &c->arena);
     Qmn__V1__AgentProfile *p = (Qmn__V1__AgentProfile *)(void *)m;
     if (!p || !(p->skills = arena_array(&c->arena, char *, skills + 1)))
@@ -43,19 +41,84 @@ static enum qmn_code fill_profile(struct cli *c, Qmn__V1__RegisterAgentRequest *
     return QMN_OK;
 }
 
+/* The agent as it is; NULL if there is none, or if the key may not look. */
+static enum qmn_code find_agent(struct cli *c, const Qmn__V1__Agent **ret, struct err *err)
+{
+    struct client_answer answer = {0};
+    const struct client_call call = {"GET", cli_path(c, "/v1/agents/%s?embedding=true", c->args[0]),
+                                     NULL,  &qmn__v1__agent__descriptor,
+                                     NULL,  0};
+    struct err why = {0};
+    TRY(cli_connect(c, err));
+    enum qmn_code code = client_send(c->client, &call, &c->arena, &answer, &why);
+    *ret = (const Qmn__V1__Agent *)(const void *)answer.message;
+    if (code == QMN_OK || code == QMN_E_NOT_FOUND || code == QMN_E_FORBIDDEN)
+        return QMN_OK;
+    *err = why;
+    return code;
+}
+
+/* What the command line does not name stays.  The node replaces an agent as a whole, so a forgotten
+ * --about would otherwise take the profile away, and with it every nutrient. */
+static void keep_rest(Qmn__V1__RegisterAgentRequest *in, const Qmn__V1__Agent *old)
+{
+    Qmn__V1__AgentProfile *p = in->profile;
+    if (!in->name)
+        in->name = old->name;
+    if (!in->region)
+        in->region = old->region;
+    if (!in->has_metadata) {
+        in->has_metadata = old->has_metadata;
+        in->metadata = old->metadata;
+    }
+    if (!in->n_capabilities) {
+        in->n_capabilities = old->n_capabilities;
+        in->capabilities = old->capabilities;
+    }
+    if (!in->n_tools) {
+        in->n_tools = old->n_tools;
+        in->tools = old->tools;
+    }
+    if (!p->n_skills) {
+        p->n_skills = old->n_skills;
+        p->skills = old->skills;
+    }
+    if (!p->description) {
+        p->description = old->description;
+        p->n_embedding = old->n_embedding;
+        p->embedding = old->embedding;
+    }
+}
+
+static enum qmn_code send_agent(struct cli *c, Qmn__V1__RegisterAgentRequest *in,
+                                Qmn__V1__Agent **ret, struct err *err)
+{
+    const struct client_call call = {
+        "POST", "/v1/agents:register", &in->base, &qmn__v1__agent__descriptor, NULL, 0};
+    return cli_send(c, &call, ret, err);
+}
+
 enum qmn_code cmd_agent_register(struct cli *c, struct err *err)
 {
     Qmn__V1__RegisterAgentRequest *in;
     Qmn__V1__Agent *out;
+    const Qmn__V1__Agent *old;
     TRY(cli_request(c, &qmn__v1__register_agent_request__descriptor, &in, err));
     in->agent_id = (char *)(uintptr_t)c->args[0];
     TRY(fill_profile(c, in, err));
-    const struct client_call call = {
-        "POST", "/v1/agents:register", &in->base, &qmn__v1__agent__descriptor, NULL, 0};
-    TRY(cli_send(c, &call, &out, err));
-    if (out)
+    TRY(find_agent(c, &old, err));
+    if (old)
+        keep_rest(in, old);
+    enum qmn_code code = send_agent(c, in, &out, err);
+    if (code == QMN_E_SPACE_MISMATCH && in->profile->n_embedding && in->profile->description) {
+        /* A vector that the node made from a text comes back only as that text. */
+        in->profile->n_embedding = 0;
+        in->profile->text = in->profile->description;
+        code = send_agent(c, in, &out, err);
+    }
+    if (code == QMN_OK && out)
         print_agent(c, out);
-    return QMN_OK;
+    return code;
 }
 
 enum qmn_code cmd_agent_list(struct cli *c, struct err *err)

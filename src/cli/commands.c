@@ -215,7 +215,7 @@ const struct cli_command cli_commands[] = {
     {NULL, "trace", "TRACE", 1, 1, "show a decision: who was asked and why", cmd_trace, NULL,
      EXAMPLES("qmn trace tr_06e4...")},
 
-    {"agent", "register", "AGENT", 1, 1, "register or change an agent", cmd_agent_register, register_options,
+    {"agent", "register", "AGENT", 1, 1, "register an agent, or change what is named of it", cmd_agent_register, register_options,
      EXAMPLES("qmn agent register dba --about \"tunes postgres, reads query plans\" --capability sql")},
     {"agent", "list", "", 0, 0, "list agents", cmd_agent_list, agent_list_options,
      EXAMPLES("qmn agent list --capability sql")},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, Client
 
 
 def test_text_may_come_from_standard_input(qmn, acme):
@@ -198,3 +198,31 @@ def test_every_command_has_help_and_a_place_in_the_manual(qmn):
         assert name in manual, name
         shown = qmn("help", name)
         assert shown.startswith(f"qmn {name}")
+
+
+def test_registering_again_keeps_what_is_not_named(qmn, acme):
+    qmn("agent", "register", "keeper", "--about", "keeps minutes of meetings", "--name", "Keeper", "--capability",
+        "notes", "--tool", "pen", "--skill", "listening", "--region", "eu", "--metadata", '{"desk": 4}',
+        "--clearance", "confidential", "--tenant", "acme", "--key", qmn.node.admin_key())
+    before = qmn.json("agent", "show", "keeper", *acme)
+    qmn("agent", "register", "keeper", "--capability", "archive", *acme)
+    after = qmn.json("agent", "show", "keeper", *acme)
+    assert after.pop("capabilities") == ["archive"] and before.pop("capabilities") == ["notes"]
+    assert after.pop("updated_at") > before.pop("updated_at")
+    assert after == before
+    found = qmn.json("broadcast", "minutes of the meetings", "--agent", "shop", *acme)
+    assert "keeper" in found["routed_to"]
+    assert found["hops"][found["routed_to"].index("keeper")]["similarity"] > 0.3
+    qmn("agent", "register", "keeper", "--about", "waters plants", *acme)
+    assert qmn.json("agent", "show", "keeper", *acme)["description"] == "waters plants"
+
+
+def test_a_client_s_vector_survives_a_registration(qmn, own):
+    own_tenant = ("--tenant", "vectors")
+    qmn("tenant", "create", "vectors", "--dim", "4")
+    admin = Client(own.port, own.admin_key())
+    admin.post("/v1/agents:register", {"agent_id": "a", "profile": {"embedding": [0, 3, 0, 4]}},
+               headers={"X-Tenant-ID": "vectors"}, expect=200)
+    qmn("agent", "register", "a", "--name", "Anna", *own_tenant)
+    kept = admin.get("/v1/agents/a?embedding=true", headers={"X-Tenant-ID": "vectors"}, expect=200).json()
+    assert kept["name"] == "Anna" and kept["embedding"] == pytest.approx([0, 0.6, 0, 0.8])

@@ -112,6 +112,9 @@ QMN_NODISCARD enum qmn_code cli_text_object(struct cli *c, const char *text,
  * caller prints only what is not NULL.  `path` is a format like printf's, already encoded. */
 QMN_NODISCARD enum qmn_code cli_send(struct cli *c, const struct client_call *call,
                                      void *ret_answer, struct err *err);
+/* The same, and decodes the answer with --json too: for commands that go on from it. */
+QMN_NODISCARD enum qmn_code cli_ask(struct cli *c, const struct client_call *call, void *ret_answer,
+                                    struct err *err);
 /* Path of `fmt` with each %s replaced by the percent-encoded argument. */
 const char *cli_path(struct cli *c, const char *fmt, ...);
 /* Adds the options that have a `field` to the path's query. */

@@ -3,6 +3,7 @@
  * broadcast, inbox, ack, nack, respond. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli_priv.h"
 #include "codec/json_decode.h"
@@ -69,38 +70,33 @@ static void print_item(struct cli *c, const Qmn__V1__InboxItem *i)
         cli_print(c, S_DIM "  hints: %s" S_OFF "\n", cli_join(c, i->tool_hints, i->n_tool_hints));
 }
 
-static enum qmn_code send_ack(struct cli *c, const char *agent, char **ids, size_t count,
-                              Qmn__V1__AckResponse **ret, struct err *err)
+/* Without a word: what is printed are the nutrients. */
+static enum qmn_code ack_ids(struct cli *c, struct client *by, char **ids, size_t count,
+                             struct err *err)
 {
+    struct client_answer answer;
     Qmn__V1__AckRequest in;
     qmn__v1__ack_request__init(&in);
     in.nutrient_ids = ids;
     in.n_nutrient_ids = count;
-    const struct client_call call = {"POST",   cli_path(c, "/v1/agents/%s/nutrients:ack", agent),
-                                     &in.base, &qmn__v1__ack_response__descriptor,
-                                     NULL,     0};
-    return cli_send(c, &call, ret, err);
+    const struct client_call call = {
+        "POST", cli_path(c, "/v1/agents/%s/nutrients:ack", c->args[0]), &in.base, NULL, NULL, 0};
+    return client_send(by, &call, &c->arena, &answer, err);
 }
 
 struct following {
     struct cli *c;
-    const char *agent;
+    const char *path;
     struct client *acker; /* a connection of its own: the stream keeps the first one busy */
+    char last_id[64];     /* of the last nutrient that is dealt with: where a new stream goes on */
+    bool stop;
     enum qmn_code code;
     struct err *err;
 };
 
 static bool ack_one(struct following *f, char *id)
 {
-    struct cli *c = f->c;
-    Qmn__V1__AckRequest in;
-    struct client_answer answer;
-    qmn__v1__ack_request__init(&in);
-    in.nutrient_ids = &id;
-    in.n_nutrient_ids = 1;
-    const struct client_call call = {
-        "POST", cli_path(c, "/v1/agents/%s/nutrients:ack", f->agent), &in.base, NULL, NULL, 0};
-    f->code = client_send(f->acker, &call, &c->arena, &answer, f->err);
+    f->code = ack_ids(f->c, f->acker, &id, 1, f->err);
     return f->code == QMN_OK;
 }
 
@@ -116,9 +112,8 @@ static bool show_event(struct following *f, const struct client_event *e)
         printf("%.*s\n", BYTES_FMT(e->data));
     else
         print_item(c, item);
-    if (fflush(stdout) != 0)
-        return false;
-    return !f->acker || !item->nutrient_id || ack_one(f, item->nutrient_id);
+    f->stop = fflush(stdout) != 0;
+    return !f->stop && (!f->acker || !item->nutrient_id || ack_one(f, item->nutrient_id));
 }
 
 /* Each event gets an arena of its own: this may run for weeks. */
@@ -132,13 +127,50 @@ static bool follow_event(void *ctx, const struct client_event *e)
     bool go_on = show_event(f, e);
     arena_release(&f->c->arena);
     f->c->arena = kept;
+    if (go_on)
+        snprintf(f->last_id, sizeof f->last_id, "%.*s", BYTES_FMT(e->id));
     return go_on;
+}
+
+/* Whether it is worth asking again: nobody is there, or somebody says "later". */
+static bool may_pass(const struct following *f, enum qmn_code code)
+{
+    const struct client *asked = f->code != QMN_OK ? f->acker : f->c->client;
+    return code == QMN_OK || code_info(code)->retryable || (asked && client_unreachable(asked));
+}
+
+/* One stream after the other: a node may be restarted under whoever listens.  Only the first has to
+ * begin, or a mistyped address would be tried for ever. */
+static enum qmn_code follow_on(struct following *f, struct err *err)
+{
+    enum {
+        SILENCE_MS = 60000, /* the node sends a sign of life every 15 s */
+        PAUSE_MS = 250,     /* a guess: a node is back within a second */
+        PAUSE_MAX_MS = 5000
+    };
+    struct cli *c = f->c;
+    uint32_t pause_ms = PAUSE_MS;
+    for (bool ever = false;; ever = true) {
+        f->code = QMN_OK;
+        enum qmn_code code =
+            client_stream(c->client, f->path, f->last_id, SILENCE_MS, follow_event, f, err);
+        bool begun = client_stream_begun(c->client);
+        code = code != QMN_OK ? code : f->code;
+        if (f->stop || !may_pass(f, code) || !(begun || ever))
+            return code;
+        if (begun) {
+            pause_ms = PAUSE_MS;
+            cli_note(c, S_DIM "%s ended the stream; listening again once it answers" S_OFF "\n",
+                     client_address(c->client));
+        }
+        usleep(pause_ms * 1000);
+        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+    }
 }
 
 static enum qmn_code follow(struct cli *c, const char *path, struct err *err)
 {
-    enum { SILENCE_MS = 60000 }; /* the node sends a sign of life every 15 s */
-    struct following f = {.c = c, .agent = c->args[0], .code = QMN_OK, .err = err};
+    struct following f = {.c = c, .path = path, .code = QMN_OK, .err = err};
     TRY(cli_connect(c, err));
     if (cli_flag(c, "ack")) {
         struct client *first = TAKE(c->client);
@@ -149,19 +181,15 @@ static enum qmn_code follow(struct cli *c, const char *path, struct err *err)
     }
     if (!c->json)
         cli_note(c, S_DIM "listening for %s; end with Ctrl-C" S_OFF "\n", c->args[0]);
-    enum qmn_code code = client_stream(c->client, path, NULL, SILENCE_MS, follow_event, &f, err);
+    enum qmn_code code = follow_on(&f, err);
     client_free(f.acker);
-    return code != QMN_OK ? code : f.code;
+    return code;
 }
 
-enum qmn_code cmd_inbox(struct cli *c, struct err *err)
+/* The path of a pull or a stream; NULL when out of memory. */
+static const char *inbox_path(struct cli *c, bool streaming, double limit, double lease_s,
+                              double wait_s)
 {
-    double limit, wait_s, lease_s;
-    Qmn__V1__PullResponse *out;
-    TRY(cli_number(c, "limit", 1, 1000, 10, &limit, err));
-    TRY(cli_number(c, "wait", 0, 25, 0, &wait_s, err));
-    TRY(cli_number(c, "lease", 1, 3600, 30, &lease_s, err));
-    bool streaming = cli_flag(c, "follow");
     CLEANUP(buf_release) struct buf path;
     buf_init(&path, 4096);
     buf_adds(&path,
@@ -171,33 +199,68 @@ enum qmn_code cmd_inbox(struct cli *c, struct err *err)
     client_path_query_int(&path, "limit", (int64_t)limit);
     if (!streaming)
         client_path_query_int(&path, "wait_ms", (int64_t)(wait_s * 1000));
-    buf_addc(&path, '\0');
-    if (!buf_ok(&path))
-        return err_nomem(err);
-    if (streaming)
-        return follow(c, path.ptr, err);
+    return buf_ok(&path) ? arena_cstr(&c->arena, buf_bytes(&path)) : NULL;
+}
 
-    const struct client_call call = {"GET", path.ptr,
-                                     NULL,  &qmn__v1__pull_response__descriptor,
-                                     NULL,  (uint32_t)(wait_s * 1000) + 30000};
-    TRY(cli_send(c, &call, &out, err));
-    if (!out)
-        return QMN_OK;
-    for (size_t i = 0; i < out->n_nutrients; i++)
-        print_item(c, out->nutrients[i]);
-    if (out->n_nutrients == 0)
-        cli_print(c, S_DIM "nothing new for %s" S_OFF "\n", c->args[0]);
-    if (out->pending > out->n_nutrients || out->dropped)
-        cli_print(c, S_DIM "%u in the inbox, %llu dropped" S_OFF "\n", out->pending,
-                  (unsigned long long)out->dropped);
-    if (!cli_flag(c, "ack") || out->n_nutrients == 0)
-        return QMN_OK;
+static enum qmn_code ack_items(struct cli *c, const Qmn__V1__PullResponse *out, struct err *err)
+{
     char **ids = arena_array(&c->arena, char *, out->n_nutrients);
     if (!ids)
         return err_nomem(err);
     for (size_t i = 0; i < out->n_nutrients; i++)
         ids[i] = out->nutrients[i]->nutrient_id;
-    return send_ack(c, c->args[0], ids, out->n_nutrients, NULL, err);
+    return ack_ids(c, c->client, ids, out->n_nutrients, err);
+}
+
+/* What is in the inbox and was not printed: more of it, or leased by an earlier look. */
+static void print_rest(struct cli *c, const Qmn__V1__PullResponse *out, bool acked)
+{
+    const char *agent = c->args[0];
+    if (out->n_nutrients == 0 && out->pending == 0)
+        cli_print(c, S_DIM "nothing for %s" S_OFF "\n", agent);
+    else if (out->n_nutrients == 0)
+        cli_print(c,
+                  S_DIM "nothing new for %s; %u read before and not acknowledged: offered again "
+                        "when the lease ends\n(30 s after it was read, or what --lease said).  "
+                        "Done with it?  qmn ack %s NUTRIENT" S_OFF "\n",
+                  agent, out->pending, agent);
+    else if (!acked)
+        cli_print(
+            c,
+            S_DIM "yours until %s, then offered again.  Done with it?  qmn ack %s %s%s" S_OFF "\n",
+            cli_time(c, out->nutrients[0]->lease_until), agent,
+            cli_or(out->nutrients[0]->nutrient_id, "NUTRIENT"), out->n_nutrients > 1 ? " ..." : "");
+    if (out->n_nutrients && out->pending > out->n_nutrients)
+        cli_print(c, S_DIM "%u more in the inbox" S_OFF "\n",
+                  out->pending - (unsigned)out->n_nutrients);
+    if (out->dropped)
+        cli_print(c, S_DIM "%llu dropped, since the inbox was full" S_OFF "\n",
+                  (unsigned long long)out->dropped);
+}
+
+enum qmn_code cmd_inbox(struct cli *c, struct err *err)
+{
+    double limit, wait_s, lease_s;
+    Qmn__V1__PullResponse *out;
+    TRY(cli_number(c, "limit", 1, 1000, 10, &limit, err));
+    TRY(cli_number(c, "wait", 0, 25, 0, &wait_s, err));
+    TRY(cli_number(c, "lease", 1, 3600, 30, &lease_s, err));
+    bool streaming = cli_flag(c, "follow"), ack = cli_flag(c, "ack");
+    const char *path = inbox_path(c, streaming, limit, lease_s, wait_s);
+    if (!path)
+        return err_nomem(err);
+    if (streaming)
+        return follow(c, path, err);
+
+    const struct client_call call = {"GET", path,
+                                     NULL,  &qmn__v1__pull_response__descriptor,
+                                     NULL,  (uint32_t)(wait_s * 1000) + 30000};
+    TRY(cli_ask(c, &call, &out, err));
+    for (size_t i = 0; !c->json && i < out->n_nutrients; i++)
+        print_item(c, out->nutrients[i]);
+    if (!c->json)
+        print_rest(c, out, ack);
+    return ack && out->n_nutrients ? ack_items(c, out, err) : QMN_OK;
 }
 
 /* ---- ack, nack ---- */
@@ -212,9 +275,16 @@ static void print_ack(struct cli *c, const Qmn__V1__AckResponse *out, const char
 
 enum qmn_code cmd_ack(struct cli *c, struct err *err)
 {
+    Qmn__V1__AckRequest in;
     Qmn__V1__AckResponse *out;
-    char **ids = (char **)(uintptr_t)(c->args + 1);
-    TRY(send_ack(c, c->args[0], ids, c->arg_count - 1, &out, err));
+    qmn__v1__ack_request__init(&in);
+    in.nutrient_ids = (char **)(uintptr_t)(c->args + 1);
+    in.n_nutrient_ids = c->arg_count - 1;
+    const struct client_call call = {
+        "POST",   cli_path(c, "/v1/agents/%s/nutrients:ack", c->args[0]),
+        &in.base, &qmn__v1__ack_response__descriptor,
+        NULL,     0};
+    TRY(cli_send(c, &call, &out, err));
     if (out)
         print_ack(c, out, "acknowledged");
     return QMN_OK;

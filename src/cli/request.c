@@ -231,21 +231,26 @@ static enum qmn_code send_waiting(struct cli *c, const struct client_call *call,
     return code;
 }
 
+enum qmn_code cli_ask(struct cli *c, const struct client_call *call, void *ret_answer,
+                      struct err *err)
+{
+    struct client_answer answer = {0};
+    TRY(cli_connect(c, err));
+    TRY(send_waiting(c, call, &answer, err));
+    if (c->json && answer.body.len)
+        printf("%.*s\n", BYTES_FMT(answer.body));
+    if (call->response && !answer.message)
+        return err_set(err, QMN_E_INTERNAL, "the node answered nothing");
+    if (ret_answer)
+        memcpy(ret_answer, &answer.message, sizeof answer.message);
+    return QMN_OK;
+}
+
 enum qmn_code cli_send(struct cli *c, const struct client_call *call, void *ret_answer,
                        struct err *err)
 {
-    struct client_answer answer = {0};
     struct client_call mine = *call;
     if (c->json)
         mine.response = NULL;
-    TRY(cli_connect(c, err));
-    TRY(send_waiting(c, &mine, &answer, err));
-    if (c->json && answer.body.len)
-        printf("%.*s\n", BYTES_FMT(answer.body));
-    ProtobufCMessage *m = c->json ? NULL : answer.message;
-    if (!c->json && call->response && !m)
-        return err_set(err, QMN_E_INTERNAL, "the node answered nothing");
-    if (ret_answer)
-        memcpy(ret_answer, &m, sizeof m);
-    return QMN_OK;
+    return cli_ask(c, &mine, ret_answer, err);
 }

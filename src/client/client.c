@@ -205,7 +205,7 @@ enum qmn_code client_prepare(struct client *c, const struct client_call *call,
     CURL *h = c->curl;
     curl_easy_reset(h);
     c->why[0] = '\0';
-    c->unreachable = false;
+    c->unreachable = c->stream_begun = false;
     c->retry_after_s = 0;
     buf_clear(&c->body);
     curl_easy_setopt(h, CURLOPT_URL, url);

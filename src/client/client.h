@@ -87,5 +87,7 @@ QMN_NODISCARD enum qmn_code client_stream(struct client *c, const char *path, co
                                           uint32_t idle_timeout_ms,
                                           bool (*event)(void *ctx, const struct client_event *e),
                                           void *ctx, struct err *err);
+/* True if the last stream began: the server took it, however it ended. */
+bool client_stream_begun(const struct client *c);
 
 #endif

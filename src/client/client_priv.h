@@ -20,7 +20,7 @@ struct client {
     char address[280];
     char why[CURL_ERROR_SIZE];
     uint32_t connect_timeout_ms, timeout_ms;
-    bool unreachable;
+    bool unreachable, stream_begun;
     void (*tick)(void *ctx);
     void *tick_ctx;
     /* of the call in progress */

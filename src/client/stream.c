@@ -21,6 +21,7 @@ static size_t take_piece(char *data, size_t size, size_t count, void *ctx)
         buf_add(&s->client->body, data, len);
         return buf_ok(&s->client->body) ? len : 0;
     }
+    s->client->stream_begun = true;
     return sse_feed(&s->sse, bytes_of(data, len)) ? len : 0;
 }
 
@@ -55,6 +56,11 @@ static enum qmn_code run(struct client *c, struct stream *s, const char *path, c
     if (status >= 400)
         return client_problem((int)status, buf_bytes(&c->body), c->retry_after_s, err);
     return QMN_OK;
+}
+
+bool client_stream_begun(const struct client *c)
+{
+    return c->stream_begun;
 }
 
 enum qmn_code client_stream(struct client *c, const char *path, const char *last_id,

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from harness import Node, Qmn
+from harness import CALL_S, Node, Qmn, free_port, wait_until
 
 
 def test_a_nutrient_goes_round(qmn, acme):
@@ -30,6 +30,10 @@ def test_a_nutrient_goes_round(qmn, acme):
     assert qmn("edges", "stats", *acme).startswith("1 edges") or "edges, weight" in qmn("edges", "stats", *acme)
 
 
+def state_of(qmn, sent, *words):
+    return qmn.json("trace", sent["trace_id"], *words)["deliveries"][0]["state"]
+
+
 def test_follow_prints_what_arrives_and_acknowledges(qmn, acme):
     words = [qmn.program, "inbox", "dba", "--follow", "--ack", "--json", *acme]
     with subprocess.Popen(words, env=qmn.env(), stdout=subprocess.PIPE, text=True) as following:
@@ -40,13 +44,45 @@ def test_follow_prints_what_arrives_and_acknowledges(qmn, acme):
                 break
         else:
             pytest.fail("the nutrient did not arrive")
-        states = []
-        for _ in range(100):
-            states = qmn.json("trace", sent["trace_id"], *acme)["deliveries"]
-            if states and states[0]["state"] == "acked":
-                break
+        wait_until(lambda: state_of(qmn, sent, *acme) == "acked", "the acknowledgement")
         following.kill()
-        assert states[0]["state"] == "acked"
+
+
+def test_follow_outlives_the_node(binary):
+    where = (f"127.0.0.1:{free_port()}",)
+    node = Node(binary, "--epsilon", "0")
+    try:
+        node.start(where)
+        qmn = Qmn(node)
+        qmn("agent", "register", "dba", "--about", "slow postgres queries")
+        words = [qmn.program, "inbox", "dba", "--follow", "--ack", "--json"]
+        with subprocess.Popen(words, env=qmn.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as following:
+            guard = threading.Timer(CALL_S, following.kill)
+            guard.start()
+            try:
+                for kill in (True, False, False):
+                    sent = qmn.json("broadcast", "another slow postgres query")
+                    got = json.loads(following.stdout.readline())
+                    assert got["nutrient_id"] == sent["nutrient_id"]  # once each, when acknowledged
+                    wait_until(lambda: state_of(qmn, sent) == "acked", "the acknowledgement")
+                    node.stop(kill=kill)
+                    assert "listening again" in following.stderr.readline()
+                    node.start(where)
+                qmn("agent", "suspend", "dba")
+                node.stop()
+                node.start(where)
+                following.wait(CALL_S)
+            finally:
+                guard.cancel()
+                following.kill()
+    finally:
+        node.remove()
+
+
+def test_follow_of_a_node_that_is_not_there_fails_at_once(qmn):
+    done = qmn.run("inbox", "dba", "--follow", "--url", f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 3 and "Is the node running?" in done.stderr
 
 
 def test_a_backup_brings_back_what_was_there(binary):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """qmn against a running node: every command once, errors that help."""
+import json
 import os
 import pty
 import shutil
@@ -24,6 +25,19 @@ def test_nack_gives_back_or_rejects(qmn, acme):
     assert item in qmn("inbox", "dba", *acme)
     assert qmn("nack", "dba", item, "--reject", *acme) == "1 rejected\n"
     assert item not in qmn("inbox", "dba", *acme)
+
+
+def test_what_was_read_says_whose_it_is_and_until_when(qmn, acme):
+    qmn("agent", "register", "reader", "--about", "letters of the tax office", "--tenant", "acme")
+    assert qmn("inbox", "reader", *acme) == "nothing for reader\n"
+    item = qmn.json("broadcast", "a letter of the tax office", "--agent", "shop", *acme)["nutrient_id"]
+    first = qmn("inbox", "reader", *acme)
+    assert "yours until 20" in first and f"qmn ack reader {item}" in first
+    again = qmn("inbox", "reader", *acme)
+    assert "1 read before and not acknowledged" in again and "lease" in again
+    qmn("nack", "reader", item, *acme)
+    assert json.loads(qmn("inbox", "reader", "--ack", "--json", *acme))["nutrients"][0]["nutrient_id"] == item
+    assert qmn("inbox", "reader", *acme) == "nothing for reader\n"
 
 
 def test_memories(qmn, acme):

@@ -179,7 +179,8 @@ static void print_edges(struct cli *c, Qmn__V1__Edge *const *edges, size_t count
         table_cell(&t, "%s", cli_or(e->src, "?"));
         table_cell(&t, S_BOLD "%s", cli_or(e->dst, "?"));
         table_cell(&t, "%s%.4f", e->weight >= 0.5 ? S_GREEN : S_RED, e->weight);
-        table_cell(&t, "%.3f", e->similarity);
+        /* 0: one of them has no profile, default-agent for one */
+        table_cell(&t, e->similarity != 0 ? "%.3f" : "-", e->similarity);
         table_cell(&t, "%.2f", e->success);
         table_cell(&t, "%.2f", e->decay);
         table_cell(&t, "%llu", (unsigned long long)e->outcomes);

@@ -55,9 +55,16 @@ enum qmn_code cmd_tenant_list(struct cli *c, struct err *err)
     TRY(cli_send(c, &call, &out, err));
     if (!out)
         return QMN_OK;
+    /* Every measurement leaves a deleted one. */
+    bool all = cli_flag(c, "all") || cli_flag(c, "status");
+    size_t hidden = 0;
     TABLE(&t, c, "TENANT", "STATUS", "PLAN", ">DIM", "CREATED", "*NAME");
     for (size_t i = 0; i < out->n_tenants; i++) {
         const Qmn__V1__Tenant *x = out->tenants[i];
+        if (!all && x->status && strcmp(x->status, "deleted") == 0) {
+            hidden++;
+            continue;
+        }
         bool active = x->status && strcmp(x->status, "active") == 0;
         table_cell(&t, S_BOLD "%s", cli_or(x->id, "?"));
         table_cell(&t, "%s%s", active ? S_GREEN : S_YELLOW, cli_or(x->status, "?"));
@@ -67,6 +74,8 @@ enum qmn_code cmd_tenant_list(struct cli *c, struct err *err)
         table_cell(&t, "%s", cli_or(x->name, ""));
     }
     table_end(&t, "no tenants");
+    if (hidden)
+        cli_print(c, S_DIM "%zu deleted, not shown; --all shows them" S_OFF "\n", hidden);
     return QMN_OK;
 }
 
@@ -93,12 +102,18 @@ enum qmn_code cmd_tenant_update(struct cli *c, struct err *err)
     return tenant_call(c, &call, err);
 }
 
-/* Asks on a terminal; elsewhere --yes is required. */
+/* Asks on a terminal; elsewhere --yes is required.  Looks first: of what is not there, nothing is
+ * to be asked. */
 static enum qmn_code confirm(struct cli *c, const char *question, struct err *err)
 {
     char answer[16] = "";
+    struct client_answer there;
+    const struct client_call look = {
+        "GET", cli_path(c, "/v1/tenants/%s", c->args[0]), NULL, NULL, NULL, 0};
     if (cli_flag(c, "yes"))
         return QMN_OK;
+    TRY(cli_connect(c, err));
+    TRY(client_send(c->client, &look, &c->arena, &there, err));
     if (!isatty(STDIN_FILENO))
         return cli_usage(c, err, "%s  Say so with --yes", question);
     cli_note(c, "%s [y/N] ", question);

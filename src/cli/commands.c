@@ -123,6 +123,7 @@ static const struct cli_option tenant_create_options[] = {
     {"dim", "N", "embedding_dim", "dimension of its vectors (default: at first use)", NULL},
     {"metadata", "JSON", "metadata", "anything else, a JSON object", NULL}, END};
 static const struct cli_option tenant_list_options[] = {
+    {"all", NULL, NULL, "deleted ones too", NULL},
     {"status", "STATUS", "status_filter", "active, suspended or deleted", tenant_states},
     {"plan", "PLAN", "plan_tier", "free, pro or enterprise", plans},
     {"limit", "N", "limit", "at most so many (100)", NULL},

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/suggest.h"
 #include "cli_priv.h"
 #include "codec/codec.h"
 
@@ -75,13 +76,50 @@ static void advise(const struct cli *c, const struct err *e)
     }
 }
 
+/* The option that fills the field at fault, "tool_hints" for "tool_hints[2]"; NULL: an argument
+ * does, or nothing. */
+static const char *option_at_fault(const struct cli *c, const char *field)
+{
+    size_t len = strcspn(field, "[.");
+    for (const struct cli_option *o = c->command ? c->command->options : NULL; o && o->name; o++)
+        if (o->field && strlen(o->field) == len && len && memcmp(o->field, field, len) == 0)
+            return o->name;
+    return NULL;
+}
+
 static enum cli_exit report(struct cli *c, const struct err *e)
 {
+    const char *option = option_at_fault(c, e->field);
     c->colours = c->colours && isatty(STDERR_FILENO);
-    cli_note(c, S_RED "qmn:" S_OFF " %s%s%s%s\n", e->text, e->field[0] ? " (field " : "", e->field,
-             e->field[0] ? ")" : "");
+    if (option)
+        cli_note(c, S_RED "qmn:" S_OFF " --%s: %s\n", option, e->text);
+    else
+        cli_note(c, S_RED "qmn:" S_OFF " %s%s%s%s\n", e->text, e->field[0] ? " (field " : "",
+                 e->field, e->field[0] ? ")" : "");
     advise(c, e);
     return exit_status(c, e->code);
+}
+
+/* A mistyped name would be ignored in silence. */
+static void warn_of_environment(const struct cli *c)
+{
+    static const char *const known[] = {"URL", "API_KEY", "API_KEY_FILE", "TENANT_ID", "DATA_DIR",
+                                        /* qmnd's, which may well stand in the same environment */
+                                        "LISTEN", "ALLOW_PLAINTEXT", "MAX_CONNECTIONS", "STORE",
+                                        "RETENTION_DAYS", "EPSILON", "REGION", "LOOPS", "USER",
+                                        "DRAIN_TIMEOUT", "LOG_LEVEL", "LOG_FORMAT", "SYNCHRONOUS"};
+    for (char *const *e = environ; *e; e++) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(*e, "="), *e);
+        if (strncmp(name, "QMN_", 4) != 0)
+            continue;
+        const char *near = suggest_word(name + 4, known, ARRAY_LEN(known));
+        if (near && strcmp(near, name + 4) != 0)
+            cli_note(c,
+                     S_YELLOW "qmn:" S_OFF " %s in the environment means nothing; did you mean "
+                              "QMN_%s?\n",
+                     name, near);
+    }
 }
 
 static enum qmn_code dispatch(struct cli *c, int argc, char **argv, struct err *err)
@@ -101,6 +139,7 @@ static enum qmn_code dispatch(struct cli *c, int argc, char **argv, struct err *
     if (cli_flag(c, "no-color"))
         c->colours = false;
     if (c->command) {
+        warn_of_environment(c);
         TRY(codec_init(err));
         return c->command->run(c, err);
     }

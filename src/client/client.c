@@ -54,20 +54,22 @@ enum qmn_code client_set_key(struct client *c, const char *key, struct err *err)
     return set_header(&c->key_header, "X-API-Key", key, err);
 }
 
-/* Checks the URL, keeps it without its last slash, and notes host:port for messages. */
+/* Checks the URL, keeps it without its last slash, and notes host:port for messages.  HOST:PORT is
+ * taken as http, since that is what people type. */
 static enum qmn_code set_url(struct client *c, const char *url, struct err *err)
 {
-    size_t scheme = strncasecmp(url, "http://", 7) == 0    ? 7
-                    : strncasecmp(url, "https://", 8) == 0 ? 8
-                                                           : 0;
-    size_t len = strlen(url);
-    while (len > scheme && url[len - 1] == '/')
-        len--;
+    static const char plain[] = "http://";
+    const char *before = strstr(url, "://") ? "" : plain;
+    size_t len = strlen(before) + strlen(url);
     c->url = mem_alloc(len + 1);
     if (!c->url)
         return err_nomem(err);
-    memcpy(c->url, url, len);
-    c->url[len] = '\0';
+    snprintf(c->url, len + 1, "%s%s", before, url);
+    size_t scheme = strncasecmp(c->url, plain, 7) == 0        ? 7
+                    : strncasecmp(c->url, "https://", 8) == 0 ? 8
+                                                              : 0;
+    while (len > scheme && c->url[len - 1] == '/')
+        c->url[--len] = '\0';
     const char *host = c->url + scheme;
     snprintf(c->address, sizeof c->address, "%.*s", (int)strcspn(host, "/?#"), host);
     if (!scheme || !c->address[0] || !header_safe(c->url) || strchr(c->address, '@'))

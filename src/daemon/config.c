@@ -202,6 +202,37 @@ static enum qmn_code load_environment(struct config *c, char *const *envp, struc
     return QMN_OK;
 }
 
+/* An error in a file, but only a warning here: an environment is shared with others. */
+bool config_next_unknown(char *const *envp, size_t *at, char ret_name[static CONFIG_NAME_SIZE],
+                         const char **ret_near)
+{
+    /* Of qmn, of the kernels, of tools/node.sh. */
+    static const char *const others[] = {"QMN_URL",         "QMN_API_KEY", "QMN_API_KEY_FILE",
+                                         "QMN_TENANT_ID",   "QMN_KERNELS", "QMN_READY_SECONDS",
+                                         "QMN_STOP_SECONDS"};
+    /* Without what they all begin with, which would make anything look alike. */
+    enum { PREFIX = 4 };
+    const char *words[CONFIG_OPTIONS_MAX + ARRAY_LEN(others)];
+    size_t count = 0;
+    for (size_t i = 0; i < config_option_count; i++)
+        words[count++] = config_options[i].env + PREFIX;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        words[count++] = others[i] + PREFIX;
+    while (envp[*at]) {
+        const char *entry = envp[(*at)++];
+        bool known = strncmp(entry, "QMN_", PREFIX) != 0;
+        snprintf(ret_name, CONFIG_NAME_SIZE, "%.*s", (int)strcspn(entry, "="), entry);
+        for (size_t i = 0; i < count && !known; i++)
+            known = strcmp(words[i], ret_name + PREFIX) == 0;
+        if (known)
+            continue;
+        const char *near = suggest_word(ret_name + PREFIX, words, count);
+        *ret_near = near ? near - PREFIX : NULL;
+        return true;
+    }
+    return false;
+}
+
 /* ---- the file ---- */
 
 static struct bytes trim(struct bytes s)

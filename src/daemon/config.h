@@ -46,7 +46,7 @@ struct config_setting {
     const char *text;  /* lists: joined by ", " */
 };
 
-enum { CONFIG_OPTIONS_MAX = 32 };
+enum { CONFIG_OPTIONS_MAX = 32, CONFIG_NAME_SIZE = 64 };
 
 struct config {
     struct arena arena; /* all texts */
@@ -73,6 +73,10 @@ struct config {
 QMN_NODISCARD enum qmn_code config_load(struct config *c, int argc, char *const *argv,
                                         char *const *envp, struct err *err);
 void config_release(struct config *c);
+/* Steps through the names in `envp` that begin with QMN_ and mean nothing to anybody, *at counting
+ * from 0; false at the end.  *ret_near: what may have been meant, or NULL. */
+bool config_next_unknown(char *const *envp, size_t *at, char ret_name[static CONFIG_NAME_SIZE],
+                         const char **ret_near);
 /* The same with the file and environment read again; flags stay.  For a running node. */
 QMN_NODISCARD enum qmn_code config_reload(const struct config *running, char *const *envp,
                                           struct config *ret, struct err *err);

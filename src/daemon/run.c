@@ -176,6 +176,29 @@ static void reload(const struct config *c, char *const *envp)
 
 /* ---- the node ---- */
 
+static void warn_of_environment(char *const *envp, void (*warn)(const char *name, const char *near))
+{
+    char name[CONFIG_NAME_SIZE];
+    const char *near;
+    for (size_t at = 0; config_next_unknown(envp, &at, name, &near);)
+        warn(name, near);
+}
+
+static void warn_in_log(const char *name, const char *near)
+{
+    if (near)
+        log_warn("ignored an unknown variable of the environment", LOG_S("variable", name),
+                 LOG_S("did_you_mean", near));
+    else
+        log_warn("ignored an unknown variable of the environment", LOG_S("variable", name));
+}
+
+static void warn_in_person(const char *name, const char *near)
+{
+    fprintf(stderr, "qmnd: %s in the environment means nothing%s%s%s\n", name,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 static int serve(struct node *n, const struct config *c, const struct data_dir *data,
                  const sigset_t *set, char *const *envp)
 {
@@ -201,6 +224,7 @@ static int run(const struct config *c, const struct identity *who, char *const *
     sigset_t set;
     block_signals(&set);
     log_configure((enum log_level)c->log_level, (enum log_format)c->log_format);
+    warn_of_environment(envp, warn_in_log);
     privileges_raise_files();
 
     struct node *n = NULL;
@@ -242,6 +266,7 @@ static int act(struct config *c, int argc, char *const *argv, char *const *envp)
         return fail(&err, EXIT_CONFIG);
     if (c->action == CONFIG_CHECK) {
         config_print(c, stdout);
+        warn_of_environment(envp, warn_in_person);
         return EXIT_STOPPED;
     }
     if (c->action == CONFIG_RESTORE)

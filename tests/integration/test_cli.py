@@ -107,6 +107,11 @@ def test_the_node_about_itself(qmn):
     (["agent", "list", "--key-file", "/nonexistent"], 2, "/nonexistent"),
     (["agent", "list", "--url", "http://127.0.0.1:1"], 3, "Is the node running?"),
     (["agent", "list", "--url", "gopher://x"], 2, "expected a URL"),
+    (["broadcast", "x", "--top-k", "99"], 1, "--top-k: expected 1 to 50, got 99"),
+    (["broadcast", "x", "--agent", "nobody"], 5, "--agent: agent \"nobody\" is not registered"),
+    (["policy", "evaluate"], 1, "--type: required"),
+    (["tenant", "create", "A"], 1, "(field id)"),
+    (["tenant", "delete", "nope"], 5, "nope"),
 ])
 def test_errors_say_what_to_do_next(qmn, words, status, says):
     done = qmn.run(*words)
@@ -132,6 +137,40 @@ def test_a_key_file_of_somebody_else_says_how_to_get_at_it(qmn, named):
         assert f"sudo install -m 600 -o \"$USER\" {key}" in done.stderr
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_url_needs_no_scheme(qmn):
+    assert qmn.run("agent", "list", env=qmn.env(QMN_URL=f"127.0.0.1:{qmn.node.port}")).returncode == 0
+
+
+def test_a_mistyped_variable_is_pointed_out(qmn, binary):
+    done = qmn.run("agent", "list", env=qmn.env(QMN_TENNANT_ID="acme"))
+    assert done.returncode == 0
+    assert done.stderr == "qmn: QMN_TENNANT_ID in the environment means nothing; did you mean QMN_TENANT_ID?\n"
+    checked = subprocess.run([binary, "--check-config"], env=qmn.env(QMN_LISTN="x", QMN_BOGUS="1"), text=True,
+                             capture_output=True, timeout=60)
+    assert "QMN_LISTN in the environment means nothing; did you mean QMN_LISTEN?" in checked.stderr
+    assert "QMN_BOGUS in the environment means nothing\n" in checked.stderr and "QMN_URL" not in checked.stderr
+    # Neither takes the other's for a slip.
+    theirs = {"QMN_" + line.split(" = ")[0].upper().replace("-", "_"): "" for line in checked.stdout.splitlines()}
+    assert len(theirs) > 10
+    assert qmn.run("agent", "list", env=qmn.env(**theirs)).stderr == ""
+
+
+def test_deleted_tenants_are_listed_on_request(qmn):
+    qmn("tenant", "create", "short-lived")
+    qmn("tenant", "delete", "short-lived", "--yes")
+    listed = qmn("tenant", "list")
+    assert "short-lived" not in listed and "--all shows them" in listed
+    for words in (["--all"], ["--status", "deleted"], ["--json"]):
+        assert "short-lived" in qmn("tenant", "list", *words)
+
+
+def test_a_similarity_with_somebody_without_profile_is_no_number(qmn, acme):
+    trace = qmn.json("broadcast", "slow postgres query", "--hint", "sql", "--top-k", "1", *acme)["trace_id"]
+    qmn("outcome", trace, "1", *acme)
+    row = next(line.split() for line in qmn("edges", "of", "default-agent", *acme).splitlines() if " dba " in line)
+    assert row[3] == "-"
 
 
 def test_a_key_on_the_command_line_is_blotted_out(qmn, own, acme):

@@ -80,7 +80,10 @@ static void what_is_no_url_is_refused(void **state)
     (void)state;
     assert_int_equal(make("http://127.0.0.1:8022/", NULL, NULL), QMN_OK);
     assert_int_equal(make("https://node.example/qmn", "k", "t"), QMN_OK);
-    assert_int_equal(make("127.0.0.1:8022", NULL, NULL), QMN_E_INVALID);
+    assert_int_equal(make("127.0.0.1:8022", NULL, NULL), QMN_OK);
+    assert_int_equal(make("", NULL, NULL), QMN_E_INVALID);
+    assert_int_equal(make("gopher://host", NULL, NULL), QMN_E_INVALID);
+    assert_int_equal(make("user:secret@host", NULL, NULL), QMN_E_INVALID);
     assert_int_equal(make("file:///etc/passwd", NULL, NULL), QMN_E_INVALID);
     assert_int_equal(make("http://", NULL, NULL), QMN_E_INVALID);
     assert_int_equal(make("http://user:secret@host/", NULL, NULL), QMN_E_INVALID);

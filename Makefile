@@ -50,7 +50,7 @@ status: ## is it running, and where
 logs: ## follow its log
 	@tools/node.sh logs
 
-demo: build ## carry the demo exchange over the running node
+demo: build ## carry the demo exchange over the running node, once more if it had it
 	@tools/node.sh demo
 
 install: build ## install under PREFIX (/usr/local); DESTDIR for packagers

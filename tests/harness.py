@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
 """A node under test and a client for it: standard library only, every wait bounded."""
+import fcntl
 import http.client
 import json
 import math
 import os
+import pty
 import random
 import re
 import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -311,3 +315,22 @@ class Qmn:
 
     def json(self, *words, **more):
         return json.loads(self(*words, "--json", **more))
+
+
+def read_terminal(words, env, columns=100):
+    """What a program shows on a terminal of that width."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with subprocess.Popen(words, env=env, stdin=side, stdout=side, stderr=side):
+        os.close(side)
+        data = b""
+        while True:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            data += piece
+    os.close(main)
+    return data.decode()

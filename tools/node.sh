@@ -149,8 +149,8 @@ hand_over() {
     chown -hR "$SUDO_UID:$SUDO_GID" build
 }
 
-demo() {
-    QMN_URL=$url QMN_DATA_DIR=$data "$root/build/qmn" demo
+demo() { # [OPTION]
+    QMN_URL=$url QMN_DATA_DIR=$data "$root/build/qmn" demo "$@"
 }
 
 up() {
@@ -164,7 +164,7 @@ up() {
         fi
     else
         start
-        demo
+        demo --once
     fi
     key=$data/admin-key
     hand_over

@@ -193,6 +193,9 @@ static const struct cli_option bench_options[] = {
     {"pid", "PID", NULL, "process of the node, to read its processor time and memory", NULL},
     {"keep", NULL, NULL, "keep the tenant it made", NULL}, END};
 
+static const struct cli_option demo_options[] = {
+    {"once", NULL, NULL, "not if this node has had one", NULL}, END};
+
 #define EXAMPLES(...) (const char *const[]){__VA_ARGS__, NULL}
 #define NO_EXAMPLES NULL
 
@@ -275,7 +278,8 @@ const struct cli_command cli_commands[] = {
     {NULL, "bootstrap", "", 0, 0, "make the first admin key on the node, before its first start", cmd_bootstrap, bootstrap_options,
      EXAMPLES("qmn bootstrap --data-dir /var/lib/qmn", "qmn bootstrap --new-admin-key --data-dir /var/lib/qmn")},
 
-    {NULL, "demo", "", 0, 0, "a first exchange between a dozen agents", cmd_demo, NULL, NO_EXAMPLES},
+    {NULL, "demo", "", 0, 0, "a first exchange between a dozen agents, in a tenant of its own", cmd_demo, demo_options,
+     EXAMPLES("qmn demo", "qmn demo --tenant try-it")},
     {NULL, "bench", "[SCENARIO...]", 0, -1, "measure the node: broadcast, broadcast-b64, collect, collect-window, outcomes, idle", cmd_bench, bench_options,
      EXAMPLES("qmn bench broadcast --seconds 30 --pid $(cat var/qmnd.pid)")},
     {NULL, "completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", cmd_completion, NULL,

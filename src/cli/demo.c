@@ -9,44 +9,20 @@
  *   answer     each agent empties its inbox: the expert responds, the others turn it down
  *   collect    one agent gathers what it needs
  *   rate       every trace: the expert well, the others badly
- *   again      the same nutrients once more */
-#include "demo.h"
+ *   again      the same nutrients once more
+ *
+ * What is shown of it stands in demo_show.c. */
+#include "demo_priv.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli_priv.h"
-#include "codec/json_encode.h"
 #include "qmn/v1/identity.pb-c.h"
 #include "qmn/v1/memory.pb-c.h"
 #include "qmn/v1/reinforcement.pb-c.h"
 #include "qmn/v1/router.pb-c.h"
 
-enum {
-    NUTRIENTS_MAX = 32,
-    CHANGES_MAX = 256,
-    ASKED = 2,
-    EDGES_SHOWN = 3,
-    SHIFTS_SHOWN = 3,
-    WIDTH = 100
-};
-
-struct change {
-    const char *src, *dst;
-    double first, last;
-};
-
-struct demo {
-    struct cli *c;
-    struct progress progress;
-    unsigned calls;
-    const Qmn__V1__BroadcastResponse *first[NUTRIENTS_MAX], *second[NUTRIENTS_MAX];
-    struct change changes[CHANGES_MAX];
-    size_t change_count;
-    unsigned answered, deliveries;
-    const Qmn__V1__CollectResponse *collected;
-};
+enum { CHANGES_MAX = DEMO_CHANGES_MAX, ASKED = 2 };
 
 static char *str(const char *text)
 {
@@ -85,20 +61,37 @@ static enum qmn_code call(struct demo *d, const char *method, const char *path,
 
 /* ---- cast ---- */
 
+/* "demo", or the next of demo-2, demo-3, ... that was never there: a name is given out once. */
+static enum qmn_code take_name(struct demo *d, struct err *err)
+{
+    enum { NAMES_MAX = 999 };
+    const char *wanted = cli_text(d->c, "tenant");
+    Qmn__V1__CreateTenantRequest in;
+    qmn__v1__create_tenant_request__init(&in);
+    for (unsigned n = 1;; n++) {
+        d->tenant = wanted  ? wanted
+                    : n > 1 ? arena_printf(&d->c->arena, DEMO_TENANT "-%u", n)
+                            : DEMO_TENANT;
+        if (!d->tenant)
+            return err_nomem(err);
+        in.id = in.name = str(d->tenant);
+        enum qmn_code code = call(d, "POST", "/v1/tenants", &in.base, NULL, NULL, err);
+        if (code != QMN_E_CONFLICT || wanted || n == NAMES_MAX)
+            return code;
+    }
+}
+
 static enum qmn_code make_tenant(struct demo *d, struct err *err)
 {
     static const char *const scopes[] = {
         "nutrients:write", "inbox",      "contexts:read", "agents:read",  "agents:write",
         "outcomes:write",  "edges:read", "memory:read",   "memory:write", "traces:read"};
-    Qmn__V1__CreateTenantRequest tenant;
-    qmn__v1__create_tenant_request__init(&tenant);
-    tenant.id = tenant.name = str("demo");
-    TRY(call(d, "POST", "/v1/tenants", &tenant.base, NULL, NULL, err));
-
     Qmn__V1__CreateKeyRequest in;
     Qmn__V1__Key *key;
+    TRY(client_set_tenant(d->c->client, NULL, err));
+    TRY(take_name(d, err));
     qmn__v1__create_key_request__init(&in);
-    in.tenant_id = in.name = str("demo");
+    in.tenant_id = in.name = str(d->tenant);
     in.scopes = (char **)(uintptr_t)scopes;
     in.n_scopes = ARRAY_LEN(scopes);
     in.rate_limit_per_minute = 60000;
@@ -106,7 +99,6 @@ static enum qmn_code make_tenant(struct demo *d, struct err *err)
     TRY(call(d, "POST", "/v1/keys", &in.base, &qmn__v1__key__descriptor, &key, err));
     if (!key->api_key)
         return err_set(err, QMN_E_INTERNAL, "the node made a key without showing it");
-    TRY(client_set_tenant(d->c->client, NULL, err));
     enum qmn_code code = client_set_key(d->c->client, key->api_key, err);
     explicit_bzero(key->api_key, strlen(key->api_key));
     return code;
@@ -244,7 +236,7 @@ static enum qmn_code collect(struct demo *d, struct err *err)
 static void note_change(struct demo *d, const Qmn__V1__WeightChange *w)
 {
     for (size_t i = 0; i < d->change_count; i++) {
-        struct change *k = &d->changes[i];
+        struct demo_change *k = &d->changes[i];
         if (strcmp(k->src, w->src) == 0 && strcmp(k->dst, w->dst) == 0) {
             k->last = w->new_weight;
             return;
@@ -252,7 +244,7 @@ static void note_change(struct demo *d, const Qmn__V1__WeightChange *w)
     }
     if (d->change_count < CHANGES_MAX)
         d->changes[d->change_count++] =
-            (struct change){w->src, w->dst, w->old_weight, w->new_weight};
+            (struct demo_change){w->src, w->dst, w->old_weight, w->new_weight};
 }
 
 static enum qmn_code record(struct demo *d, Qmn__V1__RecordOutcomeRequest *in, struct err *err)
@@ -298,186 +290,52 @@ static enum qmn_code rate_all(struct demo *d, struct err *err)
     return d->collected->n_contents ? record(d, &in, err) : QMN_OK;
 }
 
-/* ---- what is shown ---- */
-
-static const char *second_asked(struct demo *d, const Qmn__V1__BroadcastResponse *b)
-{
-    if (b->n_hops < 2)
-        return "";
-    const Qmn__V1__Hop *h = b->hops[1];
-    return cli_or(arena_printf(&d->c->arena, "%s %.2f%s", cli_or(h->agent_id, "?"),
-                               (double)h->score, h->explored ? " (chance)" : ""),
-                  "");
-}
-
-static void show_routes(struct demo *d)
-{
-    struct cli *c = d->c;
-    struct table t;
-    cli_print(c,
-              S_BOLD "1  %zu nutrients, and where each went" S_OFF S_DIM
-                     "   score = similarity x edge/0.5 x (1+demand)/2 + 0.05 per skill\n" S_OFF,
-              demo_nutrient_count);
-    TABLE(&t, c, "FROM", "*NUTRIENT", "WENT TO", ">SCORE", ">SIMIL", ">EDGE", ">SKILL", "AND TO");
-    for (size_t i = 0; i < demo_nutrient_count; i++) {
-        const Qmn__V1__BroadcastResponse *b = d->first[i];
-        const Qmn__V1__Hop *h = b->n_hops ? b->hops[0] : NULL;
-        const char *to = h ? cli_or(h->agent_id, "?") : "nobody";
-        bool right = strcmp(to, demo_nutrients[i].expert) == 0;
-        table_cell(&t, "%s", demo_nutrients[i].source);
-        table_cell(&t, "%s", demo_nutrients[i].text);
-        table_cell(&t, "%s%s", right ? S_GREEN : S_YELLOW, to);
-        table_cell(&t, h ? "%.2f" : "-", h ? (double)h->score : 0.0);
-        table_cell(&t, h ? "%.2f" : "-", h ? (double)h->similarity : 0.0);
-        table_cell(&t, h ? "%.2f" : "-", h ? (double)h->edge_weight : 0.0);
-        table_cell(&t, h ? "%u" : "-", h ? h->capability_matches : 0u);
-        table_cell(&t, S_DIM "%s", second_asked(d, b));
-    }
-    table_end(&t, "nothing was sent");
-}
-
-static void show_collected(struct demo *d)
-{
-    struct cli *c = d->c;
-    struct table t;
-    cli_print(c, "\n" S_BOLD "2  oncall collects: why do requests time out while connections "
-                 "wait?" S_OFF "\n");
-    TABLE(&t, c, ">SCORE", "FROM", "AS", "*WHAT");
-    for (size_t i = 0; i < d->collected->n_contents; i++) {
-        const Qmn__V1__ContextItem *x = d->collected->contents[i];
-        table_cell(&t, "%.2f", (double)x->score);
-        table_cell(&t, "%s", cli_or(x->agent_id, "?"));
-        table_cell(&t, S_DIM "%s", cli_or(x->kind, "?"));
-        table_cell(&t, "%s", cli_gist(c, x->data, 300));
-    }
-    table_end(&t, "nothing found");
-}
-
-static void show_edges(struct demo *d)
-{
-    struct cli *c = d->c;
-    bool shown[CHANGES_MAX] = {false};
-    cli_print(c,
-              "\n" S_BOLD "3  outcomes recorded, %zu edges moved" S_OFF S_DIM
-              "   (every pair starts at 0.5)" S_OFF "\n",
-              d->change_count);
-    for (int row = 0; row < EDGES_SHOWN; row++) {
-        size_t best = CHANGES_MAX;
-        for (size_t i = 0; i < d->change_count; i++) {
-            double moved = fabs(d->changes[i].last - d->changes[i].first);
-            if (!shown[i] && (best == CHANGES_MAX ||
-                              moved > fabs(d->changes[best].last - d->changes[best].first)))
-                best = i;
-        }
-        if (best == CHANGES_MAX)
-            break;
-        const struct change *k = &d->changes[best];
-        shown[best] = true;
-        cli_print(c, "   %-10s \xe2\x86\x92 %-10s %.3f \xe2\x86\x92 %s%.3f" S_OFF "\n", k->src,
-                  k->dst, k->first, k->last >= k->first ? S_GREEN : S_RED, k->last);
-    }
-}
-
-static bool is_first(const Qmn__V1__BroadcastResponse *b, const char *agent)
-{
-    return b->n_hops && strcmp(cli_or(b->hops[0]->agent_id, ""), agent) == 0;
-}
-
-static const char *first_asked(const Qmn__V1__BroadcastResponse *b)
-{
-    return b->n_hops ? cli_or(b->hops[0]->agent_id, "?") : "nobody";
-}
-
-static void show_second_round(struct demo *d)
-{
-    struct cli *c = d->c;
-    unsigned before = 0, after = 0;
-    int shown = 0;
-    for (size_t i = 0; i < demo_nutrient_count; i++) {
-        before += is_first(d->first[i], demo_nutrients[i].expert);
-        after += is_first(d->second[i], demo_nutrients[i].expert);
-    }
-    cli_print(c,
-              "\n" S_BOLD
-              "4  the same %zu nutrients again: the one who knows is asked first %u times, "
-              "before %u" S_OFF "\n",
-              demo_nutrient_count, after, before);
-    struct table t;
-    TABLE(&t, c, "*NUTRIENT", "BEFORE", "NOW", ">SCORE", ">SIMIL", ">EDGE", ">DEMAND");
-    for (size_t i = 0; i < demo_nutrient_count && shown < SHIFTS_SHOWN; i++) {
-        const char *expert = demo_nutrients[i].expert;
-        if (is_first(d->first[i], expert) || !is_first(d->second[i], expert))
-            continue;
-        const Qmn__V1__Hop *h = d->second[i]->hops[0];
-        table_cell(&t, "%s", demo_nutrients[i].text);
-        table_cell(&t, S_YELLOW "%s", first_asked(d->first[i]));
-        table_cell(&t, S_GREEN "%s", first_asked(d->second[i]));
-        table_cell(&t, "%.2f", (double)h->score);
-        table_cell(&t, "%.2f", (double)h->similarity);
-        table_cell(&t, "%.2f", (double)h->edge_weight);
-        table_cell(&t, "%.2f", (double)h->demand);
-        shown++;
-    }
-    table_end(&t, "no first choice changed for the better this time");
-}
-
 static enum qmn_code play(struct demo *d, struct err *err)
 {
     TRY(make_tenant(d, err));
     TRY(register_agents(d, err));
     TRY(store_memories(d, err));
     TRY(broadcast_all(d, d->first, err));
-    unsigned asked_first = d->deliveries;
+    d->asked = d->deliveries;
     TRY(empty_inboxes(d, err));
     TRY(collect(d, err));
     TRY(rate_all(d, err));
-    TRY(broadcast_all(d, d->second, err));
-    progress_end(&d->progress);
-    if (d->c->json)
+    return broadcast_all(d, d->second, err);
+}
+
+/* Whether a demo was here, also if its tenant has been deleted since. */
+static enum qmn_code look(struct cli *c, bool *ret_there, struct err *err)
+{
+    struct err why = {0};
+    struct client_answer answer;
+    const struct client_call call = {"GET", "/v1/tenants/" DEMO_TENANT, NULL, NULL, NULL, 0};
+    enum qmn_code code = client_send(c->client, &call, &c->arena, &answer, &why);
+    *ret_there = code == QMN_OK || code == QMN_E_GONE;
+    if (*ret_there || code == QMN_E_NOT_FOUND)
         return QMN_OK;
-    if (d->c->columns == 0 || d->c->columns > WIDTH)
-        d->c->columns = WIDTH;
-    cli_print(d->c,
-              S_BOLD "qmn demo" S_OFF "  tenant demo on %s: %zu agents of an online shop share "
-                     "what they know\n\n",
-              d->c->url, demo_agent_count);
-    show_routes(d);
-    cli_print(d->c,
-              S_DIM "%u deliveries; %u were answered by the one who knows, the others were "
-                    "turned down" S_OFF "\n",
-              asked_first, d->answered);
-    show_collected(d);
-    show_edges(d);
-    show_second_round(d);
-    cli_print(d->c, "\n" S_DIM "look closer:" S_OFF "  qmn trace %s --tenant demo\n",
-              cli_or(d->first[0]->trace_id, "-"));
-    return QMN_OK;
+    *err = why;
+    return code;
 }
 
 enum qmn_code cmd_demo(struct cli *c, struct err *err)
 {
     static struct demo d;
-    struct err absent = {0};
+    bool there = false;
     d.c = c;
-    _Static_assert(NUTRIENTS_MAX >= 20, "room for the script");
+    _Static_assert(DEMO_NUTRIENTS_MAX >= 20, "room for the script");
     TRY(cli_connect(c, err));
-    progress_begin(&d.progress, "demo", 1);
-    const struct client_call look = {"GET", "/v1/tenants/demo", NULL, NULL, NULL, 0};
-    struct client_answer answer;
-    enum qmn_code code = client_send(c->client, &look, &c->arena, &answer, &absent);
-    if (code == QMN_OK) {
-        if (c->json)
-            printf("%.*s\n", BYTES_FMT(answer.body));
-        else
-            cli_print(c, "The tenant demo is there already.  Look around: qmn agent list --tenant "
-                         "demo\n");
+    if (cli_flag(c, "once")) {
+        TRY(client_set_tenant(c->client, NULL, err));
+        TRY(look(c, &there, err));
+    }
+    if (there) {
+        cli_note(c, "This node has had its demo; once more: qmn demo\n");
         return QMN_OK;
     }
-    if (code != QMN_E_NOT_FOUND) {
-        *err = absent;
-        return code;
-    }
-    code = play(&d, err);
+    progress_begin(&d.progress, "demo", 1);
+    enum qmn_code code = play(&d, err);
     progress_end(&d.progress);
+    if (code == QMN_OK && !c->json)
+        demo_show(&d);
     return code;
 }

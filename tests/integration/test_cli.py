@@ -2,7 +2,6 @@
 """qmn against a running node: every command once, errors that help."""
 import json
 import os
-import pty
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Client
+from harness import ROOT, Client, read_terminal
 
 
 def test_text_may_come_from_standard_input(qmn, acme):
@@ -189,23 +188,6 @@ def test_hostile_text_cannot_reach_the_terminal(qmn, acme):
     qmn("agent", "register", "evil", "--about", "postgres " + evil, *acme)
     shown = qmn("agent", "list", *acme)
     assert "\x1b" not in shown and "\x07" not in shown and "after" in shown
-
-
-def read_terminal(words, env):
-    main, side = pty.openpty()
-    with subprocess.Popen(words, env=env, stdin=side, stdout=side, stderr=side):
-        os.close(side)
-        data = b""
-        while True:
-            try:
-                piece = os.read(main, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            data += piece
-    os.close(main)
-    return data.decode()
 
 
 def test_colours_only_on_a_terminal_that_wants_them(qmn, acme):

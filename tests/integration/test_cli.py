@@ -2,6 +2,7 @@
 """qmn against a running node: every command once, errors that help."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -223,16 +224,50 @@ complete_line qmn completion fi
     assert done.stdout.split() == ["broadcast", "list", "--status", "confidential", "fish"], done.stderr
 
 
-def test_every_command_has_help_and_a_place_in_the_manual(qmn):
-    manual = (ROOT / "docs" / "man" / "qmn.1").read_text()
-    overview = qmn("help")
-    for line in overview.splitlines():
-        if not line.startswith("  ") or line.startswith("  --"):
+def commands(qmn):
+    """Every command, as its words, and its help."""
+    for line in qmn("help").splitlines():
+        name = line.split()[0] if line.startswith("  ") and not line.startswith("  --") else None
+        if not name:
             continue
-        name = line.split()[0]
-        assert name in manual, name
         shown = qmn("help", name)
-        assert shown.startswith(f"qmn {name}")
+        assert shown.startswith(f"qmn {name} - "), name
+        members = re.findall(rf"^  qmn {name} (\S+)", shown, re.MULTILINE)
+        if "\nUsage: " in shown:
+            yield name, shown
+        else:
+            for member in members:
+                yield f"{name} {member}", qmn("help", name, member)
+
+
+def test_the_manual_lists_every_command_and_option(qmn):
+    """The command table, as help prints it, against the page: names, and what is said of each option."""
+    manual = (ROOT / "docs" / "man" / "qmn.1").read_text()
+    entries, seen = {}, set()
+    for entry in re.split(r"^\.It Nm Cm ", manual, flags=re.MULTILINE)[1:]:
+        name = re.match(r"[a-z -]+?(?= (?:Ar|Oo|Op)\b|\n)", entry)[0]
+        entry = entry.split("\n.Ss ")[0]
+        listed = re.findall(r"^\.It Fl -(\S+)(?: Ar (\S+))?\n(.*)$", entry, re.MULTILINE)
+        entries[name] = {(option, arg, re.sub(r"^\\&", "", about)) for option, arg, about in listed}
+    for name, shown in commands(qmn):
+        own = shown.split("\nOptions\n")[1].split("\n\n")[0] if "\nOptions\n" in shown else ""
+        options = set(re.findall(r"^  --(\S+)(?: ([A-Z][A-Z=]*))? +(.*)$", own, re.MULTILINE))
+        assert entries.get(name) == options, name
+        seen.add(name)
+    assert set(entries) == seen and len(seen) > 50
+    everywhere = manual.split(".Ss Everywhere")[1].split(".Sh ")[0]
+    for option in re.findall(r"^  --(\S+)", qmn("help"), re.MULTILINE):
+        assert f".It Fl -{option}" in everywhere, option
+
+
+def test_the_daemon_s_manual_lists_every_option(binary):
+    manual = (ROOT / "docs" / "man" / "qmnd.8").read_text()
+    shown = subprocess.run([binary, "--help"], text=True, capture_output=True, timeout=60).stdout
+    options = re.findall(r"^  --([\w-]+)", shown, re.MULTILINE)
+    assert len(options) > 15
+    for option in options:
+        assert f"Fl -{option}" in manual, option
+
 
 
 def test_registering_again_keeps_what_is_not_named(qmn, acme):

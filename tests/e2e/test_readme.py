@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import CALL_S, ROOT, START_S, clean_env, free_port
+from harness import CALL_S, ROOT, START_S, Client, clean_env, free_port
 
 README = (ROOT / "README.md").read_text()
 
@@ -95,11 +95,14 @@ def test_the_fifteen_lines_are_the_example(checkout):
     comments = re.match(r"(#.*\n)*", program)[0]
     lines = block("In fifteen lines of Python", "python")
     assert program == comments + lines
-    assert len(lines.splitlines()) == 15
+    assert sum(not line.startswith("#") for line in lines.splitlines()) == 15
     folder, url, _ = checkout
-    done = subprocess.run(["python3", "-c", lines], cwd=folder, env=clean_env(QMN_URL=url), text=True,
-                          capture_output=True, timeout=CALL_S, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "dba received: slow query on orders" in done.stdout
-    assert "orders lacks an index" in done.stdout
-    assert "edge shop -> dba: 0.500 -> 0.578" in done.stdout
+    for _ in range(2):  # a second run finds a network as new as the first did
+        done = subprocess.run(["python3", "-c", lines], cwd=folder, env=clean_env(QMN_URL=url), text=True,
+                              capture_output=True, timeout=CALL_S, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "dba received: slow query on orders" in done.stdout
+        assert "orders lacks an index" in done.stdout
+        assert "edge shop -> dba: 0.500 -> 0.578" in done.stdout
+    admin = Client(int(url.rsplit(":", 1)[1]), (folder / "var/data/admin-key").read_text().strip())
+    assert admin.get("/v1/agents", expect=200).json() == []  # the operators' tenant stays theirs

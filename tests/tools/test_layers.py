@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """tools/layers.py on small trees: each rule catches what it should, and lets its neighbour pass."""
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,19 @@ def test_a_header_that_needs_another_first_is_caught(tmp_path):
 
 def test_an_empty_tree_is_not_taken_for_a_clean_one(tmp_path):
     assert run(tmp_path, "--no-compile").returncode == 1
+
+
+def test_generated_headers_are_found_in_the_build_folder_or_asked_for(tmp_path):
+    files = {"src/api/a.h": '#include "made/b.pb-c.h"\nstruct a {\n    struct b b;\n};\n'}
+    assert check(tmp_path, files, "--build", str(tmp_path / "nowhere")) == []
+    done = run(tmp_path)
+    assert done.returncode == 0 and "src/api/a.h" in done.stderr and "build first" in done.stderr
+    made = tmp_path / "build-x" / "gen" / "made"
+    made.mkdir(parents=True)
+    (made / "b.pb-c.h").write_text("struct b {\n    int c;\n};\n")
+    (tmp_path / "build-x" / "compile_commands.json").write_text(json.dumps([{
+        "file": "../src/api/a.c", "directory": str(tmp_path / "build-x"), "command": "cc -Igen -c ../src/api/a.c"}]))
+    done = run(tmp_path)
+    assert done.returncode == 0 and "build first" not in done.stderr, done.stderr
+    (made / "b.pb-c.h").write_text("struct other;\n")
+    assert "does not compile alone" in run(tmp_path).stdout

@@ -111,7 +111,7 @@ static enum qmn_code measure(struct bench *b, const char *scenario, struct load_
                              struct err *err)
 {
     static struct load_result result;
-    if (b->rate > 0)
+    if (cli_flag(b->c, "rate"))
         k->rate = b->rate;
     struct bench_cpu before = bench_cpu_now(b->pid);
     TRY(bench_load(b, scenario, k, &result, err));
@@ -239,11 +239,17 @@ static void collect_body(struct bench *b, struct buf *s, uint32_t i)
     buf_addc(s, '}');
 }
 
+/* 0: as many as everybody has, since the command line says how many. */
+static uint32_t collect_connections(const struct bench *b)
+{
+    return cli_flag(b->c, "connections") ? 0 : COLLECT_CONNECTIONS;
+}
+
 static enum qmn_code run_collect(struct bench *b, struct err *err)
 {
     /* Latency at a modest load; what the node could do at most follows from its cost. */
     struct load_config k = {
-        .seconds = b->seconds, .connections = COLLECT_CONNECTIONS, .rate = COLLECT_RATE};
+        .seconds = b->seconds, .connections = collect_connections(b), .rate = COLLECT_RATE};
     TRY(bench_memories(b, MEMORIES, err));
     return run_rotating(b, "collect", "/v1/contexts:collect", false, collect_body, &k, err);
 }
@@ -282,7 +288,7 @@ static void make_lease(void *ctx, uint64_t n, struct load_request *r)
 static enum qmn_code run_collect_window(struct bench *b, struct err *err)
 {
     struct load_config send = {0};
-    struct load_config k = {.seconds = b->seconds, .connections = COLLECT_CONNECTIONS};
+    struct load_config k = {.seconds = b->seconds, .connections = collect_connections(b)};
     TRY(bench_memories(b, MEMORIES, err));
     TRY(run_rotating(b, NULL, "/v1/nutrients:broadcast", false, silent_broadcast_body, &send, err));
     TRY(bench_prepare(b, "leasing", b->agents, make_lease, b, err));

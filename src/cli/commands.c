@@ -186,8 +186,8 @@ static const struct cli_option bootstrap_options[] = {
     {"daemon", "FILE", NULL, "the qmnd to use (default: beside qmn, then PATH)", NULL}, END};
 static const struct cli_option bench_options[] = {
     {"seconds", "N", NULL, "length of a run (10)", NULL},
-    {"connections", "N", NULL, "open connections (64)", NULL},
-    {"rate", "N", NULL, "so many requests a second (0: as fast as it goes)", NULL},
+    {"connections", "N", NULL, "open connections (64; collect and collect-window 16)", NULL},
+    {"rate", "N", NULL, "so many requests a second, 0: as fast as it goes (0; collect 50)", NULL},
     {"agents", "N", NULL, "agents in the network (1000)", NULL},
     {"dim", "N", NULL, "dimension of the vectors (1536)", NULL},
     {"pid", "PID", NULL, "process of the node, to read its processor time and memory", NULL},

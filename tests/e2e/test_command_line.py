@@ -148,8 +148,9 @@ def test_the_demo_fits_a_terminal_of_80_columns(qmn):
 
 
 def test_bench_measures_a_small_run(qmn, own):
-    words = ("bench", "broadcast", "broadcast-b64", "collect-window", "outcomes", "--agents", "60", "--dim", "16",
+    words = ("bench", "broadcast", "broadcast-b64", "collect", "collect-window", "outcomes", "--agents", "60", "--dim", "16",
              "--seconds", "0.5", "--connections", "4", "--rate", "100", "--json", "--pid", str(own.pid))
     rows = [json.loads(line) for line in qmn(*words).splitlines()]
-    assert [r["scenario"] for r in rows] == ["broadcast", "broadcast-b64", "collect-window", "outcomes"]
+    assert [r["scenario"] for r in rows] == ["broadcast", "broadcast-b64", "collect", "collect-window", "outcomes"]
+    assert [(r["connections"], r["offered"]) for r in rows] == [(4, 100)] * len(rows)
     assert all(r["failed"] == 0 and r["requests"] > 0 for r in rows), rows

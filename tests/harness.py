@@ -74,7 +74,7 @@ class Node:
             if self.process.poll() is not None:
                 raise RuntimeError(f"qmnd ended with {self.process.returncode}:\n{self.log_text()}")
             said = self.log_path.read_bytes()[self.log_from:].decode(errors="replace")
-            self.ports = [int(p) for p in re.findall(r'url="?http://[^\s"]*?:(\d+)', said)]
+            self.ports = [int(p) for p in re.findall(r'url"?[=:]"?http://[^\s"]*?:(\d+)', said)]
             if len(self.ports) >= listeners and self._is_ready():
                 return
             time.sleep(0.02)

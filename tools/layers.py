@@ -8,6 +8,7 @@
   libraries   a third-party header stays in the folder that owns the library
   private     foo_priv.h stays in its own folder
   banned      functions that base/ replaces, or that nobody can use safely
+  logs        no field of a log line is named like one that every line has
   comments    block comments only
   size        files of at most 800 lines, functions of at most 80
   licence     an SPDX line at the top of every C file
@@ -89,6 +90,7 @@ BANNED = {
     "gmtime": "clock_format", "gets": "nothing",
 }
 BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
+LOG_NAME = re.compile(r'\bLOG_[A-Z]\(\s*"(time|level|event|cut)"')
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 # Strings are matched so that what stands in them is not taken for a comment, and the reverse.
 TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
@@ -179,6 +181,8 @@ def check_source(source, root):
         offence = check_include(source, root, match[1], match[2])
         if offence:
             yield source.line_of(match.start(1)), offence
+    for match in LOG_NAME.finditer(source.text):
+        yield source.line_of(match.start()), f'logs: "{match[1]}" stands in the line already'
     if source.folder != "base":
         for match in BANNED_CALL.finditer(source.code):
             line = source.line_of(match.start())

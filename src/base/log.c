@@ -3,9 +3,11 @@
  * One line per event, written with one write(2), so that lines of several threads never mix. */
 #include "log.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -45,6 +47,11 @@ bool log_level_parse(struct bytes text, enum log_level *ret)
     return false;
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 bool log_enabled(enum log_level level)
 {
     return (int)level >= atomic_load_explicit(&current_level, memory_order_relaxed);
@@ -81,8 +88,19 @@ static bool plain_word(struct bytes text)
     return true;
 }
 
+/* A key that stands twice is refused by one reader and believed by another. */
+static bool name_is_free(const char *name)
+{
+    static const char *const taken[] = {"time", "level", "event", "cut"};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (strcmp(name, taken[i]) == 0)
+            return false;
+    return true;
+}
+
 static void add_field(struct buf *b, const struct log_field *f, bool json)
 {
+    assert(name_is_free(f->name));
     buf_printf(b, json ? ",\"%s\":" : " %s=", f->name);
     if (f->type == LOG_FIELD_INT)
         buf_printf(b, "%lld", (long long)f->integer);

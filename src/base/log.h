@@ -35,8 +35,10 @@ struct log_field {
 void log_configure(enum log_level level, enum log_format format);
 /* "debug", "info", "warn"/"warning", "error", any case; false if unknown. */
 bool log_level_parse(struct bytes text, enum log_level *ret);
+const char *log_level_name(enum log_level level);
 bool log_enabled(enum log_level level);
-/* `event` is a short constant sentence. */
+/* `event` is a short constant sentence.  No field is named time, level, event or cut, which every
+ * line may have: tools/layers.py sees to it, and an assertion where the name is not a literal. */
 void log_event(enum log_level level, const char *event, const struct log_field *fields,
                size_t count);
 

@@ -167,7 +167,8 @@ static void reload(const struct config *c, char *const *envp)
     struct err err = {0};
     if (config_reload(c, envp, &fresh, &err) == QMN_OK) {
         log_configure((enum log_level)fresh.log_level, (enum log_format)fresh.log_format);
-        log_info("read the log level again", LOG_I("level", fresh.log_level));
+        log_info("read the log level again",
+                 LOG_S("now", log_level_name((enum log_level)fresh.log_level)));
     } else {
         log_warn("kept the log level: the configuration is wrong", LOG_S("error", err.text));
     }

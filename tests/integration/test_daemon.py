@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """qmnd as a process: its files, its signals, its exit status, its configuration."""
+import json
 import os
 import signal
 import socket
@@ -192,11 +193,16 @@ def test_hangup_reads_the_log_level_again(own):
     file.write_text("log-level = warn\n")
     own.data.chmod(0o755)
     file.chmod(0o644)
-    own.options = ("--config", str(file), "--log-level", "info")
+    own.options = ("--config", str(file), "--log-level", "info", "--log-format", "json")
     own.start()
     own.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "read the log level again" in own.log_text(), "reload")
     assert own.stop() == 0
+    lines = own.log_text().splitlines()
+    assert any('"now":"info"' in line for line in lines)
+    for line in lines:  # a strict reader refuses a key that stands twice
+        names = json.loads(line, object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+        assert len(names) == len(set(names)), line
 
 
 def test_restore_brings_back_what_a_backup_held(own):

@@ -146,3 +146,8 @@ def test_generated_headers_are_found_in_the_build_folder_or_asked_for(tmp_path):
     assert done.returncode == 0 and "build first" not in done.stderr, done.stderr
     (made / "b.pb-c.h").write_text("struct other;\n")
     assert "does not compile alone" in run(tmp_path).stdout
+
+
+def test_a_log_field_named_like_one_of_every_line_is_caught(tmp_path):
+    offences = check(tmp_path, {"src/net/a.c": 'log_info("x", LOG_I("levels", 1), LOG_I("level", 2));\n'})
+    assert offences == ['src/net/a.c:2: logs: "level" stands in the line already']

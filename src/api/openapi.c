@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "api_priv.h"
+#include "base/limits.h"
 #include "codec/json_encode.h"
 
 #define DESCRIPTION                                                                                \
@@ -65,6 +66,18 @@ static bool is_scalar(const ProtobufCFieldDescriptor *f)
            f->type != PROTOBUF_C_TYPE_BYTES;
 }
 
+/* What is left of the value once HTTP has taken blanks off its ends. */
+static void put_idempotency_key(struct buf *out)
+{
+    char schema[120];
+    snprintf(schema, sizeof schema,
+             "{\"type\":\"string\",\"minLength\":1,\"maxLength\":%d,"
+             "\"pattern\":\"^[!-~]([ -~]*[!-~])?$\"}",
+             LIMIT_IDEMPOTENCY_CHARS);
+    put_header_parameter(out, "Idempotency-Key", schema,
+                         "A repeat within 24 hours gives the first answer.");
+}
+
 static void put_parameters(struct buf *out, const struct route *r)
 {
     const ProtobufCMessageDescriptor *m = r->op->request;
@@ -74,13 +87,12 @@ static void put_parameters(struct buf *out, const struct route *r)
         bool in_path = r->path_field && !strcmp(m->fields[i].name, r->path_field);
         if (in_path)
             put_parameter(out, "path", "id", true, m, i);
-        else if ((r->input & INPUT_QUERY) && is_scalar(&m->fields[i]))
+        else if ((r->input & INPUT_QUERY) && is_scalar(&m->fields[i]) &&
+                 !(r->ignores && !strcmp(m->fields[i].name, r->ignores)))
             put_parameter(out, "query", m->fields[i].name, false, m, i);
     }
     if (r->mutation)
-        put_header_parameter(out, "Idempotency-Key",
-                             "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}",
-                             "A repeat within 24 hours gives the first answer.");
+        put_idempotency_key(out);
     if (r->access != ACCESS_OPEN && r->access != ACCESS_LOCAL)
         put_header_parameter(out, "X-Tenant-ID", "{\"type\":\"string\"}",
                              "The key's own tenant; an admin key may name another.");
@@ -106,7 +118,8 @@ static void put_content(struct buf *out, const char *media, const ProtobufCMessa
 
 bool route_takes_body(const struct route *r)
 {
-    return (r->input & INPUT_BODY) && r->op->request && r->op->request->n_fields;
+    return (r->input & INPUT_BODY) && r->op->request &&
+           r->op->request->n_fields > (r->path_field != NULL);
 }
 
 static void put_body(struct buf *out, const struct route *r)
@@ -114,6 +127,7 @@ static void put_body(struct buf *out, const struct route *r)
     if (!route_takes_body(r))
         return;
     open_object(out, "requestBody");
+    put_bool(out, "required", schema_needs_body(r->op->request, r->path_field));
     put_content(out, "application/json", r->op->request);
     buf_addc(out, '}');
 }

@@ -12,8 +12,10 @@
 void schema_field(struct buf *out, const ProtobufCMessageDescriptor *message, unsigned index);
 /* components.schemas: every message that routes reach, and Problem. */
 QMN_NODISCARD enum qmn_code schema_components(struct buf *out, struct err *err);
-/* Whether a route reads its request from a body. */
+/* Whether a route reads fields from a body, those of the path apart. */
 bool route_takes_body(const struct route *r);
+/* Whether a body has to come for `message` to be complete; `path_field` comes from elsewhere. */
+bool schema_needs_body(const ProtobufCMessageDescriptor *message, const char *path_field);
 /* {"$ref": ...} */
 void schema_ref(struct buf *out, const ProtobufCMessageDescriptor *message);
 /* "key": with a comma in front unless it is the first of its object. */

@@ -9,6 +9,7 @@
 
 #include "codec/constraint.h"
 #include "codec/json_encode.h"
+#include "qmn/v1/reinforcement.pb-c.h"
 
 enum { MESSAGES_MAX = 192 };
 
@@ -223,11 +224,26 @@ static bool is_vector(const ProtobufCFieldDescriptor *f)
     return f->label == PROTOBUF_C_LABEL_REPEATED && f->type == PROTOBUF_C_TYPE_FLOAT;
 }
 
-static void put_required(struct buf *out, const ProtobufCMessageDescriptor *m)
+/* The field that every route which reads this message from a body takes from its path. */
+static const char *path_field_of(const ProtobufCMessageDescriptor *m)
+{
+    for (size_t i = 0; i < route_count; i++)
+        if ((routes[i].input & INPUT_BODY) && routes[i].op->request == m)
+            return routes[i].path_field;
+    return NULL;
+}
+
+static bool in_path(const ProtobufCFieldDescriptor *f, const char *path_field)
+{
+    return path_field && !strcmp(f->name, path_field);
+}
+
+static void put_required(struct buf *out, const ProtobufCMessageDescriptor *m,
+                         const char *path_field)
 {
     bool any = false;
     for (unsigned i = 0; i < m->n_fields; i++) {
-        if (!(constraint_of(m, i)->flags & CON_REQUIRED) || is_vector(&m->fields[i]))
+        if (!(constraint_of(m, i)->flags & CON_REQUIRED) || in_path(&m->fields[i], path_field))
             continue;
         if (!any) {
             put_key(out, "required");
@@ -242,8 +258,47 @@ static void put_required(struct buf *out, const ProtobufCMessageDescriptor *m)
         buf_addc(out, ']');
 }
 
+/* A vector, the same in base64, and a text exclude each other; one of them may be needed. */
+static void put_either(struct buf *out, const char *vector, bool needed)
+{
+    if (needed)
+        buf_printf(out,
+                   ",\"oneOf\":[{\"required\":[\"%s\"]},{\"required\":[\"%s_b64\"]},"
+                   "{\"required\":[\"text\"]}]",
+                   vector, vector);
+    else
+        buf_printf(out,
+                   ",\"not\":{\"anyOf\":[{\"required\":[\"%s\",\"%s_b64\"]},"
+                   "{\"required\":[\"%s\",\"text\"]},{\"required\":[\"%s_b64\",\"text\"]}]}",
+                   vector, vector, vector, vector);
+}
+
+/* What fields demand of each other, which no row of the constraint table can say. */
+static void put_together(struct buf *out, const ProtobufCMessageDescriptor *m)
+{
+    bool text = protobuf_c_message_descriptor_get_field_by_name(m, "text");
+    for (unsigned i = 0; text && i < m->n_fields; i++) {
+        uint32_t flags = constraint_of(m, i)->flags;
+        if (flags & CON_VECTOR)
+            put_either(out, m->fields[i].name, (flags & CON_OR_TEXT) != 0);
+    }
+    if (m == &qmn__v1__record_outcome_request__descriptor)
+        buf_adds(out, ",\"anyOf\":[{\"required\":[\"outcome_score\"]},{\"required\":[\"outcome\"],"
+                      "\"properties\":{\"outcome\":{\"required\":[\"score\"]}}}]");
+}
+
+bool schema_needs_body(const ProtobufCMessageDescriptor *m, const char *path_field)
+{
+    for (unsigned i = 0; i < m->n_fields; i++)
+        if ((constraint_of(m, i)->flags & (CON_REQUIRED | CON_OR_TEXT)) &&
+            !in_path(&m->fields[i], path_field))
+            return true;
+    return false;
+}
+
 static void put_message(struct buf *out, const ProtobufCMessageDescriptor *m)
 {
+    const char *path_field = path_field_of(m);
     put_key(out, m->short_name);
     if (m->n_fields && (constraint_of(m, 0)->flags & CON_BARE_ARRAY)) {
         schema_field(out, m, 0);
@@ -254,6 +309,8 @@ static void put_message(struct buf *out, const ProtobufCMessageDescriptor *m)
     put_key(out, "properties");
     buf_addc(out, '{');
     for (unsigned i = 0; i < m->n_fields; i++) {
+        if (in_path(&m->fields[i], path_field))
+            continue;
         put_key(out, m->fields[i].name);
         schema_field(out, m, i);
         if (!is_vector(&m->fields[i]))
@@ -265,7 +322,8 @@ static void put_message(struct buf *out, const ProtobufCMessageDescriptor *m)
                       "\"Little-endian float32, in place of the array.\"}");
     }
     buf_addc(out, '}');
-    put_required(out, m);
+    put_required(out, m, path_field);
+    put_together(out, m);
     buf_addc(out, '}');
 }
 

@@ -171,6 +171,10 @@ static enum qmn_code check_row(const struct plan *p, const struct plan_field *f,
         return misfit(p->desc, row, "null or default, not both", err);
     if ((row->flags & CON_BARE_ARRAY) && (p->desc->n_fields != 1 || !repeated || f->map))
         return misfit(p->desc, row, "a bare array needs one repeated field and no other", err);
+    if ((row->flags & CON_OR_TEXT) &&
+        (!(row->flags & CON_VECTOR) ||
+         !protobuf_c_message_descriptor_get_field_by_name(p->desc, "text")))
+        return misfit(p->desc, row, "or text needs a vector, and a text beside it", err);
     if ((row->flags & CON_VECTOR) && (fd->type != PROTOBUF_C_TYPE_FLOAT || !repeated))
         return misfit(p->desc, row, "a vector needs a repeated float field", err);
     if ((row->pattern || row->one_of) && fd->type != PROTOBUF_C_TYPE_STRING)

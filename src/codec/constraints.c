@@ -59,6 +59,14 @@ enum {
     {                                                                                              \
         .field = (name), .flags = CON_VECTOR, .range = { LIMIT_DIM_MIN, LIMIT_DIM_MAX }            \
     }
+/* Needed, unless the message's text stands in its place. */
+#define VECTOR_OR_TEXT(name)                                                                       \
+    {                                                                                              \
+        .field = (name), .flags = CON_VECTOR | CON_OR_TEXT, .range = {                             \
+            LIMIT_DIM_MIN,                                                                         \
+            LIMIT_DIM_MAX                                                                          \
+        }                                                                                          \
+    }
 #define OBJECT(name, more, bytes)                                                                  \
     {                                                                                              \
         .field = (name), .flags = CON_RAW_JSON | (more), .range = { 2, (bytes) }                   \
@@ -117,7 +125,7 @@ static const struct constraint broadcast_request[] = {
     ID("id", 0),
     ID("trace_id", 0),
     TEXT("summary", CON_REQUIRED, LIMIT_SUMMARY_CHARS),
-    VECTOR("embedding"),
+    VECTOR_OR_TEXT("embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
     {.field = "snippets", .range = {0, LIMIT_SNIPPETS}, .each = {0, LIMIT_SNIPPET_CHARS}},
     TAGS("tool_hints"),
@@ -191,7 +199,7 @@ static const struct constraint respond_request[] = {
 static const struct constraint respond_response[] = {TIME("created_at")};
 
 static const struct constraint collect_request[] = {
-    VECTOR("demand_embedding"),
+    VECTOR_OR_TEXT("demand_embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
     RANGE("window_ms", WINDOW_MS_MIN, WINDOW_MS_MAX),
     RANGE("top_k", 1, LIMIT_TOP_K),
@@ -309,7 +317,7 @@ static const struct constraint store_memory_request[] = {
      .range = {1, KIND_CHARS},
      .pattern = PATTERN_PRINTABLE},
     OBJECT("content", CON_REQUIRED, LIMIT_CONTENT_BYTES),
-    VECTOR("embedding"),
+    VECTOR_OR_TEXT("embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
     RANGE("quality", 0, 1),
     LABEL("sensitivity"),
@@ -327,7 +335,7 @@ static const struct constraint memory[] = {
 };
 
 static const struct constraint search_memory_request[] = {
-    VECTOR("embedding"),
+    VECTOR_OR_TEXT("embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
     RANGE("top_k", 1, LIMIT_SEARCH_TOP_K),
     RANGE("min_quality", 0, 1),

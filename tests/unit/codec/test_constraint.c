@@ -58,6 +58,7 @@ static void rows_that_do_not_fit_stop_the_start(void **state)
     assert_misfit(all, (struct constraint){.field = "inners", .flags = CON_BARE_ARRAY},
                   "bare array");
     assert_misfit(all, (struct constraint){.field = "doubles", .flags = CON_VECTOR}, "float");
+    assert_misfit(all, (struct constraint){.field = "s", .flags = CON_OR_TEXT}, "or text");
     assert_misfit(all, (struct constraint){.field = "i32", .pattern = PATTERN_TOKEN}, "string");
     assert_misfit(all, (struct constraint){.field = "s", .each = {1, 2}}, "repeated");
     assert_misfit(all, (struct constraint){.field = "b", .range = {0, 1}}, "type");

@@ -110,6 +110,20 @@ static bool media_is_json(struct bytes media)
     return sub.len > 5 && !strncasecmp(sub.ptr + sub.len - 5, suffix, 5);
 }
 
+/* Parsed as it stands, a compressed body would be refused for what it seems to say. */
+static enum qmn_code check_coding(const struct request *req, struct err *err)
+{
+    static const char plain[] = "identity";
+    struct bytes coding;
+    TRY(header_single(req, "content-encoding", &coding, err));
+    if (coding.len == 0 ||
+        (coding.len == sizeof plain - 1 && !strncasecmp(coding.ptr, plain, coding.len)))
+        return QMN_OK;
+    return err_set(err, QMN_E_MEDIA_TYPE,
+                   "send the body as it is; it came with Content-Encoding: %.*s",
+                   coding.len > 100 ? 100 : BYTES_FMT(coding));
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -158,6 +172,7 @@ static enum qmn_code decode(struct api_call *x, struct err *err)
             return err_set(err, QMN_E_MEDIA_TYPE,
                            "send Content-Type: application/json; the body came as %.*s",
                            media.len > 100 ? 100 : BYTES_FMT(media));
+        TRY(check_coding(req, err));
         TRY(json_decode_into(req->body, x->in, &req->arena, err));
     }
     if ((r->input & INPUT_QUERY) && req->query.len)

@@ -20,6 +20,10 @@ def world(make_tenant):
 
 # ---- all routes alike ----
 
+def test_a_body_as_it_is_may_say_so(world):
+    world.tenant.client.post("/v1/tasks", {"title": "t"}, headers={"Content-Encoding": "Identity"}, expect=201)
+
+
 def test_every_path_answers_under_its_prefix_and_no_other(world, operations, admin):
     services = sorted({o.service for o in operations if o.service not in (None, "*")} | {"regions"})
     for o in operations:

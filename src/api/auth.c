@@ -10,6 +10,7 @@
 #include "api_priv.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <strings.h>
 
 #include "base/log.h"
@@ -144,6 +145,8 @@ enum qmn_code api_authenticate(struct api_call *x, struct err *err)
         code = engine_authenticate(x->api->engine, key, tenant, &x->req->arena, &x->caller, err);
     if (code == QMN_E_UNAUTHENTICATED)
         denials_note(x->api->denials, x->req->peer, clock_mono_us());
+    if (code == QMN_E_NOT_FOUND)
+        snprintf(err->field, sizeof err->field, "X-Tenant-ID");
     TRY(code);
     x->authenticated = true;
     return check_scope(x, err);

@@ -6,6 +6,7 @@
  * function answers, perhaps before start returns. */
 #include "api_priv.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 #include "base/limits.h"
@@ -16,6 +17,14 @@ enum { NO_BODY_BYTES = 1024 }; /* what a call that takes none still puts up with
 
 /* ---- the answer of the engine ---- */
 
+/* What is absent is what the path names, or what the row says, unless the engine knows better. */
+static void name_absent(const struct route *r, struct err *err)
+{
+    const char *field = r->path_field ? r->path_field : r->absent;
+    if (err->code == QMN_E_NOT_FOUND && !err->field[0] && field)
+        snprintf(err->field, sizeof err->field, "%s", field);
+}
+
 static void call_done(struct call *c)
 {
     struct api_call *x = CONTAINER_OF(c, struct api_call, call);
@@ -23,6 +32,7 @@ static void call_done(struct call *c)
     x->running = false;
     if (c->code != QMN_OK) {
         c->err.code = c->code;
+        name_absent(x->route, &c->err);
         answer_error(x, &c->err);
     } else {
         answer_message(x, x->route->status, op->answer ? op->answer(x) : NULL);
@@ -242,6 +252,10 @@ void api_on_request(void *ctx, struct request *req)
     struct err e = {.code = QMN_OK};
     x->counted = true;
     series_arrived(x->api->series, req->body.len);
-    if (start(x, &e) != QMN_OK)
-        answer_error(x, &e);
+    enum qmn_code code = start(x, &e);
+    if (code == QMN_OK)
+        return;
+    e.code = code;
+    name_absent(x->route, &e);
+    answer_error(x, &e);
 }

@@ -57,6 +57,7 @@ struct route {
     enum http_method method;
     const char *pattern;    /* "/v1/nutrients/{id}:respond": at most one parameter */
     const char *path_field; /* the request's field that the parameter fills; NULL: none */
+    const char *absent;     /* the field that a 404 is about, where the path names nothing */
     const char *ignores;    /* a field of a request shared with others that means nothing here */
     /* The optional first segment, and who serves it; NULL: of the node, found on every listener
      * without a prefix; "*": under every prefix and without. */

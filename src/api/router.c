@@ -114,8 +114,9 @@ static enum qmn_code check_row(const struct route *r, struct err *err)
         wrong = "needs a name and an operation that starts";
     else if (!param != !r->path_field || (param && !has_field(op->request, r->path_field)))
         wrong = "its path parameter and its request disagree";
-    else if (r->ignores && !has_field(op->request, r->ignores))
-        wrong = "ignores a field that its request has not";
+    else if ((r->ignores && !has_field(op->request, r->ignores)) ||
+             (r->absent && !has_field(op->request, r->absent)))
+        wrong = "speaks of a field that its request has not";
     else if (r->agent && !has_field(op->request, r->agent))
         wrong = "its request has no such agent field";
     else if (r->access == 0 || r->tenant == 0 || (r->access == ACCESS_SCOPE) != scoped)

@@ -146,7 +146,7 @@ const struct route routes[] = {
 
     /* ---- keys ---- */
     {"key.create", HTTP_POST, "/v1/keys", .service = "keys", SCOPED(TENANT_ADMIN),
-     .tenant = WHOSE_BODY, CREATE, .audit = "key.create",
+     .tenant = WHOSE_BODY, CREATE, .audit = "key.create", .absent = "tenant_id",
      .about = "Makes a key; api_key is shown this once.", .op = &op_key_create},
     {"key.list", HTTP_GET, "/v1/keys", .service = "keys", SCOPED(TENANT_ADMIN), OWN, READ,
      .about = "Keys of the caller's tenant, without secrets, in order of making (time, then id); "
@@ -164,7 +164,7 @@ const struct route routes[] = {
      SCOPED(TENANT_ADMIN), OWN, WRITE, .audit = "key.revoke", .about = "Revokes a key at once.",
      .op = &op_key_revoke},
     {"key.rotate", HTTP_POST, "/v1/keys:rotate", .service = "keys", .access = ACCESS_KEY, OWN,
-     WRITE, .audit = "key.rotate",
+     WRITE, .audit = "key.rotate", .absent = "key_id",
      .about = "A new secret for the calling key, or another one; the old holds on for a while.",
      .op = &op_key_rotate},
     {"key.validate", HTTP_POST, "/v1/keys:validate", .service = "keys", .access = ACCESS_KEY, OWN,

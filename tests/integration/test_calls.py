@@ -20,6 +20,32 @@ def world(make_tenant):
 
 # ---- all routes alike ----
 
+def test_every_404_says_what_is_absent(world, operations, admin):
+    for o in operations:
+        if "{id}" not in o.path or o.name == "edge.list":  # no edges leave an agent that nobody knows
+            continue
+        client = admin if o.access == "admin" else world.tenant.client
+        answer = client.call(o.method, SAMPLES[o.name].path(o, world, param="absent"), SAMPLES[o.name].body(world))
+        if o.whose == "path" and o.access != "admin":  # another tenant's or nobody's: not allowed to know
+            assert answer.status in (403, 404), (o, answer)
+            answer = admin.call(o.method, SAMPLES[o.name].path(o, world, param="absent"), SAMPLES[o.name].body(world))
+        problem(answer, 404, "not_found", o.spec["x-qmn-path-field"])
+
+
+def test_a_404_names_the_field_of_the_body_or_the_header(world, admin):
+    client = world.tenant.client
+    for path, body, field in (
+            ("/v1/nutrients:broadcast", {"summary": "s", "embedding": world.tenant.vector("x"),
+                                         "source_agent_id": "absent"}, "source_agent_id"),
+            (f"/v1/nutrients/{world.nutrient}:respond", {"content": {}, "agent_id": "absent"}, "agent_id"),
+            ("/v1/outcomes:record", {"trace_id": "absent", "outcome_score": 1}, "trace_id"),
+            ("/v1/keys:rotate", {"key_id": "absent"}, "key_id")):
+        problem(client.post(path, body), 404, "not_found", field)
+    problem(admin.post("/v1/keys", {"tenant_id": "absent"}), 404, "not_found", "tenant_id")
+    for name in ("absent", "BAD ID!"):
+        problem(admin.get("/v1/agents", headers={"X-Tenant-ID": name}), 404, "not_found", "X-Tenant-ID")
+
+
 def test_a_body_as_it_is_may_say_so(world):
     world.tenant.client.post("/v1/tasks", {"title": "t"}, headers={"Content-Encoding": "Identity"}, expect=201)
 

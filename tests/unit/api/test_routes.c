@@ -285,7 +285,7 @@ static void a_row_without_a_place_for_its_parameter_is_refused(void **state)
     build_fails(&r, 1, "path parameter");
     r = row("agent.get");
     r.ignores = "no_such_field";
-    build_fails(&r, 1, "ignores");
+    build_fails(&r, 1, "speaks of");
 }
 
 static void a_row_that_does_not_say_who_may_call_is_refused(void **state)

@@ -59,7 +59,7 @@ struct config {
     const char *data_dir, *user, *region;
     struct config_listen listen[CONFIG_LISTEN_MAX];
     uint32_t listen_count;
-    bool allow_plaintext;
+    bool allow_plaintext, private_metrics;
     uint32_t store;       /* enum config_store */
     uint32_t synchronous; /* enum store_sync */
     uint32_t log_format;  /* enum log_format */

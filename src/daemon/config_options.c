@@ -24,6 +24,10 @@ const struct option config_options[] = {
      AT(allow_plaintext), 0, 0, NULL,
      "Allow addresses that other machines can reach, although keys then cross the network in the "
      "clear. For a trusted network, or behind a proxy that speaks TLS."},
+    {NULL, "private-metrics", "QMN_PRIVATE_METRICS", NULL, "no", OPTION_SWITCH,
+     AT(private_metrics), 0, 0, NULL,
+     "Give /metrics to admin keys only. Otherwise it is open while every address is a loopback "
+     "one, and so to whoever reaches it through a proxy on this machine."},
     {NULL, "max-connections", "QMN_MAX_CONNECTIONS", "N", "10000", OPTION_COUNT,
      AT(max_connections), 1, 1000000, NULL, "Open connections; more are turned away."},
     {NULL, "max-connections-per-peer", "QMN_MAX_CONNECTIONS_PER_PEER", "N", "8000", OPTION_COUNT,

@@ -167,7 +167,7 @@ static enum qmn_code open_api(struct node *n, struct err *err)
         .version = QMN_VERSION,
         .listener_services = n->services,
         .listener_count = n->config->listen_count,
-        .open_metrics = loopback,
+        .open_metrics = loopback && !n->config->private_metrics,
     };
     TRY(api_new(&config, &n->api, err));
     n->handler = api_handler(n->api);

@@ -84,3 +84,15 @@ def test_an_address_has_a_share_of_the_connections(binary):
                 assert 'qmn_net_refused_total{reason="peer_connections"} 1\n' in metrics_over(first)
     finally:
         node.remove()
+
+
+def test_metrics_may_be_for_admins_only_on_loopback_too(binary):
+    """A proxy on this machine comes from loopback as well."""
+    node = Node(binary, "--private-metrics")
+    try:
+        node.start()
+        problem(Client(node.port).get("/metrics"), 401, "unauthenticated")
+        Client(node.port, node.admin_key()).get("/metrics", expect=200)
+        Client(node.port).get("/readyz", expect=200)
+    finally:
+        node.remove()

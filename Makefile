@@ -108,7 +108,8 @@ clean: ## remove every build folder; leaves var/ alone
 # --- build folders
 
 build/build.ninja:
-	@meson setup build -Dprefix=$(PREFIX) -Dtests=disabled $(MESONFLAGS)
+	@echo "configuring build/ (build/meson-logs/meson-log.txt has the details)"
+	@said=$$(meson setup build -Dprefix=$(PREFIX) -Dtests=disabled $(MESONFLAGS) 2>&1) || { echo "$$said"; exit 1; }
 
 build-test/build.ninja:
 	@CC=gcc meson setup build-test $(TESTING) $(MESONFLAGS)

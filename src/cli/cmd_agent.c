@@ -186,7 +186,7 @@ static void print_edges(struct cli *c, Qmn__V1__Edge *const *edges, size_t count
         table_cell(&t, "%llu", (unsigned long long)e->outcomes);
         table_cell(&t, "%s", cli_when(c, e->last_update));
     }
-    table_end(&t, "no edges yet: they appear when agents are asked (every pair starts at 0.5)");
+    table_end(&t, "no edges yet: they appear with the first outcome (every pair starts at 0.5)");
 }
 
 enum qmn_code cmd_edges_top(struct cli *c, struct err *err)

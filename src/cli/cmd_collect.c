@@ -38,7 +38,9 @@ enum qmn_code cmd_collect(struct cli *c, struct err *err)
                   S_DIM "%u responses and %u memories considered, waited %u ms, %u still "
                         "silent" S_OFF "\n",
                   m->responses_considered, m->memories_considered, m->waited_ms, m->outstanding);
-    cli_print(c, S_DIM "trace" S_OFF " %s   (qmn outcome TRACE SCORE teaches the network)\n",
+    cli_print(c,
+              S_DIM "trace" S_OFF " %s\n" S_DIM "qmn outcome TRACE SCORE teaches the network" S_OFF
+                    "\n",
               cli_or(out->trace_id, "-"));
     return QMN_OK;
 }

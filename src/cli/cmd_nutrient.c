@@ -49,8 +49,8 @@ enum qmn_code cmd_broadcast(struct cli *c, struct err *err)
     if (out->n_hops == 0 && out->reason)
         cli_print(c, "%s\n", out->reason);
     cli_print(c,
-              S_DIM "nutrient" S_OFF " %s\n" S_DIM "trace" S_OFF "    %s   (qmn outcome TRACE "
-                    "SCORE teaches the network)\n",
+              S_DIM "nutrient" S_OFF " %s\n" S_DIM "trace" S_OFF "    %s\n" S_DIM
+                    "qmn outcome TRACE SCORE teaches the network" S_OFF "\n",
               cli_or(out->nutrient_id, "-"), cli_or(out->trace_id, "-"));
     return QMN_OK;
 }
@@ -216,20 +216,21 @@ static enum qmn_code ack_items(struct cli *c, const Qmn__V1__PullResponse *out, 
 static void print_rest(struct cli *c, const Qmn__V1__PullResponse *out, bool acked)
 {
     const char *agent = c->args[0];
+    const char *first = out->n_nutrients ? out->nutrients[0]->nutrient_id : NULL;
     if (out->n_nutrients == 0 && out->pending == 0)
         cli_print(c, S_DIM "nothing for %s" S_OFF "\n", agent);
     else if (out->n_nutrients == 0)
         cli_print(c,
-                  S_DIM "nothing new for %s; %u read before and not acknowledged: offered again "
-                        "when the lease ends\n(30 s after it was read, or what --lease said).  "
-                        "Done with it?  qmn ack %s NUTRIENT" S_OFF "\n",
-                  agent, out->pending, agent);
+                  S_DIM "nothing new for %s\n%u read before and not acknowledged: offered again "
+                        "when the lease ends,\n30 s after it was read or what --lease said" S_OFF
+                        "\n",
+                  agent, out->pending);
     else if (!acked)
-        cli_print(
-            c,
-            S_DIM "yours until %s, then offered again.  Done with it?  qmn ack %s %s%s" S_OFF "\n",
-            cli_time(c, out->nutrients[0]->lease_until), agent,
-            cli_or(out->nutrients[0]->nutrient_id, "NUTRIENT"), out->n_nutrients > 1 ? " ..." : "");
+        cli_print(c, S_DIM "yours until %s, then offered again" S_OFF "\n",
+                  cli_time(c, out->nutrients[0]->lease_until));
+    if (out->pending && !acked)
+        cli_print(c, S_DIM "done with it?  qmn ack %s %s%s" S_OFF "\n", agent,
+                  cli_or(first, "NUTRIENT"), out->n_nutrients > 1 ? " ..." : "");
     if (out->n_nutrients && out->pending > out->n_nutrients)
         cli_print(c, S_DIM "%u more in the inbox" S_OFF "\n",
                   out->pending - (unsigned)out->n_nutrients);

@@ -178,6 +178,8 @@ enum qmn_code cmd_tenant_usage(struct cli *c, struct err *err)
 
 /* ---- key ---- */
 
+enum { SCOPES_SHOWN = 4 };
+
 static void print_new_key(struct cli *c, const Qmn__V1__Key *k)
 {
     if (k->api_key && *k->api_key)
@@ -185,7 +187,10 @@ static void print_new_key(struct cli *c, const Qmn__V1__Key *k)
     else
         cli_note(c, S_YELLOW "the key was made before; its secret is not shown again" S_OFF "\n");
     cli_note(c, S_DIM "key %s of tenant %s, %s" S_OFF "\n", cli_or(k->id, "?"),
-             cli_or(k->tenant_id, "?"), cli_join(c, k->scopes, k->n_scopes));
+             cli_or(k->tenant_id, "?"),
+             k->n_scopes <= SCOPES_SHOWN
+                 ? cli_join(c, k->scopes, k->n_scopes)
+                 : cli_or(arena_printf(&c->arena, "%zu scopes (qmn key list)", k->n_scopes), "?"));
     if (k->api_key && *k->api_key)
         cli_note(c, S_DIM "this is the only time it is shown" S_OFF "\n");
     if (k->old_key_expires_at)

@@ -106,9 +106,9 @@ static void warn_of_environment(const struct cli *c)
     static const char *const known[] = {"URL", "API_KEY", "API_KEY_FILE", "TENANT_ID", "DATA_DIR",
                                         /* qmnd's, which may well stand in the same environment */
                                         "LISTEN", "ALLOW_PLAINTEXT", "PRIVATE_METRICS",
-                                        "MAX_CONNECTIONS", "STORE", "RETENTION_DAYS", "EPSILON",
-                                        "REGION", "LOOPS", "USER", "DRAIN_TIMEOUT", "LOG_LEVEL",
-                                        "LOG_FORMAT", "SYNCHRONOUS"};
+                                        "MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_PEER", "STORE",
+                                        "RETENTION_DAYS", "EPSILON", "REGION", "LOOPS", "USER",
+                                        "DRAIN_TIMEOUT", "LOG_LEVEL", "LOG_FORMAT", "SYNCHRONOUS"};
     for (char *const *e = environ; *e; e++) {
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(*e, "="), *e);

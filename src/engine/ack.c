@@ -17,6 +17,7 @@ struct ack_op {
     } * acked;
     uint32_t acked_count;
     struct bytes *unknown;
+    uint16_t *unknown_at; /* places in the request */
 };
 
 struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text)
@@ -68,6 +69,18 @@ static struct delivery *find_delivery(struct engine *e, const struct ack_op *op,
     return d && d->queued ? d : NULL;
 }
 
+/* For a repeat: how many, and which places of the request were unknown. */
+static struct bytes keep_answer(struct engine *e, const struct ack_op *op)
+{
+    size_t unknown = op->out->unknown_count * sizeof *op->unknown_at;
+    char *p = arena_alloc(writer_arena(e), sizeof op->out->changed + unknown);
+    if (!p)
+        return bytes_of(NULL, 0);
+    memcpy(p, &op->out->changed, sizeof op->out->changed);
+    memcpy(p + sizeof op->out->changed, op->unknown_at, unknown);
+    return bytes_of(p, sizeof op->out->changed + unknown);
+}
+
 static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
@@ -77,6 +90,7 @@ static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err
         struct delivery *d = find_delivery(e, op, op->in->nutrient_ids[i]);
         struct nutrient *x = d ? d->nutrient : NULL;
         if (!d) {
+            op->unknown_at[op->out->unknown_count] = (uint16_t)i;
             op->unknown[op->out->unknown_count++] = op->in->nutrient_ids[i];
             continue;
         }
@@ -100,8 +114,8 @@ static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err
         }
     }
     op->out->changed = op->acked_count;
-    cmd->idem_result = bytes_of(&op->out->changed, sizeof op->out->changed);
-    return QMN_OK;
+    cmd->idem_result = keep_answer(e, op);
+    return cmd->idem_result.ptr ? QMN_OK : err_nomem(err);
 }
 
 static void ack_publish(struct engine *e, struct command *cmd)
@@ -141,11 +155,17 @@ static enum qmn_code ack_replay(struct engine *e, struct command *cmd, struct by
                                 struct err *err)
 {
     struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
-    (void)e;
-    if (result.len != sizeof op->out->changed)
+    size_t head = sizeof op->out->changed, count = (result.len - head) / sizeof *op->unknown_at;
+    if (result.len < head || (result.len - head) % sizeof *op->unknown_at || count > op->in->count)
         return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(&op->out->changed, result.ptr, result.len);
-    return QMN_OK;
+    memcpy(&op->out->changed, result.ptr, head);
+    for (size_t i = 0; i < count; i++) {
+        uint16_t at;
+        memcpy(&at, result.ptr + head + i * sizeof at, sizeof at);
+        if (at < op->in->count)
+            op->unknown[op->out->unknown_count++] = op->in->nutrient_ids[at];
+    }
+    return ack_finish(e, cmd, err);
 }
 
 static const struct command_ops ack_ops = {
@@ -163,8 +183,9 @@ void engine_ack(struct engine *e, struct call *c, const struct ack_in *in, struc
     if (op) {
         op->acked = arena_array(c->arena, struct acked, in->count + 1);
         op->unknown = arena_array(c->arena, struct bytes, in->count + 1);
+        op->unknown_at = arena_array(c->arena, uint16_t, in->count + 1);
     }
-    if (!op || !op->acked || !op->unknown) {
+    if (!op || !op->acked || !op->unknown || !op->unknown_at) {
         call_finish(c, err_nomem(&c->err));
         return;
     }

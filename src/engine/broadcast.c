@@ -22,6 +22,10 @@ struct broadcast_op {
     struct record_trace trace;
     struct nutrient *live; /* made by check, owned by the network after publish */
     uint64_t body_hash[2];
+    struct broadcast_kept {
+        int64_t no;
+        struct id id;
+    } kept; /* what a repeat is answered from: the trace, or its id once retention has taken it */
 };
 
 static const char *const nobody_reached =
@@ -73,15 +77,23 @@ static enum qmn_code fill_out(struct engine *e, struct broadcast_out *out,
     return !out->hops || !out->trace_id.len || !out->nutrient_id.len ? err_nomem(err) : QMN_OK;
 }
 
-/* A repeat: the trace row has the whole answer. */
-static enum qmn_code fill_from_trace(struct engine *e, struct broadcast_op *op, int64_t no,
-                                     struct err *err)
+/* A repeat: the trace row has the whole answer.  A nutrient that its client's own id named again
+ * may be so old that the row goes before the key does. */
+static enum qmn_code fill_from_trace(struct engine *e, struct broadcast_op *op,
+                                     const struct broadcast_kept *kept, struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
-    struct record_trace key = {.no = no}, trace;
-    struct decision d;
-    TRY(e->store->ops->get(e->store, RECORD_TRACE, &key, arena, &trace, err));
-    TRY(decision_unpack(trace.decision, arena, &d, err));
+    struct record_trace key = {.no = kept->no}, trace;
+    struct decision d = {0};
+    enum qmn_code code = e->store->ops->get(e->store, RECORD_TRACE, &key, arena, &trace, err);
+    if (code == QMN_E_NOT_FOUND)
+        trace = (struct record_trace){.id = id_bytes(&kept->id),
+                                      .client_id = op->in->client_id,
+                                      .created_ms = id_time_ms(&kept->id)};
+    else
+        TRY(code);
+    if (code == QMN_OK)
+        TRY(decision_unpack(trace.decision, arena, &d, err));
     return fill_out(e, op->out, &trace, &d, arena, err);
 }
 
@@ -112,7 +124,8 @@ static enum qmn_code check_client_id(struct engine *e, struct broadcast_op *op, 
         return err_field(err, QMN_E_CONFLICT, "id",
                          "nutrient \"%.*s\" exists with a different body",
                          BYTES_FMT(op->trace.client_id));
-    op->trace.no = found.no; /* finish answers from there */
+    op->trace.no = op->kept.no = found.no; /* finish answers from there */
+    memcpy(&op->kept.id, found.id.ptr, sizeof op->kept.id);
     return QMN_OK;
 }
 
@@ -126,15 +139,15 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
         TRY(check_client_id(e, op, err));
     if (cmd->defer)
         return QMN_OK;
-    if (op->trace.no) { /* known already */
-        cmd->idem_result = bytes_of(&op->trace.no, sizeof op->trace.no);
+    cmd->idem_result = bytes_of(&op->kept, sizeof op->kept);
+    if (op->trace.no) /* known already */
         return QMN_OK;
-    }
     if (e->net.live_by_no.len >= LIMIT_LIVE_NUTRIENTS)
         return err_retry(err, QMN_E_OVERLOADED, 5,
                          "%d nutrients are alive on this node; expected fewer, or shorter TTLs",
                          LIMIT_LIVE_NUTRIENTS);
     int64_t now = writer_now_ms(e), no = writer_next_no(e);
+    op->kept = (struct broadcast_kept){.no = no, .id = op->id};
     op->trace.no = op->nutrient.no = no;
     op->trace.created_ms = op->nutrient.created_ms = now;
     op->trace.expires_ms = op->nutrient.expires_ms = now + (int64_t)op->in->ttl_sec * 1000;
@@ -159,7 +172,6 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
         op->live = NULL;
         return code;
     }
-    cmd->idem_result = bytes_of(&op->trace.no, sizeof op->trace.no);
     writer_add(e, MUT_INSERT, RECORD_NUTRIENT, &op->nutrient);
     writer_add(e, MUT_INSERT, RECORD_TRACE, &op->trace);
     return QMN_OK;
@@ -191,7 +203,7 @@ static enum qmn_code broadcast_finish(struct engine *e, struct command *cmd, str
 {
     struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
     if (op->trace.no != op->nutrient.no)
-        return fill_from_trace(e, op, op->trace.no, err);
+        return fill_from_trace(e, op, &op->kept, err);
     return fill_out(e, op->out, &op->trace, &op->decision, cmd->call->arena, err);
 }
 
@@ -199,11 +211,10 @@ static enum qmn_code broadcast_replay(struct engine *e, struct command *cmd, str
                                       struct err *err)
 {
     struct broadcast_op *op = CONTAINER_OF(cmd, struct broadcast_op, cmd);
-    int64_t no;
-    if (result.len != sizeof no)
+    if (result.len != sizeof op->kept)
         return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(&no, result.ptr, sizeof no);
-    return fill_from_trace(e, op, no, err);
+    memcpy(&op->kept, result.ptr, sizeof op->kept);
+    return fill_from_trace(e, op, &op->kept, err);
 }
 
 static const struct command_ops broadcast_ops = {

@@ -8,6 +8,8 @@
 
 #include "engine/writer_priv.h"
 
+#define IDEMPOTENCY_KEEP_MS (24 * INT64_C(3600000))
+
 struct idempotency;
 
 enum idem_state {

@@ -152,13 +152,25 @@ static void rotation_publish(struct engine *e, struct command *c)
     key_replace(old, TAKE(op->next));
 }
 
+/* For a repeat too, which may come when a key that ended has been forgotten: what is known of one
+ * such is that. */
+static enum qmn_code describe(struct engine *e, struct bytes id, struct arena *arena,
+                              struct key_out *ret, struct err *err)
+{
+    enum qmn_code code = key_describe_id(e, id, arena, ret, err);
+    if (code != QMN_E_NOT_FOUND)
+        return code;
+    *ret = (struct key_out){.id = id, .status = "revoked"};
+    return QMN_OK;
+}
+
 static enum qmn_code describe_rotation(struct engine *e, struct key_change *op, struct bytes new_id,
                                        struct bytes old_id, struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
     struct key_out old;
-    TRY(key_describe_id(e, old_id, arena, &old, err));
-    TRY(key_describe_id(e, new_id, arena, op->out, err));
+    TRY(describe(e, old_id, arena, &old, err));
+    TRY(describe(e, new_id, arena, op->out, err));
     op->out->old_key_id = old.id;
     op->out->old_expires_ms = old.expires_ms;
     return QMN_OK;
@@ -260,7 +272,7 @@ static enum qmn_code revocation_finish(struct engine *e, struct command *c, stru
 static enum qmn_code revocation_replay(struct engine *e, struct command *c, struct bytes result,
                                        struct err *err)
 {
-    return key_describe_id(e, result, c->call->arena, change_of(c)->out, err);
+    return describe(e, result, c->call->arena, change_of(c)->out, err);
 }
 
 static const struct command_ops revocation_ops = {

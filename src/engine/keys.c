@@ -240,6 +240,10 @@ struct key_creation {
     struct apikey_text text;
     struct bytes tenant_id, detail;
     struct key *made;
+    struct key_kept {
+        int64_t created_ms;
+        char id[APIKEY_ID_CHARS];
+    } kept; /* with the request, all that a repeat is answered from */
     struct key_out *out;
 };
 
@@ -262,7 +266,9 @@ static enum qmn_code creation_check(struct engine *e, struct command *c, struct 
         return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_KEY, &op->row);
     writer_audit(e, c->tenant, c->call->caller, "key.create", op->row.id, op->detail);
-    c->idem_result = op->row.id;
+    op->kept.created_ms = op->row.created_ms;
+    memcpy(op->kept.id, op->row.id.ptr, sizeof op->kept.id);
+    c->idem_result = bytes_of(&op->kept, sizeof op->kept);
     c->idem_status = 201;
     return QMN_OK;
 }
@@ -306,8 +312,24 @@ static enum qmn_code creation_replay(struct engine *e, struct command *c, struct
                                      struct err *err)
 {
     struct key_creation *op = creation_of(c);
+    struct key_kept kept;
     apikey_text_wipe(&op->text);
-    return key_describe_id(e, result, c->call->arena, op->out, err);
+    if (result.len != sizeof kept)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&kept, result.ptr, sizeof kept);
+    struct bytes id = bytes_of(result.ptr + offsetof(struct key_kept, id), sizeof kept.id);
+    enum qmn_code code = key_describe_id(e, id, c->call->arena, op->out, err);
+    if (code != QMN_E_NOT_FOUND)
+        return code;
+    /* it ended, and so many after it that it was forgotten */
+    int64_t term = op->row.expires_ms ? op->row.expires_ms - op->row.created_ms : 0;
+    (void)creation_finish(e, c, err);
+    op->out->id = id;
+    op->out->secret = bytes_of(NULL, 0);
+    op->out->status = "revoked";
+    op->out->created_ms = kept.created_ms;
+    op->out->expires_ms = term ? kept.created_ms + term : 0;
+    return QMN_OK;
 }
 
 static const struct command_ops creation_ops = {

@@ -23,6 +23,10 @@ struct memory_op {
     struct id id;
     struct record_memory row;
     struct record_memory_vector vector;
+    struct memory_kept {
+        int64_t created_ms;
+        struct id id;
+    } kept; /* with the request, all that a repeat is answered from: the row may be gone by then */
 };
 
 /* ---- store ---- */
@@ -56,6 +60,24 @@ static enum qmn_code bring_author(struct engine *e, struct memory_op *op, struct
     return op->agent ? QMN_OK : author_conceive(e, &op->cmd, op->in->agent_id, &op->author, err);
 }
 
+/* All that request and time say of it. */
+static void fill_row(struct memory_op *op, int64_t now)
+{
+    const struct memory_in *in = op->in;
+    op->row = (struct record_memory){
+        .id = id_bytes(&op->id),
+        .kind = in->kind,
+        .content = in->content,
+        .metadata = in->metadata,
+        .quality = in->quality,
+        .sensitivity = in->sensitivity,
+        .created_ms = now,
+        .updated_ms = now,
+        .expires_ms = in->ttl_hours > 0 ? now + (int64_t)ceil(in->ttl_hours * HOUR_MS) : 0,
+        .task_id = in->task_id,
+        .trace_id = in->trace_id};
+}
+
 static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
@@ -73,26 +95,16 @@ static enum qmn_code store_check(struct engine *e, struct command *cmd, struct e
     TRY(bring_author(e, op, err));
     if (cmd->defer)
         return QMN_OK;
-    op->row = (struct record_memory){
-        .no = writer_next_no(e),
-        .tenant_no = t->record->no,
-        .id = id_bytes(&op->id),
-        .agent_no = op->agent ? op->agent->record->no : op->author.row.no,
-        .kind = in->kind,
-        .content = in->content,
-        .metadata = in->metadata,
-        .quality = in->quality,
-        .sensitivity = in->sensitivity,
-        .created_ms = now,
-        .updated_ms = now,
-        .expires_ms = in->ttl_hours > 0 ? now + (int64_t)ceil(in->ttl_hours * HOUR_MS) : 0,
-        .task_id = in->task_id,
-        .trace_id = in->trace_id};
+    fill_row(op, now);
+    op->row.no = writer_next_no(e);
+    op->row.tenant_no = t->record->no;
+    op->row.agent_no = op->agent ? op->agent->record->no : op->author.row.no;
     op->vector =
         (struct record_memory_vector){.no = op->row.no,
                                       .tenant_no = t->record->no,
                                       .vector = bytes_of(op->unit, op->dim * sizeof(float))};
-    cmd->idem_result = bytes_of(&op->row.no, sizeof op->row.no);
+    op->kept = (struct memory_kept){.created_ms = now, .id = op->id};
+    cmd->idem_result = bytes_of(&op->kept, sizeof op->kept);
     writer_add(e, MUT_INSERT, RECORD_MEMORY, &op->row);
     writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &op->vector);
     return QMN_OK;
@@ -147,11 +159,14 @@ static enum qmn_code memory_replay(struct engine *e, struct command *cmd, struct
                                    struct err *err)
 {
     struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
-    struct record_memory key = {0};
-    if (result.len != sizeof key.no)
+    if (result.len != sizeof op->kept)
         return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(&key.no, result.ptr, sizeof key.no);
-    TRY(e->store->ops->get(e->store, RECORD_MEMORY, &key, cmd->call->arena, &op->row, err));
+    memcpy(&op->kept, result.ptr, sizeof op->kept);
+    op->id = op->kept.id;
+    fill_row(op, op->kept.created_ms);
+    pthread_rwlock_rdlock(&e->net.lock);
+    op->row.agent_no = op->agent ? op->agent->record->no : 0;
+    pthread_rwlock_unlock(&e->net.lock);
     return memory_finish(e, cmd, err);
 }
 

@@ -7,6 +7,7 @@
  * scores answers what the first one did; a different score for a hop already rated is a conflict;
  * hops not rated yet may be added. */
 #include "engine/decide_priv.h"
+#include "engine/idempotency_priv.h"
 #include "engine/learning.h"
 #include "engine/recent_priv.h"
 #include "engine/trace_priv.h"
@@ -29,7 +30,6 @@ struct outcome_op {
     const struct outcome_in *in;
     struct outcome_out *out;
     struct agent *rater;
-    int64_t rater_no; /* for a repeat, which reads without the lock */
     struct record_trace trace;
     struct decision decision;
     struct hop_credit *hops; /* what this call rates */
@@ -39,6 +39,12 @@ struct outcome_op {
     bool rated_before;
     double old_score;
     struct record_outcome row;
+};
+
+/* What a repeat is answered from: the row, or, if retention takes it before the key, the credits
+ * that then stand behind. */
+struct outcome_kept {
+    int64_t trace_no, rater_no;
 };
 
 /* ---- loop: whom does this call rate? ---- */
@@ -265,6 +271,22 @@ static void outcome_discard(struct engine *e, struct command *cmd)
         recent_discard(e, op->hops[i].dst, &op->hops[i].recent);
 }
 
+static enum qmn_code keep_answer(struct engine *e, struct outcome_op *op, struct err *err)
+{
+    struct outcome_kept kept = {op->trace.no, op->rater->record->no};
+    int64_t goes_ms = op->trace.no / 1000 + e->retention_ms;
+    bool outlived = goes_ms < writer_now_ms(e) + IDEMPOTENCY_KEEP_MS;
+    size_t credits = outlived ? op->credit_count * sizeof *op->credits : 0;
+    char *p = arena_alloc(writer_arena(e), sizeof kept + credits);
+    if (!p)
+        return err_nomem(err);
+    memcpy(p, &kept, sizeof kept);
+    if (credits)
+        memcpy(p + sizeof kept, op->credits, credits);
+    op->cmd.idem_result = bytes_of(p, sizeof kept + credits);
+    return QMN_OK;
+}
+
 static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
@@ -274,9 +296,8 @@ static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct
         return QMN_OK;
     TRY(load_previous(e, op, err));
     TRY(compare_hops(op, &fresh, err));
-    cmd->idem_result = bytes_of(&op->trace.no, sizeof op->trace.no);
     if (!fresh && op->rated_before)
-        return QMN_OK; /* a repeat: finish answers what stands */
+        return keep_answer(e, op, err); /* a repeat: finish answers what stands */
     TRY(writer_use(e, cmd->tenant, USAGE_OUTCOMES, 1, err));
     if (!make_room(e, op)) {
         outcome_discard(e, cmd);
@@ -294,7 +315,7 @@ static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct
         .metadata = op->in->metadata,
         .at_ms = writer_now_ms(e)};
     writer_add(e, MUT_PUT, RECORD_OUTCOME, &op->row);
-    return QMN_OK;
+    return keep_answer(e, op, err);
 }
 
 static void outcome_publish(struct engine *e, struct command *cmd)
@@ -355,13 +376,20 @@ static enum qmn_code outcome_replay(struct engine *e, struct command *cmd, struc
                                     struct err *err)
 {
     struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
-    struct record_outcome key = {.rater_no = op->rater_no}, row;
+    struct outcome_kept kept;
+    struct record_outcome row;
     const struct credit_view *credits;
     uint32_t count;
-    if (result.len != sizeof key.trace_no)
+    if (result.len < sizeof kept)
         return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(&key.trace_no, result.ptr, sizeof key.trace_no);
-    TRY(e->store->ops->get(e->store, RECORD_OUTCOME, &key, cmd->call->arena, &row, err));
+    memcpy(&kept, result.ptr, sizeof kept);
+    struct record_outcome key = {.trace_no = kept.trace_no, .rater_no = kept.rater_no};
+    enum qmn_code code =
+        e->store->ops->get(e->store, RECORD_OUTCOME, &key, cmd->call->arena, &row, err);
+    if (code == QMN_E_NOT_FOUND)
+        row.hops = bytes_of(result.ptr + sizeof kept, result.len - sizeof kept);
+    else
+        TRY(code);
     TRY(credits_unpack(row.hops, cmd->call->arena, &credits, &count, err));
     return fill_out(e, op, credits, count, err);
 }
@@ -399,7 +427,6 @@ static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct ou
 {
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(find_rater(e, c, op, err));
-    op->rater_no = op->rater->record->no;
     if (op->trace.sensitivity > (int64_t)agent_clearance(op->rater, c->caller))
         return no_trace(op, err);
     op->hops =
@@ -439,6 +466,8 @@ void engine_record_outcome(struct engine *e, struct call *c, const struct outcom
     if (code == QMN_OK)
         code = outcome_prepare(e, c, op, &c->err);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_E_GONE && writer_repeat(e, c, &op->cmd))
+        return; /* it was not gone the first time */
     if (code != QMN_OK)
         call_finish(c, code);
     else

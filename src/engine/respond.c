@@ -18,6 +18,13 @@ struct respond_op {
     struct record_response row;
 };
 
+/* What a repeat is answered from: the rows of answer and nutrient may be gone by then.  The
+ * nutrient's own name, if its sender gave one, stands behind. */
+struct respond_kept {
+    int64_t created_ms;
+    struct id id, nutrient_id;
+};
+
 /* The nutrient must be alive, must have been delivered to the agent, and be within the clearance of
  * both agent and key. */
 static enum qmn_code find_delivery(struct engine *e, const struct respond_op *op,
@@ -44,6 +51,20 @@ static enum qmn_code nutrient_vector(struct engine *e, int64_t no, struct respon
     op->unit = engine_unpack_f16(row.embedding, arena);
     op->dim = (uint32_t)(row.embedding.len / 2);
     return op->unit ? QMN_OK : err_nomem(err);
+}
+
+static enum qmn_code keep_answer(struct engine *e, struct respond_op *op, struct err *err)
+{
+    struct respond_kept kept = {
+        .created_ms = op->row.created_ms, .id = op->id, .nutrient_id = op->nutrient_id};
+    char *p = arena_alloc(writer_arena(e), sizeof kept + op->client_id.len);
+    if (!p)
+        return err_nomem(err);
+    memcpy(p, &kept, sizeof kept);
+    if (op->client_id.len)
+        memcpy(p + sizeof kept, op->client_id.ptr, op->client_id.len);
+    op->cmd.idem_result = bytes_of(p, sizeof kept + op->client_id.len);
+    return QMN_OK;
 }
 
 static enum qmn_code respond_check(struct engine *e, struct command *cmd, struct err *err)
@@ -92,7 +113,7 @@ static enum qmn_code respond_check(struct engine *e, struct command *cmd, struct
     if (!op->row.embedding.ptr)
         return err_nomem(err);
     TRY(writer_use(e, cmd->tenant, USAGE_BYTES, in->content.len + op->row.embedding.len, err));
-    cmd->idem_result = bytes_of(&op->row.no, sizeof op->row.no);
+    TRY(keep_answer(e, op, err));
     writer_add(e, MUT_INSERT, RECORD_RESPONSE, &op->row);
     return QMN_OK;
 }
@@ -111,19 +132,22 @@ static void respond_publish(struct engine *e, struct command *cmd)
     collects_wake(cmd->tenant, x->no);
 }
 
-static enum qmn_code fill_out(struct respond_op *op, const struct record_response *row,
-                              const struct id *nutrient, struct err *err)
+static enum qmn_code fill_out(struct engine *e, struct respond_op *op, int64_t created_ms,
+                              struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
-    struct id id;
-    memcpy(&id, row->id.ptr, sizeof id);
+    const struct id *nutrient = &op->nutrient_id;
+    pthread_rwlock_rdlock(&e->net.lock);
+    struct bytes agent_id = arena_bytes(arena, op->agent->record->id);
+    pthread_rwlock_unlock(&e->net.lock);
     *op->out =
-        (struct respond_out){.response_id = engine_id_text(arena, &id, PREFIX_RESPONSE),
+        (struct respond_out){.response_id = engine_id_text(arena, &op->id, PREFIX_RESPONSE),
                              .nutrient_id = engine_nutrient_name(arena, nutrient, op->client_id),
                              .trace_id = engine_id_text(arena, nutrient, PREFIX_TRACE),
-                             .agent_id = arena_bytes(arena, op->agent->record->id),
-                             .created_ms = row->created_ms};
-    return op->out->response_id.len && op->out->nutrient_id.len && op->out->trace_id.len
+                             .agent_id = agent_id,
+                             .created_ms = created_ms};
+    return op->out->response_id.len && op->out->nutrient_id.len && op->out->trace_id.len &&
+                   agent_id.ptr
                ? QMN_OK
                : err_nomem(err);
 }
@@ -131,31 +155,21 @@ static enum qmn_code fill_out(struct respond_op *op, const struct record_respons
 static enum qmn_code respond_finish(struct engine *e, struct command *cmd, struct err *err)
 {
     struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
-    pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = fill_out(op, &op->row, &op->nutrient_id, err);
-    pthread_rwlock_unlock(&e->net.lock);
-    return code;
+    return fill_out(e, op, op->row.created_ms, err);
 }
 
 static enum qmn_code respond_replay(struct engine *e, struct command *cmd, struct bytes result,
                                     struct err *err)
 {
     struct respond_op *op = CONTAINER_OF(cmd, struct respond_op, cmd);
-    struct record_response key = {0}, row;
-    struct record_trace trace_key = {0}, trace;
-    struct id id;
-    if (result.len != sizeof key.no)
+    struct respond_kept kept;
+    if (result.len < sizeof kept)
         return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(&key.no, result.ptr, sizeof key.no);
-    TRY(e->store->ops->get(e->store, RECORD_RESPONSE, &key, cmd->call->arena, &row, err));
-    trace_key.no = row.nutrient_no;
-    TRY(e->store->ops->get(e->store, RECORD_TRACE, &trace_key, cmd->call->arena, &trace, err));
-    memcpy(&id, trace.id.ptr, sizeof id);
-    op->client_id = trace.client_id;
-    pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = fill_out(op, &row, &id, err);
-    pthread_rwlock_unlock(&e->net.lock);
-    return code;
+    memcpy(&kept, result.ptr, sizeof kept);
+    op->id = kept.id;
+    op->nutrient_id = kept.nutrient_id;
+    op->client_id = bytes_of(result.ptr + sizeof kept, result.len - sizeof kept);
+    return fill_out(e, op, kept.created_ms, err);
 }
 
 static const struct command_ops respond_ops = {

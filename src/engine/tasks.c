@@ -51,7 +51,17 @@ static enum qmn_code describe_id(struct engine *e, int64_t tenant_no, struct byt
     return code;
 }
 
-/* ---- changes ---- */
+/* ---- changes ----
+ *
+ * A repeat answers how the task stands, as any look at it does; of a task that was forgotten since,
+ * what the request said. */
+
+/* With the request, what a repeat is answered from once the task is forgotten; its id stands
+ * behind. */
+struct task_kept {
+    int64_t created_ms, updated_ms, status;
+    double outcome;
+};
 
 struct task_change {
     struct command cmd;
@@ -59,7 +69,6 @@ struct task_change {
     struct bytes id;
     struct record_task *next; /* held: new, or the next version */
     struct record_task *forgotten;
-    bool is_new;
     struct task_out *out;
 };
 
@@ -110,6 +119,19 @@ static enum qmn_code task_room(struct engine *e, struct command *c, struct err *
     return QMN_OK;
 }
 
+static enum qmn_code keep_answer(struct engine *e, struct task_change *op, struct err *err)
+{
+    const struct record_task *t = op->next;
+    struct task_kept kept = {t->created_ms, t->updated_ms, t->status, t->outcome};
+    char *p = arena_alloc(writer_arena(e), sizeof kept + op->id.len);
+    if (!p)
+        return err_nomem(err);
+    memcpy(p, &kept, sizeof kept);
+    memcpy(p + sizeof kept, op->id.ptr, op->id.len);
+    op->cmd.idem_result = bytes_of(p, sizeof kept + op->id.len);
+    return QMN_OK;
+}
+
 static enum qmn_code create_check(struct engine *e, struct command *c, struct err *err)
 {
     struct task_change *op = change_of(c);
@@ -138,7 +160,7 @@ static enum qmn_code create_check(struct engine *e, struct command *c, struct er
     if (!op->next || !control_grow_text(e, &c->tenant->tasks_by_id, LIMIT_GROUP))
         return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_TASK, op->next);
-    c->idem_result = op->id;
+    TRY(keep_answer(e, op, err));
     c->idem_status = 201;
     return QMN_OK;
 }
@@ -168,7 +190,7 @@ static enum qmn_code update_check(struct engine *e, struct command *c, struct er
     if (!op->next)
         return err_nomem(err);
     writer_add(e, MUT_PUT, RECORD_TASK, op->next);
-    c->idem_result = op->id;
+    TRY(keep_answer(e, op, err));
     return QMN_OK;
 }
 
@@ -187,16 +209,33 @@ static void change_discard(struct engine *e, struct command *c)
     mem_free(TAKE(change_of(c)->next));
 }
 
+static enum qmn_code change_finish(struct engine *e, struct command *c, struct err *err)
+{
+    return describe_id(e, c->call->caller->tenant_no, change_of(c)->id, c->call->arena,
+                       change_of(c)->out, err);
+}
+
 static enum qmn_code change_replay(struct engine *e, struct command *c, struct bytes result,
                                    struct err *err)
 {
-    return describe_id(e, c->call->caller->tenant_no, result, c->call->arena, change_of(c)->out,
-                       err);
-}
-
-static enum qmn_code change_finish(struct engine *e, struct command *c, struct err *err)
-{
-    return change_replay(e, c, change_of(c)->id, err);
+    struct task_change *op = change_of(c);
+    struct task_kept kept;
+    if (result.len < sizeof kept)
+        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
+    memcpy(&kept, result.ptr, sizeof kept);
+    op->id = bytes_of(result.ptr + sizeof kept, result.len - sizeof kept);
+    enum qmn_code code = change_finish(e, c, err);
+    if (code != QMN_E_NOT_FOUND)
+        return code;
+    *op->out =
+        (struct task_out){.id = op->id,
+                          .title = op->in->title,
+                          .metadata = op->in->metadata.len ? op->in->metadata : BYTES_LIT("{}"),
+                          .status = (uint32_t)kept.status,
+                          .outcome = kept.outcome,
+                          .created_ms = kept.created_ms,
+                          .updated_ms = kept.updated_ms};
+    return QMN_OK;
 }
 
 static const struct command_ops create_ops = {

@@ -18,7 +18,6 @@ enum {
     UPKEEP_SECOND_MS = 1000,
     HOUR_MS = 3600000,
 };
-#define IDEMPOTENCY_KEEP_MS (24 * INT64_C(3600000))
 
 struct expiry {
     int64_t at_ms, no;

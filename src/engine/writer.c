@@ -64,7 +64,26 @@ static enum qmn_code command_replay(struct engine *e, struct call *call, struct 
     return cmd->ops->replay(e, cmd, row.result, err);
 }
 
-/* QMN_OK: go on to the writer.  Otherwise the call has ended. */
+bool writer_repeat(struct engine *e, struct call *call, struct command *cmd)
+{
+    int64_t no = 0;
+    if (!call->idempotency.value.len || engine_open_for(e, &call->err) != QMN_OK)
+        return false;
+    idempotency_hash(call->caller, &call->idempotency, cmd->idem_key);
+    cmd->call = call;
+    switch (idempotency_begin(e->idempotency, cmd->idem_key, &no)) {
+    case IDEM_KNOWN:
+        call_finish(call, command_replay(e, call, cmd, no));
+        return true;
+    case IDEM_NEW:
+        idempotency_abort(e->idempotency, cmd->idem_key);
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* True: go on to the writer.  Otherwise the call has ended. */
 static bool command_admit(struct engine *e, struct call *call, struct command *cmd)
 {
     int64_t no = 0;

@@ -69,6 +69,10 @@ void writer_stop(struct engine *e);
  * the queue is full and queues.  The call always ends in done. */
 void writer_submit(struct engine *e, struct call *call, struct command *cmd);
 
+/* For a call that would be refused by now: answers it as it was answered the first time, if it is
+ * the repeat of one.  True: the call has ended. */
+bool writer_repeat(struct engine *e, struct call *call, struct command *cmd);
+
 /* ---- for check ---- */
 struct arena *writer_arena(struct engine *e); /* until the group is published */
 int64_t writer_now_ms(struct engine *e);      /* one time for the whole group */

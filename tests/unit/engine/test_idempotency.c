@@ -256,6 +256,152 @@ static void repeats_survive_a_restart(void **state)
     }
 }
 
+/* ---- after what it made has gone ---- */
+
+enum { HOUR_MS = 3600 * 1000 };
+
+/* Performs it, lets `gone` happen, performs it again. */
+static void assert_outlived(perform_fn *perform, void (*gone)(void))
+{
+    enum qmn_code code;
+    struct call *first = keyed("outlived", "key-1", 7);
+    const char *answer = perform(first, &code);
+    if (code != QMN_OK)
+        fail_msg("%s", first->err.text);
+    gone();
+    scene_settle(&s);
+    struct call *again = keyed("outlived", "key-1", 7);
+    const char *repeat = perform(again, &code);
+    if (code != QMN_OK)
+        fail_msg("again: %s", again->err.text);
+    assert_true(again->replayed);
+    assert_string_equal(repeat, answer);
+}
+
+static void pass_a_minute(void)
+{
+    test_engine_advance(s.te, 61 * 1000);
+}
+
+static void pass_two_hours(void)
+{
+    test_engine_advance(s.te, 2 * HOUR_MS);
+}
+
+static void an_answer_outlived_by_its_key_is_repeated(void **state)
+{
+    (void)state;
+    prepare_stage();
+    assert_outlived(do_respond, pass_a_minute);
+}
+
+static void an_answer_to_a_nutrient_with_a_name_is_repeated_with_it(void **state)
+{
+    (void)state;
+    struct broadcast_in in = scene_nutrient(&s, "", AXIS(0));
+    struct broadcast_out out;
+    in.client_id = BYTES_LIT("mine");
+    assert_int_equal(scene_broadcast(&s, &in, &out), QMN_OK);
+    nutrient = out.nutrient_id;
+    assert_outlived(do_respond, pass_a_minute);
+}
+
+static void delete_what_was_stored(void)
+{
+    struct memories_out found = scene_search(&s, AXIS(0), 1);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_delete_memory, found.items[0].id), QMN_OK);
+}
+
+static void a_memory_outlived_by_its_key_is_repeated(void **state)
+{
+    (void)state;
+    assert_outlived(do_store, delete_what_was_stored);
+}
+
+static const char *do_ack_one_unknown(struct call *c, enum qmn_code *ret_code)
+{
+    struct bytes ids[] = {BYTES_LIT("nowhere"), nutrient};
+    struct ack_in in = {.agent_id = BYTES_LIT("a"), .nutrient_ids = ids, .count = 2};
+    struct ack_out out;
+    engine_ack(s.te->engine, c, &in, &out);
+    return FINISH(c, "%u %zu %.*s", out.changed, out.unknown_count, BYTES_FMT(out.unknown[0]));
+}
+
+static void an_ack_is_repeated_with_what_was_unknown(void **state)
+{
+    (void)state;
+    prepare_stage();
+    assert_outlived(do_ack_one_unknown, pass_a_minute);
+}
+
+/* The task is finished, and so many after it that it is forgotten. */
+static void crowd_out_the_task(void)
+{
+    enum { MORE = 10001 };
+    struct task_in in = {.title = BYTES_LIT("other"), .outcome = -1, .status = TASK_DONE};
+    for (int i = 0; i < MORE; i++) {
+        struct task_out out;
+        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_create_task, &in, &out), QMN_OK);
+        if (i % 1000 == 0)
+            s.te->now_ms++; /* the first is the oldest */
+    }
+}
+
+static const char *do_done_task(struct call *c, enum qmn_code *ret_code)
+{
+    struct task_in in = {.title = BYTES_LIT("t"), .outcome = 0.5, .status = TASK_DONE};
+    struct task_out out;
+    engine_create_task(s.te->engine, c, &in, &out);
+    return FINISH(c, "%.*s %.*s %.*s %u %g %lld", BYTES_FMT(out.id), BYTES_FMT(out.title),
+                  BYTES_FMT(out.metadata), out.status, out.outcome, (long long)out.created_ms);
+}
+
+static void a_forgotten_task_is_repeated_as_it_was_made(void **state)
+{
+    (void)state;
+    assert_outlived(do_done_task, crowd_out_the_task);
+}
+
+/* ---- after retention ---- */
+
+static int begin_one_day(void **state)
+{
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){.retention_ms = 24 * HOUR_MS});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    return 0;
+}
+
+static void an_outcome_whose_trace_retention_took_is_repeated(void **state)
+{
+    (void)state;
+    prepare_stage();
+    test_engine_advance(s.te, 23 * HOUR_MS);
+    assert_outlived(do_outcome, pass_two_hours);
+    struct outcome_out out;
+    assert_int_equal(scene_outcome(&s, "", trace, 0.75, &out), QMN_E_GONE);
+}
+
+static const char *do_broadcast_mine(struct call *c, enum qmn_code *ret_code)
+{
+    struct broadcast_in in = scene_nutrient(&s, "", AXIS(0));
+    struct broadcast_out out;
+    in.client_id = BYTES_LIT("mine");
+    engine_broadcast(s.te->engine, c, &in, &out);
+    return FINISH(c, "%.*s %.*s %lld", BYTES_FMT(out.nutrient_id), BYTES_FMT(out.trace_id),
+                  (long long)out.created_ms);
+}
+
+static void an_old_nutrient_named_again_is_repeated_when_its_trace_is_gone(void **state)
+{
+    (void)state;
+    enum qmn_code code;
+    (void)do_broadcast_mine(test_call_new(s.te, &s.caller), &code);
+    test_engine_advance(s.te, 23 * HOUR_MS);
+    assert_outlived(do_broadcast_mine, pass_two_hours);
+}
+
 /* ---- the key ---- */
 
 static void without_a_key_every_call_is_a_new_one(void **state)
@@ -425,6 +571,15 @@ int main(void)
         KEY(a_repeat_of_every_mutation_answers_as_the_first),
         KEY(repeats_survive_a_restart),
         cmocka_unit_test_setup_teardown(repeats_survive_a_restart, begin_sqlite, end),
+        KEY(an_answer_outlived_by_its_key_is_repeated),
+        KEY(an_answer_to_a_nutrient_with_a_name_is_repeated_with_it),
+        KEY(a_memory_outlived_by_its_key_is_repeated),
+        KEY(an_ack_is_repeated_with_what_was_unknown),
+        KEY(a_forgotten_task_is_repeated_as_it_was_made),
+        cmocka_unit_test_setup_teardown(an_outcome_whose_trace_retention_took_is_repeated,
+                                        begin_one_day, end),
+        cmocka_unit_test_setup_teardown(
+            an_old_nutrient_named_again_is_repeated_when_its_trace_is_gone, begin_one_day, end),
         KEY(without_a_key_every_call_is_a_new_one),
         KEY(another_key_route_or_tenant_is_another_call),
         KEY(a_call_that_failed_may_be_tried_again),

@@ -225,12 +225,43 @@ static void a_tenant_has_a_thousand_keys_at_most(void **state)
     assert_int_equal(create(&boss, in, &out[2]), QMN_OK);
 }
 
+static struct call *keyed(const struct caller *who, const char *value)
+{
+    struct call *c = test_call_new(te, who);
+    c->idempotency =
+        (struct idempotency_in){.value = bytes_cstr(value), .route = BYTES_LIT("keys")};
+    return c;
+}
+
+/* Creates a key and rotates it, each under a value of its own; the same again is a repeat. */
+static void make_and_rotate(char ids[2][APIKEY_ID_CHARS])
+{
+    struct key_in in = {.name = BYTES_LIT("repeated"), .expires_in_days = 90};
+    struct key_out out;
+    struct call *c = keyed(&boss, "create");
+    engine_create_key(te->engine, c, &in, &out);
+    assert_int_equal(test_call_wait(te, c), QMN_OK);
+    assert_int_equal(out.expires_ms - out.created_ms, INT64_C(90) * 86400000);
+    assert_string_equal(arena_printf(&te->arena, "%.*s", BYTES_FMT(out.name)), "repeated");
+    memcpy(ids[0], out.id.ptr, APIKEY_ID_CHARS);
+    c = keyed(&boss, "rotate");
+    engine_rotate_key(te->engine, c, bytes_of(ids[0], APIKEY_ID_CHARS), 0, &out);
+    assert_int_equal(test_call_wait(te, c), QMN_OK);
+    memcpy(ids[1], out.id.ptr, APIKEY_ID_CHARS);
+    c = keyed(&boss, "revoke");
+    engine_revoke_key(te->engine, c, bytes_of(ids[1], APIKEY_ID_CHARS), &out);
+    assert_int_equal(test_call_wait(te, c), QMN_OK);
+    assert_string_equal(out.status, "revoked");
+}
+
 static void the_keys_that_ended_first_are_forgotten(void **state)
 {
     (void)state;
     char text[VALIDATE_TEXT], ids[2][APIKEY_ID_CHARS];
     struct key_out out;
     struct caller who = boss;
+    char made[2][APIKEY_ID_CHARS], repeated[2][APIKEY_ID_CHARS];
+    make_and_rotate(made);
     assert_int_equal(create(&boss, (struct key_in){0}, &out), QMN_OK);
     for (int i = 0; i < 4010; i++) {
         if (i < 2)
@@ -250,6 +281,9 @@ static void the_keys_that_ended_first_are_forgotten(void **state)
     assert_int_equal(keys_of_acme(), 4000);
     for (int i = 0; i < 2; i++)
         assert_null(network_key(&te->engine->net, bytes_of(ids[i], sizeof ids[i])));
+    assert_null(network_key(&te->engine->net, bytes_of(made[1], sizeof made[1])));
+    make_and_rotate(repeated); /* the answers outlive the keys */
+    assert_memory_equal(made, repeated, sizeof made);
     assert_true(network_validate(&te->engine->net, text));
     test_engine_restart(te);
     assert_int_equal(keys_of_acme(), 4000);

@@ -106,7 +106,7 @@ static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err
         bool ends = !op->in->nack || op->in->reject;
         bool ok =
             (!ends || add_delivery_row(e, d, op->in->nack ? DELIVERY_REJECTED : DELIVERY_ACKED)) &&
-            (op->in->nack || recent_check(e, op->agent, x, &a->recent));
+            (op->in->nack || recent_check(e, op->agent, x->no, x->hints, &a->recent));
         op->acked_count++;
         if (!ok) {
             ack_discard(e, cmd);

@@ -11,6 +11,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "engine/recent_priv.h"
 #include "route/demand.h"
 #include "route/plasticity.h"
 #include "route/propagate.h"
@@ -24,7 +25,6 @@
 
 enum {
     RESCORE_SPARE = 8, /* above the pool: int8 may misplace neighbours by a few ranks */
-    DEMAND_WINDOW_MS = 24 * 3600 * 1000, /* a recent task counts that long */
 };
 
 /* Per agent slot, all in the arena. */

@@ -123,7 +123,7 @@ struct agent {
     uint32_t *capability_tags;   /* interned capabilities and tools, distinct */
     uint32_t capability_count;
     struct recent_task {
-        int64_t at_ms;
+        int64_t nutrient_no, at_ms;
         uint32_t *tags; /* distinct */
         uint32_t count;
     } recent[LIMIT_RECENT_TASKS];

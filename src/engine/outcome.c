@@ -231,14 +231,16 @@ static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, st
 /* Everything that can fail, for every hop, before any edge moves: a refusal leaves no trace. */
 static bool make_room(struct engine *e, struct outcome_op *op)
 {
+    const struct nutrient *live = live_of(e, op);
+    struct bytes hints = live ? live->hints : bytes_of("", 0);
     for (uint32_t i = 0; i < op->hop_count; i++) {
         struct hop_credit *h = &op->hops[i];
         h->edge = NULL;
         if (h->known)
             continue;
         h->edge = writer_edge(e, h->src, h->dst);
-        if (!h->edge ||
-            (h->score >= RECENT_TASK_FROM && !recent_check(e, h->dst, live_of(e, op), &h->recent)))
+        if (!h->edge || (h->score >= RECENT_TASK_FROM &&
+                         !recent_check(e, h->dst, op->trace.no, hints, &h->recent)))
             return false;
     }
     return true;

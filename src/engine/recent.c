@@ -4,6 +4,7 @@
 #include "engine/recent_priv.h"
 
 #include "base/mem.h"
+#include "engine/group_priv.h"
 
 /* Interns under the write lock, since readers walk the tags. */
 static bool intern(struct engine *e, struct agent *a, struct bytes hints, struct recent_next *next)
@@ -31,22 +32,49 @@ static uint32_t next_slot(struct engine *e, struct agent *a)
     return (a->recent_next + a->recents_coming++) % LIMIT_RECENT_TASKS;
 }
 
-bool recent_check(struct engine *e, struct agent *a, const struct nutrient *x,
+/* Whether the group at hand adds the nutrient already.  Its rows say so, and those of a command
+ * that is refused go with it. */
+static bool coming(const struct engine *e, const struct agent *a, int64_t nutrient_no)
+{
+    const struct writer *w = e->writer;
+    if (a->recent_group != w->serial || !a->recents_coming)
+        return false;
+    for (size_t i = 0; i < w->batch_len; i++) {
+        const struct record_agent_task *row = w->batch[i].record;
+        if (w->batch[i].kind == RECORD_AGENT_TASK && row->agent_no == a->record->no &&
+            row->nutrient_no == nutrient_no)
+            return true;
+    }
+    return false;
+}
+
+/* What the agent did with it longer ago than demand looks back counts no more, and so counts again.
+ */
+static bool in_ring(const struct agent *a, int64_t nutrient_no, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < LIMIT_RECENT_TASKS; i++)
+        if (a->recent[i].nutrient_no == nutrient_no &&
+            now_ms - a->recent[i].at_ms <= DEMAND_WINDOW_MS)
+            return true;
+    return false;
+}
+
+bool recent_check(struct engine *e, struct agent *a, int64_t nutrient_no, struct bytes of_nutrient,
                   struct recent_next *ret)
 {
     struct arena *arena = writer_arena(e);
-    *ret = (struct recent_next){.at_ms = writer_now_ms(e)};
-    if (!x || !x->hints.len)
+    *ret = (struct recent_next){.nutrient_no = nutrient_no, .at_ms = writer_now_ms(e)};
+    if (!of_nutrient.len || in_ring(a, nutrient_no, ret->at_ms) || coming(e, a, nutrient_no))
         return true;
     struct record_agent_task *row = arena_new(arena, struct record_agent_task);
-    struct bytes hints =
-        arena_bytes(arena, x->hints); /* the nutrient may expire in this very group */
+    struct bytes hints = arena_bytes(arena, of_nutrient); /* it may expire in this very group */
     if (!row || !hints.ptr || !intern(e, a, hints, ret))
         return false;
     ret->slot = next_slot(e, a);
     *row = (struct record_agent_task){.agent_no = a->record->no,
                                       .slot = ret->slot,
                                       .tenant_no = a->tenant->record->no,
+                                      .nutrient_no = nutrient_no,
                                       .hints = hints,
                                       .at_ms = ret->at_ms};
     writer_add(e, MUT_PUT, RECORD_AGENT_TASK, row);
@@ -60,7 +88,10 @@ static void ring_put(struct agent *a, struct recent_next *next)
     tags_remove_recent(tags, r->tags, r->count, a->slot);
     tags_drop(tags, r->tags, r->count);
     mem_free(r->tags);
-    *r = (struct recent_task){.at_ms = next->at_ms, .tags = next->tags, .count = next->count};
+    *r = (struct recent_task){.nutrient_no = next->nutrient_no,
+                              .at_ms = next->at_ms,
+                              .tags = next->tags,
+                              .count = next->count};
     tags_add_recent(tags, r->tags, r->count, a->slot, r->at_ms);
     a->recent_next = (next->slot + 1) % LIMIT_RECENT_TASKS;
     next->tags = NULL;
@@ -87,6 +118,7 @@ bool recent_load(struct agent *a, const struct record_agent_task *row)
 {
     struct tags *tags = &a->tenant->tags;
     struct recent_next next = {.slot = (uint32_t)row->slot % LIMIT_RECENT_TASKS,
+                               .nutrient_no = row->nutrient_no,
                                .at_ms = row->at_ms};
     if (!tags_intern(tags, row->hints, &next.tags, &next.count))
         return false;

@@ -7,16 +7,18 @@
 
 #include "engine/live_priv.h"
 
+enum { DEMAND_WINDOW_MS = 24 * 3600 * 1000 }; /* a recent task counts that long */
+
 /* One task on its way into the ring. */
 struct recent_next {
     uint32_t slot, *tags, count; /* tags NULL: nothing to add */
-    int64_t at_ms;
+    int64_t nutrient_no, at_ms;
 };
 
-/* Writer, in a check: interns the hints of a live nutrient and adds the row.  Several tasks of one
- * agent may come in one group.  A nutrient without hints, or NULL (gone), adds nothing.  False: out
- * of memory. */
-bool recent_check(struct engine *e, struct agent *a, const struct nutrient *x,
+/* Writer, in a check: interns the hints of a nutrient and adds the row.  Several tasks of one agent
+ * may come in one group.  No hints add nothing, nor does a nutrient that the ring has already:
+ * acknowledged and rated, it is still one task.  False: out of memory. */
+bool recent_check(struct engine *e, struct agent *a, int64_t nutrient_no, struct bytes hints,
                   struct recent_next *ret);
 /* Write lock held. */
 void recent_publish(struct agent *a, struct recent_next *next);

@@ -49,8 +49,8 @@ static const struct field agent_fields[] = {F(agent, no, INT, KEY),
 
 static const struct field agent_task_fields[] = {
     F(agent_task, agent_no, INT, KEY), F(agent_task, slot, INT, KEY),
-    F(agent_task, tenant_no, INT, 0), F(agent_task, at_ms, INT, 0),
-    F(agent_task, hints, BLOB, SEAL)};
+    F(agent_task, tenant_no, INT, 0),  F(agent_task, nutrient_no, INT, 0),
+    F(agent_task, at_ms, INT, 0),      F(agent_task, hints, BLOB, SEAL)};
 
 static const struct field edge_fields[] = {
     F(edge, src_no, INT, KEY), F(edge, dst_no, INT, KEY),   F(edge, tenant_no, INT, 0),

@@ -119,6 +119,7 @@ struct record_agent {
 struct record_agent_task {
     int64_t agent_no, slot;
     int64_t tenant_no;
+    int64_t nutrient_no;
     struct bytes hints; /* text list */
     int64_t at_ms;
 };

@@ -278,6 +278,61 @@ static void a_good_rating_counts_as_work_and_a_bad_one_does_not(void **state)
     assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6f);
 }
 
+static void a_nutrient_acknowledged_and_rated_is_one_task(void **state)
+{
+    (void)state;
+    struct outcome_out outcome;
+    struct ack_out ack;
+    scene_agent(&s, "a", VEC(1, 0, 0, 0, 0, 0, 1), NULL);
+    struct broadcast_out one = send_with_hints("", AXIS(6), "grafting");
+    assert_int_equal(scene_ack(&s, "a", one.nutrient_id, &ack), QMN_OK);
+    assert_int_equal(scene_outcome(&s, "", one.trace_id, 1, &outcome), QMN_OK);
+    assert_int_equal(scene_look(&s).recents, 1);
+    struct broadcast_out two = send_with_hints("", AXIS(6), "grafting");
+    assert_int_equal(scene_outcome(&s, "", two.trace_id, 1, &outcome), QMN_OK);
+    scene_restart(&s);
+    assert_int_equal(scene_ack(&s, "a", two.nutrient_id, &ack), QMN_OK);
+    assert_int_equal(scene_look(&s).recents, 2);
+}
+
+static void acknowledged_and_rated_in_one_group_it_is_one_task(void **state)
+{
+    (void)state;
+    struct scene_hold hold;
+    struct outcome_out outcome;
+    struct ack_out acked;
+    scene_agent(&s, "a", VEC(1, 0, 0, 0, 0, 0, 1), NULL);
+    struct broadcast_out sent = send_with_hints("", AXIS(6), "grafting");
+    struct ack_in ack = {.agent_id = BYTES_LIT("a"), .nutrient_ids = &sent.nutrient_id, .count = 1};
+    struct outcome_in rate = {.trace_id = sent.trace_id, .score = 1};
+    struct call *c[2] = {test_call_new(s.te, &s.caller), test_call_new(s.te, &s.caller)};
+    scene_hold(&s, &hold);
+    engine_ack(s.te->engine, c[0], &ack, &acked);
+    engine_record_outcome(s.te->engine, c[1], &rate, &outcome);
+    scene_let_go(&s, &hold);
+    assert_int_equal(test_call_wait(s.te, c[0]), QMN_OK);
+    assert_int_equal(test_call_wait(s.te, c[1]), QMN_OK);
+    assert_int_equal(scene_look(&s).recents, 1);
+}
+
+static void work_of_yesterday_taken_up_again_counts_anew(void **state)
+{
+    (void)state;
+    struct outcome_out outcome;
+    struct broadcast_in in = scene_nutrient(&s, "", AXIS(6));
+    struct broadcast_out sent;
+    struct ack_out ack;
+    scene_agent(&s, "a", VEC(1, 0, 0, 0, 0, 0, 1), NULL);
+    in.hints = test_list(s.te, "grafting");
+    in.ttl_sec = 48 * 3600;
+    assert_int_equal(scene_broadcast(&s, &in, &sent), QMN_OK);
+    assert_int_equal(scene_ack(&s, "a", sent.nutrient_id, &ack), QMN_OK);
+    test_engine_advance(s.te, INT64_C(25) * 3600 * 1000);
+    assert_int_equal(scene_outcome(&s, "", sent.trace_id, 1, &outcome), QMN_OK);
+    struct broadcast_out out = send_with_hints("", AXIS(0), "grafting");
+    assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6f);
+}
+
 /* ---- selection ---- */
 
 static void top_k_is_respected(void **state)
@@ -735,6 +790,9 @@ int main(void)
         ROUTING(demand_lasts_for_a_day),
         ROUTING(demand_remembers_the_last_tasks_over_a_restart),
         ROUTING(a_good_rating_counts_as_work_and_a_bad_one_does_not),
+        ROUTING(a_nutrient_acknowledged_and_rated_is_one_task),
+        ROUTING(acknowledged_and_rated_in_one_group_it_is_one_task),
+        ROUTING(work_of_yesterday_taken_up_again_counts_anew),
         ROUTING(top_k_is_respected),
         ROUTING(diversity_prefers_another_kind_of_agent),
         ROUTING(min_score_is_a_threshold),

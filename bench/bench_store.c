@@ -117,8 +117,7 @@ static void broadcasts(struct store *s, int64_t groups, size_t body)
                                          .created_ms = ms,
                                          .expires_ms = ms + 30000,
                                          .summary = bytes_of(filler, 100),
-                                         .hints = bytes_of(filler, 24),
-                                         .embedding = bytes_of(filler + 128, body - 124)};
+                                         .embedding = bytes_of(filler + 128, body - 100)};
             traces[i] = (struct record_trace){.no = no,
                                               .tenant_no = 1795000000000000,
                                               .id = id_bytes(&ids[i]),

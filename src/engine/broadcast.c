@@ -153,6 +153,7 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
     op->trace.expires_ms = op->nutrient.expires_ms = now + (int64_t)op->in->ttl_sec * 1000;
     struct live_in live = {.trace = &op->trace,
                            .nutrient = &op->nutrient,
+                           .hints = op->in->hints,
                            .source = op->source->slot,
                            .routes = op->decision.routes,
                            .route_count = op->decision.head.route_count,
@@ -297,7 +298,6 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
                                             .sensitivity = in->sensitivity,
                                             .summary = in->summary,
                                             .snippets = in->snippets,
-                                            .hints = in->hints,
                                             .embedding = op->embedding};
     op->trace = (struct record_trace){
         .tenant_no = op->tenant_no,
@@ -325,6 +325,7 @@ static bool fill_codes(struct broadcast_op *op)
 static void broadcast_submit(struct engine *e, struct broadcast_op *op, enum qmn_code code)
 {
     struct call *c = op->cmd.call;
+    op->decision.hints = op->in->hints;
     struct bytes decision =
         code == QMN_OK ? decision_pack(&op->decision, c->arena) : bytes_of(NULL, 0);
     if (code == QMN_OK && (!decision.ptr || !fill_codes(op)))

@@ -27,14 +27,15 @@ static char *append(char *out, const void *data, size_t len)
 
 struct bytes decision_pack(const struct decision *d, struct arena *arena)
 {
-    size_t size = decision_size(&d->head);
+    size_t size = decision_size(&d->head) + d->hints.len;
     char *p = arena_alloc(arena, size), *out = p;
     if (!p)
         return bytes_of(NULL, 0);
     out = append(out, &d->head, sizeof d->head);
     out = append(out, d->routes, d->head.route_count * sizeof *d->routes);
     out = append(out, d->candidates, d->head.candidate_count * sizeof *d->candidates);
-    append(out, d->contributions, d->head.contribution_count * sizeof *d->contributions);
+    out = append(out, d->contributions, d->head.contribution_count * sizeof *d->contributions);
+    append(out, d->hints.ptr, d->hints.len);
     return bytes_of(p, size);
 }
 
@@ -45,7 +46,9 @@ enum qmn_code decision_unpack(struct bytes packed, struct arena *arena, struct d
     if (packed.len < sizeof d.head)
         return err_set(err, QMN_E_CORRUPT, "a stored decision is cut short");
     memcpy(&d.head, packed.ptr, sizeof d.head);
-    if (d.head.version != DECISION_VERSION || decision_size(&d.head) != packed.len)
+    size_t fixed = decision_size(&d.head);
+    if (d.head.version != DECISION_VERSION || fixed > packed.len ||
+        (fixed < packed.len && packed.ptr[packed.len - 1])) /* a text list ends so */
         return err_set(err, QMN_E_CORRUPT, "a stored decision has the wrong version or length");
     char *p = arena_copy(arena, packed.ptr, packed.len); /* the arena aligns it */
     if (!p)
@@ -56,6 +59,8 @@ enum qmn_code decision_unpack(struct bytes packed, struct arena *arena, struct d
     d.candidates = (const void *)p;
     p += d.head.candidate_count * sizeof *d.candidates;
     d.contributions = (const void *)p;
+    p += d.head.contribution_count * sizeof *d.contributions;
+    d.hints = bytes_of(p, packed.len - fixed);
     *ret = d;
     return QMN_OK;
 }

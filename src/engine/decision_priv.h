@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a trace remembers of a decision, as one run of bytes (record_trace.decision) of fixed
- * little-endian structs: header, routes, candidates, contributions.  And what an outcome remembers
- * of each hop (record_outcome.hops). Agents go by number, since names may change hands after a
- * purge. */
+ * little-endian structs: header, routes, candidates, contributions; what is left are the nutrient's
+ * tool hints, which outlive its body because a late rating counts as work on them.  And what an
+ * outcome remembers of each hop (record_outcome.hops). Agents go by number, since names may change
+ * hands after a purge. */
 #ifndef QMN_ENGINE_DECISION_PRIV_H
 #define QMN_ENGINE_DECISION_PRIV_H
 
@@ -48,6 +49,7 @@ struct decision {
     const struct route_view *routes;
     const struct candidate_view *candidates;
     const struct contribution_view *contributions;
+    struct bytes hints; /* text list */
 };
 
 /* ptr NULL when out of memory. */

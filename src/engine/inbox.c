@@ -25,7 +25,7 @@ struct pull_op {
     struct leased {
         int64_t no, expires_ms, created_ms, source_no;
         struct id id;
-        struct bytes source_id, from_id, task_id, client_id;
+        struct bytes source_id, from_id, task_id, client_id, hints;
         uint32_t hop, sensitivity, attempt;
         float score;
     } * leased;
@@ -58,6 +58,7 @@ static void note_lease(struct pull_op *op, const struct delivery *d)
         .from_id = arena_bytes(arena, t->agents[d->from]->record->id),
         .task_id = arena_bytes(arena, x->task_id),
         .client_id = arena_bytes(arena, x->client_id),
+        .hints = arena_bytes(arena, x->hints),
         .hop = d->hop,
         .sensitivity = x->sensitivity,
         .attempt = d->attempts,
@@ -126,7 +127,7 @@ static enum qmn_code fill_item(struct pull_op *op, const struct leased *l, struc
                                .task_id = l->task_id,
                                .summary = row.summary,
                                .snippets = row.snippets,
-                               .hints = row.hints,
+                               .hints = l->hints,
                                .hop = l->hop,
                                .sensitivity = l->sensitivity,
                                .attempt = l->attempt,

@@ -65,9 +65,10 @@ static struct bytes put_behind(char **at, struct bytes text)
     return bytes_of(p, text.len);
 }
 
-static uint32_t body_bytes(const struct record_nutrient *r)
+static uint32_t body_bytes(const struct live_in *in)
 {
-    return (uint32_t)(r->summary.len + r->snippets.len + r->hints.len + r->embedding.len + 64);
+    const struct record_nutrient *r = in->nutrient;
+    return (uint32_t)(r->summary.len + r->snippets.len + in->hints.len + r->embedding.len + 64);
 }
 
 /* False: out of memory. */
@@ -96,8 +97,8 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
     struct network *n = &t->engine->net;
     const struct record_trace *trace = in->trace;
     size_t front = sizeof(struct nutrient) + in->route_count * sizeof(struct delivery);
-    struct nutrient *x = mem_calloc(1, front + trace->task_id.len + trace->client_id.len +
-                                           in->nutrient->hints.len + 1);
+    struct nutrient *x =
+        mem_calloc(1, front + trace->task_id.len + trace->client_id.len + in->hints.len + 1);
     if (!x)
         return NULL;
     char *behind = (char *)x + front;
@@ -105,13 +106,13 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
                            .tenant = t,
                            .source = in->source,
                            .sensitivity = (uint32_t)in->nutrient->sensitivity,
-                           .bytes = body_bytes(in->nutrient),
-                           .stored = body_bytes(in->nutrient),
+                           .bytes = body_bytes(in),
+                           .stored = body_bytes(in),
                            .created_ms = trace->created_ms,
                            .expires_ms = trace->expires_ms,
                            .task_id = put_behind(&behind, trace->task_id),
                            .client_id = put_behind(&behind, trace->client_id),
-                           .hints = put_behind(&behind, in->nutrient->hints)};
+                           .hints = put_behind(&behind, in->hints)};
     memcpy(&x->id, trace->id.ptr, sizeof x->id);
     if (!keep_codes(x, in)) {
         nutrient_free(x);

@@ -33,7 +33,8 @@ void collects_wake(struct tenant *t, int64_t nutrient_no);
 struct live_in {
     const struct record_trace *trace;
     const struct record_nutrient *nutrient;
-    uint32_t source; /* slot */
+    struct bytes hints; /* text list */
+    uint32_t source;    /* slot */
     const struct route_view *routes;
     uint32_t route_count;
     struct bytes codes; /* its unit vector in int8; empty: unknown */

@@ -124,14 +124,9 @@ static enum qmn_code on_nutrient(void *ctx, const void *record, struct err *err)
         l->nutrients = p;
         l->nutrient_cap = cap;
     }
-    /* only what the live object needs: lengths for its size, the hints themselves, codes */
-    char *hints = mem_alloc(row->hints.len + 1);
-    if (!hints || !quantise(l, row->embedding, &slim)) {
-        mem_free(hints);
+    /* only what the live object needs: lengths for its size, codes */
+    if (!quantise(l, row->embedding, &slim))
         return err_nomem(err);
-    }
-    memcpy(hints, row->hints.ptr ? row->hints.ptr : "", row->hints.len);
-    slim.row.hints.ptr = hints;
     slim.row.summary.ptr = slim.row.snippets.ptr = slim.row.embedding.ptr = NULL;
     if (!l->first_live)
         l->first_live = row->no;
@@ -151,6 +146,7 @@ static enum qmn_code add_live(struct loader *l, const struct record_trace *row,
     TRY(decision_unpack(row->decision, &l->arena, &d, err));
     struct live_in in = {.trace = row,
                          .nutrient = &body->row,
+                         .hints = d.hints,
                          .source = source->slot,
                          .routes = d.routes,
                          .route_count = d.head.route_count,
@@ -305,10 +301,8 @@ enum qmn_code engine_load(struct engine *e, struct err *err)
     struct loader l = {.e = e, .now = engine_now(e)};
     arena_init(&l.arena, 0);
     enum qmn_code code = load_all(&l, err);
-    for (uint32_t i = 0; i < l.nutrient_count; i++) {
-        mem_free((void *)(uintptr_t)l.nutrients[i].row.hints.ptr);
+    for (uint32_t i = 0; i < l.nutrient_count; i++)
         mem_free(l.nutrients[i].codes);
-    }
     mem_free(l.nutrients);
     arena_release(&l.arena);
     return code;

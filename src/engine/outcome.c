@@ -120,8 +120,10 @@ static enum qmn_code from_live(const struct nutrient *x, struct arena *arena, st
                                       .kind = TRACE_BROADCAST,
                                       .agent_no = t->agent_nos[x->source],
                                       .sensitivity = x->sensitivity};
-    op->decision = (struct decision){.head = {.route_count = x->delivery_count}, .routes = routes};
-    return QMN_OK;
+    op->decision = (struct decision){.head = {.route_count = x->delivery_count},
+                                     .routes = routes,
+                                     .hints = arena_bytes(arena, x->hints)};
+    return op->decision.hints.ptr ? QMN_OK : err_nomem(err);
 }
 
 /* Read lock held.  *ret_known: the nutrient is alive and nothing need be read. */
@@ -231,8 +233,6 @@ static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, st
 /* Everything that can fail, for every hop, before any edge moves: a refusal leaves no trace. */
 static bool make_room(struct engine *e, struct outcome_op *op)
 {
-    const struct nutrient *live = live_of(e, op);
-    struct bytes hints = live ? live->hints : bytes_of("", 0);
     for (uint32_t i = 0; i < op->hop_count; i++) {
         struct hop_credit *h = &op->hops[i];
         h->edge = NULL;
@@ -240,7 +240,7 @@ static bool make_room(struct engine *e, struct outcome_op *op)
             continue;
         h->edge = writer_edge(e, h->src, h->dst);
         if (!h->edge || (h->score >= RECENT_TASK_FROM &&
-                         !recent_check(e, h->dst, op->trace.no, hints, &h->recent)))
+                         !recent_check(e, h->dst, op->trace.no, op->decision.hints, &h->recent)))
             return false;
     }
     return true;

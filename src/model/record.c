@@ -61,11 +61,11 @@ static const struct field edge_log_fields[] = {
     F(edge_log, no, INT, KEY), F(edge_log, tenant_no, INT, 0), F(edge_log, edges, BLOB, 0)};
 
 static const struct field nutrient_fields[] = {
-    F(nutrient, no, INT, KEY),        F(nutrient, tenant_no, INT, 0),
-    F(nutrient, source_no, INT, 0),   F(nutrient, sensitivity, INT, 0),
-    F(nutrient, created_ms, INT, 0),  F(nutrient, expires_ms, INT, 0),
-    F(nutrient, summary, TEXT, SEAL), F(nutrient, snippets, BLOB, SEAL),
-    F(nutrient, hints, BLOB, SEAL),   F(nutrient, embedding, BLOB, SEAL)};
+    F(nutrient, no, INT, KEY),         F(nutrient, tenant_no, INT, 0),
+    F(nutrient, source_no, INT, 0),    F(nutrient, sensitivity, INT, 0),
+    F(nutrient, created_ms, INT, 0),   F(nutrient, expires_ms, INT, 0),
+    F(nutrient, summary, TEXT, SEAL),  F(nutrient, snippets, BLOB, SEAL),
+    F(nutrient, embedding, BLOB, SEAL)};
 
 static const struct field trace_fields[] = {
     F(trace, no, INT, KEY),           F(trace, tenant_no, INT, 0),

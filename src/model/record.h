@@ -144,8 +144,8 @@ struct record_nutrient {
     int64_t no, tenant_no, source_no;
     int64_t sensitivity, created_ms, expires_ms;
     struct bytes summary;
-    struct bytes snippets, hints; /* text lists */
-    struct bytes embedding;       /* float16[dim], unit length */
+    struct bytes snippets;  /* text list; the tool hints stand in the decision */
+    struct bytes embedding; /* float16[dim], unit length */
 };
 
 /* One decision: who was asked (or who contributed) and why.  Kept for the retention time. */

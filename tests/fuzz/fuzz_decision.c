@@ -20,7 +20,8 @@ static void fuzz_decision(struct bytes in, struct arena *arena)
     size_t routes = d.head.route_count * sizeof *d.routes;
     size_t candidates = d.head.candidate_count * sizeof *d.candidates;
     size_t contributions = d.head.contribution_count * sizeof *d.contributions;
-    assert(sizeof d.head + routes + candidates + contributions == in.len);
+    assert(sizeof d.head + routes + candidates + contributions + d.hints.len == in.len);
+    assert(!d.hints.len || !d.hints.ptr[d.hints.len - 1]);
     const char *at = in.ptr + sizeof d.head;
     assert(!routes || memcmp(d.routes, at, routes) == 0);
     assert(!candidates || memcmp(d.candidates, at + routes, candidates) == 0);

@@ -315,6 +315,25 @@ static void acknowledged_and_rated_in_one_group_it_is_one_task(void **state)
     assert_int_equal(scene_look(&s).recents, 1);
 }
 
+static void a_rating_counts_as_work_when_the_nutrient_is_gone(void **state)
+{
+    (void)state;
+    struct outcome_out outcome;
+    scene_agent(&s, "a", VEC(1, 0, 0, 0, 0, 0, 1), NULL);
+    struct broadcast_out early = send_with_hints("", AXIS(6), "grafting pruning");
+    struct broadcast_out late = send_with_hints("", AXIS(6), "weeding");
+    test_engine_advance(s.te, 61 * 1000);
+    scene_settle(&s);
+    assert_int_equal(scene_outcome(&s, "", early.trace_id, 1, &outcome), QMN_OK);
+    scene_restart(&s);
+    assert_int_equal(scene_outcome(&s, "", late.trace_id, 1, &outcome), QMN_OK);
+    for (int round = 0; round < 2; round++) {
+        struct broadcast_out out = send_with_hints("", AXIS(0), "grafting weeding pruning");
+        assert_float_equal(hop_to(&out, "a")->demand, 1, 1e-6f);
+        scene_restart(&s);
+    }
+}
+
 static void work_of_yesterday_taken_up_again_counts_anew(void **state)
 {
     (void)state;
@@ -790,6 +809,7 @@ int main(void)
         ROUTING(demand_lasts_for_a_day),
         ROUTING(demand_remembers_the_last_tasks_over_a_restart),
         ROUTING(a_good_rating_counts_as_work_and_a_bad_one_does_not),
+        ROUTING(a_rating_counts_as_work_when_the_nutrient_is_gone),
         ROUTING(a_nutrient_acknowledged_and_rated_is_one_task),
         ROUTING(acknowledged_and_rated_in_one_group_it_is_one_task),
         ROUTING(work_of_yesterday_taken_up_again_counts_anew),

@@ -48,7 +48,8 @@ struct decider {
     struct arena *arena;
     struct scratch s;
     float min_score;
-    uint32_t compare; /* how many more tags it may compare with hints */
+    struct bytes hints; /* distinct */
+    uint32_t compare;   /* how many more tags it may compare with hints */
 };
 
 double edge_weight_now(const struct agent *src, uint32_t dst, int64_t now_ms)
@@ -157,8 +158,8 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
 
 static void apply_hints(struct decider *d)
 {
-    size_t count = textlist_count(d->in->hints);
-    struct bytes rest = d->in->hints, hint;
+    size_t count = textlist_count(d->hints);
+    struct bytes rest = d->hints, hint;
     while (count && textlist_next(&rest, &hint))
         apply_hint(d, hint, 1.0f / (float)count);
 }
@@ -490,13 +491,14 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
                         .t = t,
                         .in = in,
                         .arena = arena,
+                        .hints = tags_distinct(in->hints, arena),
                         .compare = TAGS_COMPARED_MAX,
                         .min_score = in->min_score > 0 ? in->min_score : 0};
     struct selection *sel = arena_new(arena, struct selection);
     struct route_pool pool;
     *ret = (struct decision){
         .head = {.version = DECISION_VERSION, .epsilon = (float)e->epsilon, .top_k = in->top_k}};
-    if (!sel || !scratch_init(&d))
+    if (!sel || !d.hints.ptr || !scratch_init(&d))
         return err_nomem(err);
     score_all(&d);
     if (!fill_pool(&d, &pool))

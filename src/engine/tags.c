@@ -66,9 +66,35 @@ void tags_release(struct tags *t)
     *t = (struct tags){0};
 }
 
+/* As tags compare.  One too long to be valid stays as it is. */
+static struct bytes folded(struct bytes text, char buf[DEMAND_TAG_BYTES])
+{
+    if (text.len > DEMAND_TAG_BYTES)
+        return text;
+    for (size_t i = 0; i < text.len; i++)
+        buf[i] = tag_fold(text.ptr[i]);
+    return bytes_of(buf, text.len);
+}
+
 const struct tag *tags_find(const struct tags *t, struct bytes text)
 {
-    return textmap_get(&t->by_text, text);
+    char buf[DEMAND_TAG_BYTES];
+    return textmap_get(&t->by_text, folded(text, buf));
+}
+
+struct bytes tags_distinct(struct bytes list, struct arena *arena)
+{
+    char *out = arena_alloc(arena, list.len + 1), buf[DEMAND_TAG_BYTES];
+    struct bytes distinct = bytes_of(out, 0), each;
+    while (out && textlist_next(&list, &each)) {
+        each = folded(each, buf);
+        if (textlist_has(distinct, each))
+            continue;
+        memcpy(out + distinct.len, each.ptr, each.len);
+        distinct.len += each.len;
+        out[distinct.len++] = 0;
+    }
+    return distinct;
 }
 
 static bool grow_items(struct tags *t)
@@ -100,6 +126,8 @@ static bool make_tag(struct tags *t, struct bytes text, uint32_t *ret_number)
         mem_free(copy);
         return false;
     }
+    char buf[DEMAND_TAG_BYTES];
+    text = folded(text, buf);
     if (text.len)
         memcpy(copy, text.ptr, text.len);
     uint32_t number = t->freed_count ? t->freed[--t->freed_count] : t->count++;
@@ -288,9 +316,10 @@ uint32_t tags_matches(struct tags *t, struct bytes hint, uint32_t *budget, struc
                       const struct tag_match **ret)
 {
     const struct tag *same = tags_find(t, hint);
+    char buf[DEMAND_TAG_BYTES];
     uint32_t count = 0;
     pthread_mutex_lock(&t->cache_lock);
-    struct hint_matches *m = cache_entry(t, hint);
+    struct hint_matches *m = cache_entry(t, folded(hint, buf));
     if (m) {
         matches_refresh(t, m, budget);
         struct tag_match *out = arena_alloc(arena, sizeof *out * (m->count + 1));

@@ -2,7 +2,8 @@
  *
  * The tags of one tenant (capabilities, tools, task hints), interned: a tag is a small number, and
  * each knows the agents that have it.  So a decision walks the few agents that share a hint instead
- * of all of them, and the fuzzy ratio of two tags is computed once.
+ * of all of them, and the fuzzy ratio of two tags is computed once.  They are kept as they compare:
+ * without the case of ASCII letters.
  *
  * Changed by the writer under the network's write lock, read under the read lock; the hint cache
  * has a mutex of its own, since readers fill it. */
@@ -95,6 +96,8 @@ void tags_add_recent(struct tags *t, const uint32_t *numbers, uint32_t count, ui
                      int64_t at_ms);
 void tags_remove_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent);
 
+/* A list without its repeats, as tags compare.  ptr NULL: out of memory. */
+struct bytes tags_distinct(struct bytes list, struct arena *arena);
 /* NULL if nobody has the tag. */
 const struct tag *tags_find(const struct tags *t, struct bytes text);
 /* The tags whose ratio to the hint is at least the threshold, best first: the hint itself (ratio 1)

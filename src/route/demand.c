@@ -12,7 +12,7 @@ enum { WORD_BITS = 64, WORDS_MAX = DEMAND_TAG_BYTES / WORD_BITS };
 
 static unsigned char fold(char c)
 {
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    return (unsigned char)tag_fold(c);
 }
 
 /* shorter.len is 1 .. DEMAND_TAG_BYTES. */

@@ -24,6 +24,12 @@
 
 enum { DEMAND_TAG_BYTES = 4 * LIMIT_TAG_CHARS }; /* the longest valid tag in UTF-8 */
 
+/* How tags compare: without the case of ASCII letters. */
+static inline char tag_fold(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 /* [0, 1]; 1 for equal tags (two empty ones included).  0 if either is longer than DEMAND_TAG_BYTES,
  * which validation rules out. */
 float tag_ratio(struct bytes a, struct bytes b);

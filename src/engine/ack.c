@@ -23,11 +23,8 @@ struct ack_op {
 struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text)
 {
     struct id id;
-    struct nutrient *x = NULL;
-    if (id_parse(text, PREFIX_NUTRIENT, &id) || id_parse(text, PREFIX_TRACE, &id))
-        x = network_live(&e->net, t, &id);
-    /* a client's own id may look like ours */
-    return x ? x : network_live_client(&e->net, t, text);
+    return engine_nutrient_id(text, &id) ? network_live(&e->net, t, &id)
+                                         : network_live_client(&e->net, t, text);
 }
 
 static bool add_delivery_row(struct engine *e, struct delivery *d, enum delivery_state state)

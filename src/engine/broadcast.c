@@ -233,6 +233,12 @@ static enum qmn_code broadcast_prepare(struct engine *e, struct call *c, struct 
 {
     const struct broadcast_in *in = op->in;
     struct tenant *t;
+    struct id id;
+    if (engine_nutrient_id(in->client_id, &id))
+        return err_field(
+            err, QMN_E_INVALID, "id",
+            "\"%.*s\" is an id as the node makes them; expected none, or one of your own",
+            BYTES_FMT(in->client_id));
     TRY(engine_tenant(e, c->caller, &t, err));
     op->cmd.tenant = t;
     TRY(network_acting_agent(t, c->caller, in->source_agent_id, "source_agent_id", &op->source,

@@ -32,6 +32,11 @@ struct bytes engine_id_text(struct arena *a, const struct id *id, const char *pr
     return bytes_of(text, len);
 }
 
+bool engine_nutrient_id(struct bytes text, struct id *ret)
+{
+    return id_parse(text, PREFIX_NUTRIENT, ret) || id_parse(text, PREFIX_TRACE, ret);
+}
+
 struct bytes engine_nutrient_name(struct arena *a, const struct id *id, struct bytes client_id)
 {
     return client_id.len ? arena_bytes(a, client_id) : engine_id_text(a, id, PREFIX_NUTRIENT);

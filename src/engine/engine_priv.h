@@ -86,6 +86,8 @@ static inline int64_t engine_mono_ms(const struct engine *e)
 
 /* Id as text in the arena. */
 struct bytes engine_id_text(struct arena *a, const struct id *id, const char *prefix);
+/* Whether it is a name that we gave, as nutrient or as trace; a client's own is never one. */
+bool engine_nutrient_id(struct bytes text, struct id *ret);
 /* What clients call a nutrient: their own id for it, or ours. */
 struct bytes engine_nutrient_name(struct arena *a, const struct id *id, struct bytes client_id);
 /* Copies into the arena; on failure the result is empty and *failed set. */

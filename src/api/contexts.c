@@ -24,7 +24,7 @@ static enum qmn_code collect_start(struct api_call *x, struct err *err)
         .window_ms = m->window_ms,
         .top_k = m->top_k,
         .diversify = m->diversify,
-        .min_similarity = m->has_min_similarity ? m->min_similarity : -2.0f,
+        .min_similarity = m->has_min_similarity ? m->min_similarity : -2.0f, /* the usual */
     };
     request_extend(x->req, m->window_ms);
     engine_collect(x->api->engine, &x->call, &c->in, &c->out);

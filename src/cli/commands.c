@@ -75,7 +75,7 @@ static const struct cli_option collect_options[] = {
     {"agent", "AGENT", "agent_id", "who asks (default: the key's agent)", NULL},
     {"window-ms", "N", "window_ms", "wait at most so long for those still busy, 100 to 5000 (300)", NULL},
     {"top-k", "N", "top_k", "how many pieces, 1 to 50 (5)", NULL},
-    {"min-similarity", "X", "min_similarity", "leave out what is less similar", NULL},
+    {"min-similarity", "X", "min_similarity", "leave out what is less similar (0.1, or 0.3 of the best)", NULL},
     {"task", "ID", "trace_task_id", "the piece of work it belongs to", NULL}, END};
 static const struct cli_option outcome_options[] = {
     {"agent", "AGENT", "agent_id", "who rates (default: the key's agent)", NULL},

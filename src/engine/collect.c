@@ -121,13 +121,13 @@ static bool add_found(struct collect_op *op, struct found f, const struct flat *
                       uint32_t slot, int64_t now)
 {
     struct arena *arena = op->cmd.call->arena;
-    if (f.similarity < op->in->min_similarity)
-        return true;
+    if (f.similarity < op->in->min_similarity || f.similarity <= 0 || f.quality <= 0)
+        return true; /* worth nothing whatever the edge, which is never 0 */
     /* an agent's own memories count as from an edge at the prior */
     double weight =
         f.agent == op->agent->slot ? EDGE_PRIOR : edge_weight_now(op->agent, f.agent, now);
     f.agent_no = op->cmd.tenant->agents[f.agent]->record->no;
-    f.score = (f.similarity > 0 ? f.similarity : 0) * f.quality * (float)(weight / EDGE_PRIOR);
+    f.score = f.similarity * f.quality * (float)(weight / EDGE_PRIOR);
     float *unit = arena_raw(arena, float, index->dim);
     f.kind = arena_bytes(arena, f.kind);
     if (!unit || !f.kind.ptr)
@@ -193,6 +193,24 @@ static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
     return items != NULL;
 }
 
+/* What is not near the demand would be returned for want of better, and its author credited when
+ * the rest helped.  The best is among what the caller may see, so that nothing hidden shows. */
+static void leave_out_the_distant(struct collect_op *op)
+{
+    float best = 0;
+    uint32_t kept = 0;
+    if (op->in->min_similarity >= -1)
+        return;
+    for (uint32_t i = 0; i < op->found_count; i++)
+        best = op->found[i].similarity > best ? op->found[i].similarity : best;
+    float share = best * COLLECT_FLOOR_SHARE;
+    float floor = share > COLLECT_FLOOR ? share : COLLECT_FLOOR;
+    for (uint32_t i = 0; i < op->found_count; i++)
+        if (op->found[i].similarity >= floor)
+            op->found[kept++] = op->found[i];
+    op->found_count = kept;
+}
+
 /* Read lock held. */
 static bool gather(struct collect_op *op)
 {
@@ -201,7 +219,10 @@ static bool gather(struct collect_op *op)
         .op = op, .clearance = agent_clearance(op->agent, caller), .now = engine_now(op->engine)};
     size_t k = (size_t)op->in->top_k * COLLECT_POOL_PER_RESULT;
     op->found = arena_array(op->cmd.call->arena, struct found, 2 * k + 1);
-    return op->found && gather_responses(op, &p, k) && gather_memories(op, &p, k);
+    if (!op->found || !gather_responses(op, &p, k) || !gather_memories(op, &p, k))
+        return false;
+    leave_out_the_distant(op);
+    return true;
 }
 
 /* Best first; equal ones by age and number, so that an answer is stable. */

@@ -3,10 +3,10 @@
  * Collect: for whom it waits, what it finds, how it ranks. */
 #include "scene.h"
 
-#include "base/limits.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "base/limits.h"
 
 static struct scene s;
 
@@ -320,6 +320,79 @@ static void min_similarity_leaves_the_distant_out(void **state)
     assert_int_equal(out.count, 2);
 }
 
+/* At this cosine to the first axis. */
+static struct vec at_cosine(float cosine)
+{
+    return VEC(cosine, 0, 0, sqrtf(1 - cosine * cosine));
+}
+
+static uint32_t count_of(struct collect_in in)
+{
+    struct collect_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_collect, &in, &out), QMN_OK);
+    return (uint32_t)out.count;
+}
+
+static void what_is_not_near_is_neither_returned_nor_credited(void **state)
+{
+    (void)state;
+    struct memory_out memory;
+    struct outcome_out rated;
+    assert_int_equal(scene_remember(&s, "b", at_cosine(0.09f), &memory), QMN_OK);
+    struct collect_out out = scene_collect(&s, "", AXIS(0));
+    assert_int_equal(out.count, 0); /* the best there is, and still noise */
+    assert_int_equal(scene_outcome(&s, "", out.trace_id, 1, &rated), QMN_OK);
+    assert_int_equal(rated.change_count, 0);
+    assert_int_equal(scene_remember(&s, "b", at_cosine(0.26f), &memory), QMN_OK);
+    assert_int_equal(scene_collect(&s, "", AXIS(0)).count, 1);
+    assert_int_equal(scene_remember(&s, "a", at_cosine(0.9f), &memory), QMN_OK);
+    out = scene_collect(&s, "", AXIS(0)); /* beside a good one it is noise as well */
+    assert_int_equal(out.count, 1);
+    assert_bytes_equal(out.items[0].agent_id, "a");
+    assert_int_equal(scene_remember(&s, "b", at_cosine(0.28f), &memory), QMN_OK);
+    assert_int_equal(scene_collect(&s, "", AXIS(0)).count, 2);
+    struct collect_in in = scene_demand(&s, "", AXIS(0));
+    in.min_similarity = 0; /* who sets a bound gets it */
+    assert_int_equal(count_of(in), 4);
+}
+
+static void a_response_that_is_not_near_stays_out_too(void **state)
+{
+    (void)state;
+    struct respond_out response;
+    struct broadcast_out sent = scene_send(&s, "", AXIS(0));
+    assert_int_equal(scene_respond(&s, "a", sent.nutrient_id, "{}", &response), QMN_OK);
+    assert_int_equal(scene_collect(&s, "", AXIS(0)).count, 1);
+    assert_int_equal(scene_collect(&s, "", at_cosine(0.05f)).count, 0);
+}
+
+static void a_score_of_nothing_is_never_an_item(void **state)
+{
+    (void)state;
+    struct memory_out memory;
+    struct memory_in worthless = scene_memory(&s, "a", AXIS(0));
+    worthless.quality = 0;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &worthless, &memory), QMN_OK);
+    assert_int_equal(scene_remember(&s, "a", VEC(-1), &memory), QMN_OK);
+    assert_int_equal(scene_remember(&s, "a", AXIS(2), &memory), QMN_OK);
+    struct collect_in in = scene_demand(&s, "", AXIS(0));
+    in.min_similarity = -1;
+    assert_int_equal(count_of(in), 0);
+}
+
+/* The best that the caller may not see must not raise the floor, or it would show. */
+static void a_hidden_item_does_not_raise_the_floor(void **state)
+{
+    (void)state;
+    struct memory_out memory;
+    struct memory_in secret = scene_memory(&s, "", AXIS(0));
+    secret.sensitivity = LABEL_SECRET;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &secret, &memory), QMN_OK);
+    assert_int_equal(scene_remember(&s, "b", at_cosine(0.2f), &memory), QMN_OK);
+    struct collect_in in = scene_demand(&s, "a", AXIS(0)); /* cleared for internal */
+    assert_int_equal(count_of(in), 1);
+}
+
 static void diversity_leaves_the_repetition_out(void **state)
 {
     (void)state;
@@ -331,6 +404,7 @@ static void diversity_leaves_the_repetition_out(void **state)
     struct collect_in in = scene_demand(&s, "", AXIS(0));
     struct collect_out out;
     in.top_k = 2;
+    in.min_similarity = 0; /* the distant one shows how near the others are */
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_collect, &in, &out), QMN_OK);
     assert_false(found(&out, "b", true));
     in.diversify = true;
@@ -481,6 +555,10 @@ int main(void)
         COLLECT(it_merges_responses_and_memories),
         COLLECT(it_ranks_by_similarity_quality_and_weight),
         COLLECT(min_similarity_leaves_the_distant_out),
+        COLLECT(what_is_not_near_is_neither_returned_nor_credited),
+        COLLECT(a_response_that_is_not_near_stays_out_too),
+        COLLECT(a_score_of_nothing_is_never_an_item),
+        COLLECT(a_hidden_item_does_not_raise_the_floor),
         COLLECT(diversity_leaves_the_repetition_out),
         COLLECT(the_most_that_can_be_asked_for_is_found),
         COLLECT(labels_hide_without_a_trace),

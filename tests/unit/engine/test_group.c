@@ -210,8 +210,10 @@ static void a_conflict_is_one_commands_fault(void **state)
     struct broadcast_in in = scene_nutrient(&s, "", AXIS(1));
     struct outcome_in outcome = {.trace_id = sent.trace_id, .score = 1};
     struct outcome_out rated;
-    struct respond_in respond = {
-        .nutrient_id = sent.nutrient_id, .agent_id = BYTES_LIT("a"), .content = BYTES_LIT("{}")};
+    struct respond_in respond = {.nutrient_id = sent.nutrient_id,
+                                 .agent_id = BYTES_LIT("a"),
+                                 .content = BYTES_LIT("{}"),
+                                 .quality = 0.5f};
     struct respond_out response;
     struct ack_in ack = {.agent_id = BYTES_LIT("a"), .nutrient_ids = &sent.nutrient_id, .count = 1};
     struct ack_out acked;

@@ -176,8 +176,10 @@ enum qmn_code cmd_restore(struct cli *c, struct err *err)
 
 enum qmn_code cmd_bootstrap(struct cli *c, struct err *err)
 {
-    return become_daemon(c, cli_flag(c, "new-admin-key") ? "--new-admin-key" : "--bootstrap", NULL,
-                         err);
+    const char *action = cli_flag(c, "new-pepper")      ? "--new-pepper"
+                         : cli_flag(c, "new-admin-key") ? "--new-admin-key"
+                                                        : "--bootstrap";
+    return become_daemon(c, action, NULL, err);
 }
 
 /* ---- audit ---- */

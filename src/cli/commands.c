@@ -183,6 +183,7 @@ static const struct cli_option restore_options[] = {
 static const struct cli_option bootstrap_options[] = {
     {"data-dir", "DIR", NULL, "data directory of the node, which must not be running", NULL},
     {"new-admin-key", NULL, NULL, "make another admin key, if all are lost; the other keys stay valid", NULL},
+    {"new-pepper", NULL, NULL, "if the pepper file is lost: end all keys and make an admin key", NULL},
     {"daemon", "FILE", NULL, "the qmnd to use (default: beside qmn, then PATH)", NULL}, END};
 static const struct cli_option bench_options[] = {
     {"seconds", "N", NULL, "length of a run (10)", NULL},

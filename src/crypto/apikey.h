@@ -49,6 +49,8 @@ struct pepper {
  * process that makes it at the same moment gets the same one. */
 QMN_NODISCARD enum qmn_code pepper_load_or_make(const char *path, struct pepper *ret,
                                                 struct err *err);
+/* The same without making one: QMN_E_NOT_FOUND. */
+QMN_NODISCARD enum qmn_code pepper_load(const char *path, struct pepper *ret, struct err *err);
 void pepper_wipe(struct pepper *p);
 
 /* A whole key, NUL-terminated: a secret.  CLEANUP(apikey_text_wipe) wherever one is held. */

@@ -106,17 +106,22 @@ static enum qmn_code pepper_make(const char *path, struct err *err)
     return QMN_OK;
 }
 
+enum qmn_code pepper_load(const char *path, struct pepper *ret, struct err *err)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_set(err, errno == ENOENT ? QMN_E_NOT_FOUND : QMN_E_UNAVAILABLE, "key pepper: %s",
+                       strerror(errno));
+    return pepper_read(fd, ret, err);
+}
+
 enum qmn_code pepper_load_or_make(const char *path, struct pepper *ret, struct err *err)
 {
-    int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-    CLEANUP(close_fd) int fd = open(path, flags);
-    if (fd < 0 && errno == ENOENT) {
-        TRY(pepper_make(path, err));
-        fd = open(path, flags);
-    }
-    if (fd < 0)
-        return err_set(err, QMN_E_UNAVAILABLE, "key pepper: %s", strerror(errno));
-    return pepper_read(fd, ret, err);
+    enum qmn_code code = pepper_load(path, ret, err);
+    if (code != QMN_E_NOT_FOUND)
+        return code;
+    TRY(pepper_make(path, err));
+    return pepper_load(path, ret, err);
 }
 
 void pepper_wipe(struct pepper *p)

@@ -76,7 +76,8 @@ static enum qmn_code settle(const struct data_dir *d, struct engine *e, bool *re
 
 /* From the commit on the file stays whatever happens: even one that failed may turn out to have
  * reached the disk. */
-static enum qmn_code make(const struct data_dir *d, struct engine *e, bool another, struct err *err)
+static enum qmn_code make(const struct data_dir *d, struct engine *e, enum bootstrap what,
+                          struct err *err)
 {
     CLEANUP(wipe) struct key_text k = {0};
     struct new_file file;
@@ -90,7 +91,7 @@ static enum qmn_code make(const struct data_dir *d, struct engine *e, bool anoth
         return code;
     }
     k.text[len] = '\0';
-    code = engine_bootstrap(e, k.text, another, err);
+    code = engine_bootstrap(e, k.text, what, err);
     if (code == QMN_OK)
         return new_file_commit(d, &file, err);
     if (code == QMN_E_CONFLICT)
@@ -107,7 +108,7 @@ enum qmn_code admin_key_first(const struct data_dir *d, struct engine *e, enum a
     TRY(settle(d, e, &kept, err));
     bool there = engine_has_keys(e);
     if (!there)
-        TRY(make(d, e, false, err));
+        TRY(make(d, e, BOOTSTRAP_FIRST, err));
     *ret = kept ? ADMIN_KEY_KEPT : there ? ADMIN_KEY_THERE : ADMIN_KEY_MADE;
     return QMN_OK;
 }
@@ -127,7 +128,26 @@ enum qmn_code admin_key_another(const struct data_dir *d, struct engine *e, enum
                        "%.200s/" DATA_ADMIN_KEY " holds an admin key that works; use it, or move "
                        "it away to get another one",
                        d->root);
-    TRY(make(d, e, true, err));
+    TRY(make(d, e, BOOTSTRAP_ANOTHER, err));
+    *ret = ADMIN_KEY_MADE;
+    return QMN_OK;
+}
+
+enum qmn_code admin_key_only(const struct data_dir *d, struct engine *e, enum admin_key *ret,
+                             struct err *err)
+{
+    bool kept;
+    TRY(settle(d, e, &kept, err));
+    if (kept) {
+        *ret = ADMIN_KEY_KEPT;
+        return QMN_OK;
+    }
+    if (engine_pepper_fits(e))
+        return err_set(err, QMN_E_CONFLICT,
+                       "%.200s/pepper is the one that this node's keys were made with, and they "
+                       "work; if all admin keys are lost, --new-admin-key makes another one",
+                       d->root);
+    TRY(make(d, e, BOOTSTRAP_NEW_PEPPER, err));
     *ret = ADMIN_KEY_MADE;
     return QMN_OK;
 }

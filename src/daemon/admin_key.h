@@ -26,6 +26,10 @@ QMN_NODISCARD enum qmn_code admin_key_first(const struct data_dir *d, struct eng
  * holds an admin key that works. */
 QMN_NODISCARD enum qmn_code admin_key_another(const struct data_dir *d, struct engine *e,
                                               enum admin_key *ret, struct err *err);
+/* The only one, with a new pepper, for operators who lost the pepper: the others end.
+ * QMN_E_CONFLICT: the pepper is the right one. */
+QMN_NODISCARD enum qmn_code admin_key_only(const struct data_dir *d, struct engine *e,
+                                           enum admin_key *ret, struct err *err);
 /* Whether the file holds an admin key that works. */
 QMN_NODISCARD enum qmn_code admin_key_works(const struct data_dir *d, struct engine *e, bool *ret,
                                             struct err *err);

@@ -49,7 +49,7 @@ static const struct option *option_find(struct bytes name, size_t *ret_index)
 static const char *nearest_option(const char *name)
 {
     static const char *const others[] = {"config",        "check-config", "restore", "bootstrap",
-                                         "new-admin-key", "help",         "version"};
+                                         "new-admin-key", "new-pepper",   "help",    "version"};
     const char *names[CONFIG_OPTIONS_MAX + ARRAY_LEN(others)];
     for (size_t i = 0; i < config_option_count; i++)
         names[i] = option_name(i);
@@ -102,6 +102,7 @@ static bool special_flag(struct config *c, const char *name, bool *ret_takes_val
     } plain[] = {{"check-config", CONFIG_CHECK},
                  {"bootstrap", CONFIG_BOOTSTRAP},
                  {"new-admin-key", CONFIG_NEW_ADMIN_KEY},
+                 {"new-pepper", CONFIG_NEW_PEPPER},
                  {"help", CONFIG_HELP},
                  {"version", CONFIG_VERSION}};
     *ret_takes_value = false;

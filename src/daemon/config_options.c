@@ -103,7 +103,9 @@ void config_print_help(FILE *out)
           "Usage:  qmnd [OPTION]...\n"
           "        qmnd --data-dir DIR --restore FILE    put a backup in place of the data\n"
           "        qmnd --data-dir DIR --bootstrap       make the first admin key, start nothing\n"
-          "        qmnd --data-dir DIR --new-admin-key   make another one, if all are lost\n\n",
+          "        qmnd --data-dir DIR --new-admin-key   make another one, if all are lost\n"
+          "        qmnd --data-dir DIR --new-pepper      end all keys and make one, if the pepper "
+          "is lost\n\n",
           out);
     for (size_t i = 0; i < config_option_count; i++) {
         const struct option *o = &config_options[i];
@@ -125,6 +127,9 @@ void config_print_help(FILE *out)
           "  --new-admin-key    write another admin key to DIR/admin-key while the node is "
           "stopped;\n"
           "                     the other keys stay valid\n"
+          "  --new-pepper       for a stopped node whose pepper file is lost or another node's: "
+          "end all\n"
+          "                     keys and write a new admin key to DIR/admin-key\n"
           "  --help, --version\n\n"
           "Every option can also stand in the environment (QMN_DATA_DIR, QMN_LISTEN=A,B, ...) or\n"
           "in the file (data-dir = ..., several listen lines). A flag wins over the environment,\n"

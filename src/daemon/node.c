@@ -133,6 +133,7 @@ static enum qmn_code open_engine(struct node *n, const struct data_dir *data, st
         .store = store,
         .metrics = n->metrics,
         .pepper_path = data_dir_name(data, "pepper", pepper),
+        .new_pepper = c->action == CONFIG_NEW_PEPPER,
         .backup_dir = data_dir_name(data, "backups", backups),
         .region = c->region,
         .epsilon = c->epsilon,
@@ -222,18 +223,20 @@ static enum qmn_code refuse_first(struct node *n, const struct data_dir *data, s
                    data->root);
 }
 
-static enum qmn_code make_key(struct node *n, const struct data_dir *data, bool another,
-                              enum admin_key *ret, struct err *err)
+static enum qmn_code make_key(struct node *n, const struct data_dir *data, enum admin_key *ret,
+                              struct err *err)
 {
     TRY(codec_init(err));
     TRY(open_engine(n, data, err));
-    if (another)
+    if (n->config->action == CONFIG_NEW_PEPPER)
+        return admin_key_only(data, n->engine, ret, err);
+    if (n->config->action == CONFIG_NEW_ADMIN_KEY)
         return admin_key_another(data, n->engine, ret, err);
     TRY(admin_key_first(data, n->engine, ret, err));
     return *ret == ADMIN_KEY_THERE ? refuse_first(n, data, err) : QMN_OK;
 }
 
-enum qmn_code node_make_key(const struct config *config, const struct data_dir *data, bool another,
+enum qmn_code node_make_key(const struct config *config, const struct data_dir *data,
                             enum admin_key *ret, struct err *err)
 {
     struct node *n = mem_calloc(1, sizeof *n);
@@ -241,7 +244,7 @@ enum qmn_code node_make_key(const struct config *config, const struct data_dir *
         return err_nomem(err);
     n->config = config;
     n->metrics = metrics_new();
-    enum qmn_code code = n->metrics ? make_key(n, data, another, ret, err) : err_nomem(err);
+    enum qmn_code code = n->metrics ? make_key(n, data, ret, err) : err_nomem(err);
     node_free(n);
     return code;
 }

@@ -19,10 +19,10 @@ QMN_NODISCARD enum qmn_code node_start(struct node *n, const struct data_dir *da
                                        struct err *err);
 /* Of the i-th address. */
 uint16_t node_port(const struct node *n, uint32_t i);
-/* Instead of all that, with the node stopped: makes its first admin key, or another one.
+/* Instead of all that, with the node stopped: makes an admin key, as config->action says.
  * QMN_E_CONFLICT: there is no need to. */
 QMN_NODISCARD enum qmn_code node_make_key(const struct config *config, const struct data_dir *data,
-                                          bool another, enum admin_key *ret, struct err *err);
+                                          enum admin_key *ret, struct err *err);
 /* Ends requests in progress, at most grace_ms long, then everything else.  Accepts a node that was
  * only bound. */
 void node_stop(struct node *n, uint32_t grace_ms);

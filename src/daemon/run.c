@@ -61,9 +61,14 @@ static int restore(const struct config *c, const struct identity *who)
         if (r.aside[0])
             printf("the old data is kept in %s/%s\n", data.root, r.aside);
         if (r.pepper_absent)
-            printf("keys of the backup work only with their pepper: copy the old node's pepper "
-                   "file to %s/pepper before starting\n",
-                   data.root);
+            printf("the keys of the backup work only with their pepper, and a start without it is "
+                   "refused: copy the old node's pepper file to %s/pepper; or, if it is lost, run "
+                   "qmnd --new-pepper --data-dir %s, which ends all keys and writes a new admin "
+                   "key\n",
+                   data.root, data.root);
+        else
+            puts("the pepper file was left as it is; if the backup comes from another node, put "
+                 "that node's in its place before starting");
     }
     data_dir_close(&data);
     return code == QMN_OK ? status : fail(&err, status);
@@ -72,59 +77,62 @@ static int restore(const struct config *c, const struct identity *who)
 /* ---- an admin key ---- */
 
 /* Where it makes sense; asked before a wrong name makes a folder. */
-static enum qmn_code may_have_key(const struct config *c, bool another, struct err *err)
+static enum qmn_code may_have_key(const struct config *c, struct err *err)
 {
     char database[4096];
     if (c->store == CONFIG_STORE_MEMORY)
         return err_set(err, QMN_E_INVALID,
                        "a node that only remembers makes its admin key at each start");
     snprintf(database, sizeof database, "%s/" DATA_DATABASE, c->data_dir);
-    if (another && access(database, F_OK) != 0)
+    if (c->action != CONFIG_BOOTSTRAP && access(database, F_OK) != 0)
         return err_set(err, QMN_E_INVALID, "%.200s: %s; --data-dir names the folder of the node",
                        database, strerror(errno));
     return QMN_OK;
 }
 
-static int say_key(const struct data_dir *data, enum admin_key what, bool another)
+static int say_key(const struct data_dir *data, enum admin_key what, enum config_action action)
 {
+    bool first = action == CONFIG_BOOTSTRAP;
     if (what == ADMIN_KEY_KEPT)
         printf("kept the admin key of a start that was cut short: %s/" DATA_ADMIN_KEY "\n",
                data->root);
     else
-        printf("wrote %s admin key to %s/" DATA_ADMIN_KEY "\n", another ? "another" : "the first",
+        printf("wrote %s admin key to %s/" DATA_ADMIN_KEY "\n", first ? "the first" : "another",
                data->root);
-    if (another)
+    if (action == CONFIG_NEW_PEPPER)
+        puts("all keys made before have ended: make new ones with this one");
+    if (action == CONFIG_NEW_ADMIN_KEY)
         puts("the other keys stay valid: with this one, revoke those that may be in wrong hands");
     return EXIT_STOPPED;
 }
 
-static int in_use(const struct err *err, bool another)
+static int in_use(const struct err *err, enum config_action action)
 {
     fprintf(stderr, "qmnd: %s%s\n", err->text,
-            another ? ""
-                    : " (it made its first admin key when it started: DIR/" DATA_ADMIN_KEY ")");
+            action != CONFIG_BOOTSTRAP
+                ? ""
+                : " (it made its first admin key when it started: DIR/" DATA_ADMIN_KEY ")");
     return EXIT_IN_USE;
 }
 
 static int make_key(const struct config *c, const struct identity *who)
 {
-    bool another = c->action == CONFIG_NEW_ADMIN_KEY;
     struct err err = {0};
     struct data_dir data;
     enum admin_key what = ADMIN_KEY_THERE;
     log_configure(LOG_WARN, (enum log_format)c->log_format);
-    if (may_have_key(c, another, &err) != QMN_OK)
+    if (may_have_key(c, &err) != QMN_OK)
         return fail(&err, EXIT_CONFIG);
     enum qmn_code code = data_dir_open(c->data_dir, who, false, &data, &err);
     if (code != QMN_OK)
-        return code == QMN_E_IN_PROGRESS ? in_use(&err, another) : fail(&err, EXIT_DATA);
+        return code == QMN_E_IN_PROGRESS ? in_use(&err, c->action) : fail(&err, EXIT_DATA);
     int status;
     if (privileges_drop(who, &err) != QMN_OK)
         status = fail(&err, EXIT_PRIVILEGES);
-    else if ((code = node_make_key(c, &data, another, &what, &err)) != QMN_OK)
+    else if ((code = node_make_key(c, &data, &what, &err)) != QMN_OK)
         status = fail(&err, code == QMN_E_CONFLICT ? EXIT_FAILED : EXIT_DATA);
     else
-        status = say_key(&data, what, another);
+        status = say_key(&data, what, c->action);
     data_dir_close(&data);
     return status;
 }
@@ -272,7 +280,8 @@ static int act(struct config *c, int argc, char *const *argv, char *const *envp)
     }
     if (c->action == CONFIG_RESTORE)
         return restore(c, &who);
-    if (c->action == CONFIG_BOOTSTRAP || c->action == CONFIG_NEW_ADMIN_KEY)
+    if (c->action == CONFIG_BOOTSTRAP || c->action == CONFIG_NEW_ADMIN_KEY ||
+        c->action == CONFIG_NEW_PEPPER)
         return make_key(c, &who);
     return run(c, &who, envp);
 }

@@ -78,6 +78,12 @@ QMN_NODISCARD enum qmn_code key_describe_id(struct engine *e, struct bytes id, s
 QMN_NODISCARD enum qmn_code key_of_caller(const struct engine *e, const struct caller *caller,
                                           struct bytes id, struct key **ret, struct err *err);
 
+/* ---- key_pepper.c ---- */
+QMN_NODISCARD enum qmn_code pepper_fingerprint(const struct pepper *p, struct apikey_mac *ret,
+                                               struct err *err);
+/* The row that says which pepper the keys were made with; borrows the fingerprint. */
+struct record_meta pepper_mark(const struct apikey_mac *fingerprint);
+
 /* ---- tenants.c ---- */
 
 /* A tenant on its way into the network, with its default agent. */

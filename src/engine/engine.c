@@ -205,9 +205,9 @@ static enum qmn_code build(struct engine *e, const struct engine_config *config,
     e->idempotency = idempotency_new(LIMIT_IDEMPOTENCY_ENTRIES);
     if (!e->writer || !e->idempotency || !upkeep_new(e))
         return err_nomem(err);
-    TRY(pepper_load_or_make(config->pepper_path, &e->pepper, err));
     make_metrics(e);
     TRY(engine_load(e, err));
+    TRY(engine_open_pepper(e, config, err));
     TRY(writer_start(e, err));
     engine_start_control(e);
     return QMN_OK;

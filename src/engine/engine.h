@@ -34,7 +34,8 @@ struct engine_config {
     struct metrics *metrics;
     const struct clock *clock; /* NULL: the system's */
     uint64_t seed;             /* of the exploration; 0: from the kernel */
-    const char *pepper_path;   /* file of the key pepper, made (0600) when absent */
+    const char *pepper_path;   /* file of the key pepper, made (0600) before there are keys */
+    bool new_pepper;           /* start with another one: only to make a key with it, see below */
     const char *backup_dir;    /* where backups may be written; NULL: refused */
     const char *region;        /* what health and agents say; default "local" */
     const char *key_env;       /* the <env> part of keys; default "live" */
@@ -64,12 +65,20 @@ void engine_free(struct engine *e);
 
 /* The admin key made on the node, in two steps so that it can be kept safe before it counts: its
  * text, NUL-terminated, which the caller wipes; and its birth.  QMN_E_CONFLICT: the store holds
- * keys already, and this is not to be `another` one.  Before the loops start. */
+ * keys already, and this is to be the first.  Before the loops start. */
 #define ENGINE_KEY_TEXT_MAX 160
+enum bootstrap {
+    BOOTSTRAP_FIRST = 1,
+    BOOTSTRAP_ANOTHER,    /* beside those there are */
+    BOOTSTRAP_NEW_PEPPER, /* the only one: all others end, in the same transaction, and the store
+                           * takes the pepper at hand for its own */
+};
 void engine_admin_key_text(const struct engine *e, char ret_key[ENGINE_KEY_TEXT_MAX]);
-QMN_NODISCARD enum qmn_code engine_bootstrap(struct engine *e, const char *key, bool another,
+QMN_NODISCARD enum qmn_code engine_bootstrap(struct engine *e, const char *key, enum bootstrap what,
                                              struct err *err);
 bool engine_has_keys(struct engine *e);
+/* Whether the keys in the store were made with the pepper at hand. */
+bool engine_pepper_fits(const struct engine *e);
 
 /* What a key may do.  Order is the bit number. */
 #define ENGINE_SCOPES(X)                                                                           \

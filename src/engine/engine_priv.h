@@ -38,6 +38,7 @@ struct engine {
     struct metrics *metrics;
     const struct clock *clock;
     struct pepper pepper;
+    bool pepper_fits; /* the keys in the store were made with it; false: new_pepper alone */
     char region[64], key_env[16], backup_dir[480];
     double epsilon;
     int64_t retention_ms;
@@ -101,6 +102,9 @@ QMN_NODISCARD enum qmn_code engine_tenant(struct engine *e, const struct caller 
 QMN_NODISCARD enum qmn_code engine_still_welcome(const struct engine *e,
                                                  const struct caller *caller, struct err *err);
 /* Refuses while draining. */
+/* Reads or makes the pepper and compares it with what the loaded keys were made with. */
+QMN_NODISCARD enum qmn_code engine_open_pepper(struct engine *e, const struct engine_config *config,
+                                               struct err *err);
 QMN_NODISCARD enum qmn_code engine_open_for(struct engine *e, struct err *err);
 
 /* ---- load.c ---- */

@@ -108,3 +108,19 @@ def test_power_cut_anywhere_while_another_admin_key_is_made(lab, node):
 
     assert cut_everywhere(lab, prepare,
                           lambda data, **powercut: act(data, "--new-admin-key", **powercut) == 0, look) > 5
+
+
+def test_power_cut_anywhere_while_a_new_pepper_ends_the_keys(lab, node):
+    saved = lab + "/saved"
+    assert act(saved, "--bootstrap") == 0
+    os.unlink(saved + "/pepper")  # lost
+
+    def prepare(data):
+        subprocess.run(["cp", "-a", saved, data], check=True)
+
+    def look(at):
+        assert act(node.data, "--new-pepper") in (0, 1), at  # done again, kept, or done already
+        assert restarted(node) == 2, at  # the one that ended with it, and its successor
+
+    assert cut_everywhere(lab, prepare,
+                          lambda data, **powercut: act(data, "--new-pepper", **powercut) == 0, look) > 5

@@ -183,7 +183,7 @@ void fault_node_open(struct fault_node *n, bool sqlite)
     assert_int_equal(mkdir(backups, 0700), 0);
     must_start(n);
     engine_admin_key_text(n->engine, n->admin_key);
-    if (engine_bootstrap(n->engine, n->admin_key, false, &err) != QMN_OK)
+    if (engine_bootstrap(n->engine, n->admin_key, BOOTSTRAP_FIRST, &err) != QMN_OK)
         fail_msg("no first key: %s", err.text);
 }
 

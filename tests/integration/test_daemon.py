@@ -278,6 +278,74 @@ def test_a_lost_admin_key_is_replaced_on_the_stopped_node(own):
     assert [e["detail"] for e in made] == [{"bootstrap": True}, {"recovery": True}]
 
 
+def refuse_start(own, *says):
+    done = run(own.binary, "--data-dir", own.data / "data", "--listen", "127.0.0.1:0")
+    assert done.returncode == 3 and all(word in done.stderr for word in says), done.stderr
+    assert "--new-pepper" in done.stderr
+
+
+def test_keys_without_their_pepper_are_no_start(own):
+    own.start()
+    key = own.admin_key()
+    own.stop()
+    pepper = own.data / "data" / "pepper"
+    kept = pepper.read_bytes()
+    pepper.unlink()
+    refuse_start(own, "has no file", "1 keys")
+    assert not pepper.exists()
+    pepper.write_bytes(bytes(reversed(kept)))
+    pepper.chmod(0o600)
+    refuse_start(own, "not the one")
+    for flag in ("--bootstrap", "--new-admin-key"):
+        done = run(own.binary, "--data-dir", own.data / "data", flag)
+        assert done.returncode == 3 and "--new-pepper" in done.stderr
+    pepper.write_bytes(kept)
+    start_again(own)
+    Client(own.port, key).get("/v1/tenants", expect=200)
+
+
+def test_a_lost_pepper_ends_all_keys_when_the_operator_says_so(own):
+    data = own.data / "data"
+    own.start()
+    old = own.admin_key()
+    client = Client(own.port, old)
+    client.post("/v1/tenants", {"id": "acme", "name": "acme"}, expect=201)
+    member = client.post("/v1/keys", {"tenant_id": "acme"}, expect=201).json()
+    own.stop()
+    needless = run(own.binary, "--data-dir", data, "--new-pepper")
+    assert needless.returncode == 1 and "they work" in needless.stderr
+    kept = (data / "pepper").read_bytes()
+    (data / "pepper").unlink()
+    done = run(own.binary, "--data-dir", data, "--new-pepper")
+    assert done.returncode == 0 and "have ended" in done.stdout, done.stderr
+    start_again(own)
+    new = own.admin_key()
+    assert new != old
+    for ended in (old, member["api_key"]):
+        Client(own.port, ended).get("/v1/agents", expect=401)
+    client = Client(own.port, new)
+    assert [k["status"] for k in client.get("/v1/keys/acme", expect=200).json()] == ["revoked"]
+    audit = client.get("/v1/audit", expect=200).json()["entries"]
+    assert [e["detail"] for e in audit if e["target"] == "*"] == [{"new_pepper": True, "keys": 1}]
+    own.stop()
+    (data / "pepper").write_bytes(kept)  # from here on it is the foreign one
+    refuse_start(own, "not the one")
+
+
+def test_a_restore_elsewhere_leads_to_the_pepper(own):
+    own.start()
+    key = own.admin_key()
+    Client(own.port, key).post("/v1/node:backup", {"path": "one.db"}, expect=201)
+    own.stop()
+    old, new = own.data / "data", own.data / "elsewhere"
+    done = run(own.binary, "--data-dir", new, "--restore", old / "backups" / "one.db")
+    assert done.returncode == 0 and f"{new}/pepper" in done.stdout and "--new-pepper" in done.stdout
+    refused = run(own.binary, "--data-dir", new, "--listen", "127.0.0.1:0")
+    assert refused.returncode == 3 and "has no file" in refused.stderr
+    done = run(own.binary, "--data-dir", new, "--new-pepper")
+    assert done.returncode == 0 and (new / "admin-key").exists(), done.stderr
+
+
 def test_what_a_crash_left_is_kept_if_it_counts_and_removed_if_not(own):
     own.start()
     own.stop()

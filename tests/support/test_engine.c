@@ -283,7 +283,7 @@ struct test_engine *test_engine_new_with(struct test_engine_options options)
     assert_non_null(mkdtemp(te->dir));
     start(te);
     engine_admin_key_text(te->engine, te->admin_key);
-    assert_int_equal(engine_bootstrap(te->engine, te->admin_key, false, &err), QMN_OK);
+    assert_int_equal(engine_bootstrap(te->engine, te->admin_key, BOOTSTRAP_FIRST, &err), QMN_OK);
     assert_int_equal(test_authenticate(te, bytes_cstr(te->admin_key), "", &te->admin, &err),
                      QMN_OK);
     return te;

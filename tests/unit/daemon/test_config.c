@@ -192,14 +192,28 @@ static void every_option_stands_in_the_help(void **state)
     FILE *out = fmemopen(help, sizeof help, "w");
     config_print_help(out);
     fclose(out);
-    static const char *const wanted[] = {
-        "--data-dir",        "--listen",      "--store",
-        "--loops",           "--epsilon",     "--region",
-        "--log-format",      "--log-level",   "--retention-days",
-        "--max-connections", "--user",        "--config",
-        "--drain-timeout",   "--synchronous", "--allow-plaintext",
-        "--check-config",    "--restore",     "--bootstrap",
-        "--new-admin-key",   "Exit status",   "--max-connections-per-peer"};
+    static const char *const wanted[] = {"--data-dir",
+                                         "--listen",
+                                         "--store",
+                                         "--loops",
+                                         "--epsilon",
+                                         "--region",
+                                         "--log-format",
+                                         "--log-level",
+                                         "--retention-days",
+                                         "--max-connections",
+                                         "--user",
+                                         "--config",
+                                         "--drain-timeout",
+                                         "--synchronous",
+                                         "--allow-plaintext",
+                                         "--check-config",
+                                         "--restore",
+                                         "--bootstrap",
+                                         "--new-admin-key",
+                                         "--new-pepper",
+                                         "Exit status",
+                                         "--max-connections-per-peer"};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         assert_contains(help, wanted[i]);
 }

@@ -215,7 +215,7 @@ static void only_a_node_without_keys_makes_an_admin_key(void **state)
     assert_true(engine_has_keys(te->engine));
     engine_admin_key_text(te->engine, key);
     assert_int_equal(enter(bytes_cstr(key), ""), QMN_E_UNAUTHENTICATED); /* not born yet */
-    assert_int_equal(engine_bootstrap(te->engine, key, false, &err), QMN_E_CONFLICT);
+    assert_int_equal(engine_bootstrap(te->engine, key, BOOTSTRAP_FIRST, &err), QMN_E_CONFLICT);
     assert_int_equal(enter(bytes_cstr(key), ""), QMN_E_UNAUTHENTICATED);
 }
 
@@ -225,7 +225,7 @@ static void another_admin_key_leaves_the_others_alone(void **state)
     char key[ENGINE_KEY_TEXT_MAX];
     struct caller c = {0};
     engine_admin_key_text(te->engine, key);
-    assert_int_equal(engine_bootstrap(te->engine, key, true, &err), QMN_OK);
+    assert_int_equal(engine_bootstrap(te->engine, key, BOOTSTRAP_ANOTHER, &err), QMN_OK);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(test_authenticate(te, bytes_cstr(key), "", &c, &err), QMN_OK);
         assert_true(c.scopes & SCOPE_BIT(SCOPE_ADMIN));

@@ -436,7 +436,7 @@ static void keys_survive_a_restart(void **state)
     assert_true(textlist_has(c.agent_ids, BYTES_LIT("ann")));
     char key[ENGINE_KEY_TEXT_MAX];
     engine_admin_key_text(te->engine, key);
-    assert_int_equal(engine_bootstrap(te->engine, key, false, NULL), QMN_E_CONFLICT);
+    assert_int_equal(engine_bootstrap(te->engine, key, BOOTSTRAP_FIRST, NULL), QMN_E_CONFLICT);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -4,8 +4,9 @@
  * id is its inbox sequence; a comment every 15 s keeps proxies awake.
  *
  * Last-Event-ID resumes: what the client has seen is not offered again while its lease could still
- * run.  After that time everything is, because an item that nobody acknowledged must come back; a
- * redelivery carries no id, so that a client's position never moves backwards.
+ * run, and what a stream that has ended was sent above that is taken over at once.  After that time
+ * everything is offered, because an item that nobody acknowledged must come back; a redelivery
+ * carries no id, so that a client's position never moves backwards.
  *
  * A reader that falls behind pauses the pulls (its items stay in the inbox, unleased) instead of
  * filling memory.  Belongs to the request's loop. */
@@ -29,6 +30,7 @@ struct stream {
     struct pull_in in;
     struct pull_out out;
     int64_t last_id;      /* highest sequence that went out, or came as Last-Event-ID */
+    int64_t resume_from;  /* Last-Event-ID */
     int64_t resume_until; /* clock_mono_us() until which only sequences above it are asked for */
     uint64_t sent_bytes;
     bool begun;
@@ -44,6 +46,7 @@ static void stream_end(struct stream *s)
     struct request *req = x->req;
     req->exec->timer_cancel(req->exec, &s->timer);
     arena_release(&s->arena);
+    engine_stream_close(x->api->engine, s->in.stream);
     answer_account(x, x->route->status, s->sent_bytes);
     request_stream_end(req);
 }
@@ -100,6 +103,7 @@ static enum next stream_step(struct stream *s)
     if (x->call.code != QMN_OK && !s->begun) {
         x->call.err.code = x->call.code;
         arena_release(&s->arena);
+        engine_stream_close(x->api->engine, s->in.stream);
         answer_error(x, &x->call.err);
         return NEXT_ENDED;
     }
@@ -124,10 +128,11 @@ static void stream_run(struct stream *s)
     struct api_call *x = s->x;
     for (int round = 0; round < ROUNDS_AT_ONCE; round++) {
         s->in.wait_ms = s->begun ? HEARTBEAT_MS : 0;
+        s->in.resume = clock_mono_us() < s->resume_until;
         if (x->req->method == HTTP_HEAD)
             s->in.after = INT64_MAX; /* asks whether, and leases nothing */
         else
-            s->in.after = clock_mono_us() < s->resume_until ? s->last_id : 0;
+            s->in.after = s->in.resume ? s->resume_from : 0;
         arena_reset(&s->arena);
         s->starting = true;
         s->done = false;
@@ -210,7 +215,9 @@ static enum qmn_code stream_start(struct api_call *x, struct err *err)
         .limit = m->limit,
         .lease_ms = m->lease_ms,
         .embedding = m->embedding,
+        .stream = engine_stream_open(x->api->engine),
     };
+    s->resume_from = s->last_id;
     if (s->last_id)
         s->resume_until = clock_mono_us() + (int64_t)m->lease_ms * 1000;
     arena_init(&s->arena, ARENA_MAX_BYTES);

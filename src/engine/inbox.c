@@ -37,10 +37,17 @@ struct moment {
     int64_t wall, mono;
 };
 
+/* Sent to a client whose connection broke, perhaps before it came through. */
+static bool orphaned(const struct pull_op *op, const struct delivery *d)
+{
+    return op->in->resume && d->leased && d->leased_to &&
+           !u64map_get(&op->engine->net.streams, d->leased_to);
+}
+
 static bool ready(const struct pull_op *op, const struct delivery *d, struct moment now,
                   uint32_t clearance)
 {
-    return d->ready_ms <= now.mono && d->nutrient->expires_ms > now.wall &&
+    return (d->ready_ms <= now.mono || orphaned(op, d)) && d->nutrient->expires_ms > now.wall &&
            d->nutrient->no > op->in->after && d->nutrient->sensitivity <= clearance;
 }
 
@@ -66,9 +73,12 @@ static void note_lease(struct pull_op *op, const struct delivery *d)
     };
 }
 
-/* Where to look from: past what is leased, unless a lease has run out. */
-static struct delivery *scan_from(struct agent *a, int64_t mono)
+/* Where to look from: past what is leased, unless a lease has run out or may be taken over. */
+static struct delivery *scan_from(const struct pull_op *op, int64_t mono)
 {
+    struct agent *a = op->agent;
+    if (op->in->resume)
+        return a->inbox_head;
     if (mono >= a->inbox_scan_ms) {
         a->inbox_scan = a->inbox_head;
         a->inbox_scan_ms = INT64_MAX;
@@ -83,7 +93,7 @@ static void lease(struct pull_op *op, struct moment now, int64_t *ret_next)
     struct agent *a = op->agent;
     uint32_t clearance = agent_clearance(a, op->call->caller);
     size_t total = 0;
-    struct delivery *d = scan_from(a, now.mono);
+    struct delivery *d = scan_from(op, now.mono);
     *ret_next = a->inbox_scan_ms;
     for (; d && op->leased_count < op->in->limit; d = d->next) {
         if (ready(op, d, now, clearance)) {
@@ -92,6 +102,7 @@ static void lease(struct pull_op *op, struct moment now, int64_t *ret_next)
             total += d->nutrient->bytes;
             d->ready_ms = now.mono + op->in->lease_ms;
             d->leased = true;
+            d->leased_to = op->in->stream;
             if (d->attempts < UINT16_MAX)
                 d->attempts++;
             note_lease(op, d);
@@ -182,6 +193,14 @@ static enum qmn_code still_welcome(const struct pull_op *op)
     return QMN_OK;
 }
 
+/* inbox_lock held: where to wake who waits for the stream's end. */
+static void stream_note(const struct pull_op *op)
+{
+    uint64_t *agent = u64map_get(&op->engine->net.streams, op->in->stream);
+    if (op->in->stream && agent)
+        *agent = (uint64_t)op->agent->record->no;
+}
+
 /* Leases or parks.  True: parked. */
 static bool pull_try(struct pull_op *op)
 {
@@ -193,6 +212,7 @@ static bool pull_try(struct pull_op *op)
     atomic_store_explicit(&op->agent->last_seen_ms, now.wall, memory_order_relaxed);
     atomic_store_explicit(&op->agent->around_ms, now.mono, memory_order_relaxed);
     op->welcome = still_welcome(op);
+    stream_note(op);
     if (op->welcome == QMN_OK && !op->cancelled)
         lease(op, now, &next);
     bool park = op->welcome == QMN_OK && !op->leased_count && !op->cancelled &&
@@ -273,6 +293,7 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
     *out = (struct pull_out){0};
     op->waiter.exec = c->exec;
     op->waiter.task.run = pull_woken;
+    op->waiter.resumes = in->resume;
     op->timer.fire = pull_timer;
     op->deadline_ms = engine_mono_ms(e) + in->wait_ms;
     pthread_rwlock_rdlock(&e->net.lock);
@@ -290,4 +311,33 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
     c->cancel = pull_cancel;
     atomic_fetch_add(&e->waiting, 1);
     pull_step(op);
+}
+
+/* ---- streams ---- */
+
+uint32_t engine_stream_open(struct engine *e)
+{
+    struct network *n = &e->net;
+    pthread_mutex_lock(&n->inbox_lock);
+    uint32_t number = ++n->last_stream ? n->last_stream : ++n->last_stream;
+    if (!u64map_put(&n->streams, number, 0))
+        number = 0;
+    pthread_mutex_unlock(&n->inbox_lock);
+    return number;
+}
+
+void engine_stream_close(struct engine *e, uint32_t stream)
+{
+    struct network *n = &e->net;
+    if (!stream)
+        return;
+    pthread_rwlock_rdlock(&n->lock);
+    pthread_mutex_lock(&n->inbox_lock);
+    uint64_t *at = u64map_get(&n->streams, stream);
+    struct agent *a = at ? network_agent_no(n, (int64_t)*at) : NULL;
+    u64map_remove(&n->streams, stream);
+    if (a)
+        waiters_wake_resuming(&a->waiters); /* back before the end of the old connection */
+    pthread_mutex_unlock(&n->inbox_lock);
+    pthread_rwlock_unlock(&n->lock);
 }

@@ -41,6 +41,15 @@ void waiters_wake(struct waiter **list)
         waiter_wake(*list);
 }
 
+void waiters_wake_resuming(struct waiter **list)
+{
+    for (struct waiter *w = *list, *next; w; w = next) {
+        next = w->next;
+        if (w->resumes)
+            waiter_wake(w);
+    }
+}
+
 void collects_wake(struct tenant *t, int64_t nutrient_no)
 {
     struct waiter *next;

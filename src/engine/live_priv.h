@@ -17,6 +17,7 @@ struct waiter {
     struct task task;
     const int64_t *watched; /* collects: nos of the nutrients it waits on */
     uint32_t watched_count;
+    bool resumes; /* a pull that may take over what an ended stream holds */
 };
 
 /* inbox_lock held. */
@@ -24,6 +25,8 @@ void waiter_park(struct waiter **list, struct waiter *w);
 /* True if it was still waiting. */
 bool waiter_unpark(struct waiter *w);
 void waiters_wake(struct waiter **list);
+/* Those that resume. */
+void waiters_wake_resuming(struct waiter **list);
 /* Wakes the collects of a tenant that watch this nutrient. */
 void collects_wake(struct tenant *t, int64_t nutrient_no);
 

@@ -35,6 +35,7 @@ void network_release(struct network *n)
     u64map_release(&n->live_by_id);
     u64map_release(&n->live_by_no);
     u64map_release(&n->live_by_client);
+    u64map_release(&n->streams);
     mem_free(n->tenants);
     pthread_rwlock_destroy(&n->lock);
     pthread_mutex_destroy(&n->inbox_lock);

@@ -57,7 +57,8 @@ struct delivery {
     bool leased;       /* by the last pull: until ready_ms */
     uint16_t attempts;
     float score;
-    int64_t ready_ms; /* leased or put off until then, monotonic; 0: never leased */
+    int64_t ready_ms;   /* leased or put off until then, monotonic; 0: never leased */
+    uint32_t leased_to; /* stream; 0: to a pull */
 };
 
 /* A nutrient that has not expired, with the routes of its trace. */
@@ -229,6 +230,8 @@ struct network {
     struct u64map live_by_id;     /* id_hash -> struct nutrient * */
     struct u64map live_by_no;     /* no -> struct nutrient * */
     struct u64map live_by_client; /* hash of tenant and client id -> struct nutrient * */
+    struct u64map streams;        /* open ones: number -> no of the agent; guarded by inbox_lock */
+    uint32_t last_stream;         /* likewise */
 };
 
 enum qmn_code network_init(struct network *n, struct err *err);

@@ -41,8 +41,14 @@ struct pull_in {
     struct bytes agent_id;
     uint32_t limit, wait_ms, lease_ms;
     bool embedding;
-    int64_t after; /* only sequences above; 0: all.  Streams resume with it */
+    int64_t after;   /* only sequences above; 0: all.  Streams resume with it */
+    uint32_t stream; /* of which this is a pull; 0: none */
+    bool resume;     /* what is leased to a stream that has ended is ready, too */
 };
+/* A stream is a row of pulls.  Its number says whose the leases are; 0 (none to be had): nobody's,
+ * and they run their time. */
+uint32_t engine_stream_open(struct engine *e);
+void engine_stream_close(struct engine *e, uint32_t stream);
 
 struct inbox_item {
     int64_t sequence, created_ms, expires_ms, lease_until_ms;

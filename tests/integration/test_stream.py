@@ -98,6 +98,19 @@ def test_last_event_id_resumes_behind_it(tenant, node):
         assert event["data"]["nutrient_id"] == sent[3] and int(event["id"]) > int(events[-1]["id"])
 
 
+def test_a_resume_takes_over_what_the_dead_stream_was_leasing(tenant):
+    tenant.agent("a", seed="topic")
+    sent = [tenant.broadcast("topic")["nutrient_id"] for _ in range(3)]
+    with Events(tenant.client, "a") as stream:
+        seen = stream.next()  # the others were on their way when the connection broke
+    began = time.monotonic()
+    with Events(tenant.client, "a", last=seen["id"]) as stream:
+        events = [stream.next() for _ in range(2)]
+        assert time.monotonic() - began < 5  # not when their leases of 30 s run out
+    assert [e["data"]["nutrient_id"] for e in events] == sent[1:]
+    assert [int(e["id"]) for e in events] == sorted(int(e["id"]) for e in events)
+
+
 def test_what_is_not_acknowledged_comes_again_without_an_id(tenant):
     tenant.agent("a", seed="topic")
     tenant.broadcast("topic")

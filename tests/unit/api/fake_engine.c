@@ -4,6 +4,7 @@
  * output from samples that name themselves. */
 #include "fake_engine_priv.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "model/textlist.h"
@@ -241,6 +242,7 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
     fake_number(in->lease_ms);
     fake_number(in->embedding);
     fake_number((double)in->after);
+    fake_number(in->resume);
     static const float vector[2] = {1, 0.5f};
     struct inbox_item *items = arena_array(c->arena, struct inbox_item, fake.pull_count + 1);
     if (!items) {
@@ -265,6 +267,20 @@ void engine_pull(struct engine *e, struct call *c, const struct pull_in *in, str
         return;
     }
     fake_finish(c);
+}
+
+uint32_t engine_stream_open(struct engine *e)
+{
+    (void)e;
+    fake.streams++;
+    return 7;
+}
+
+void engine_stream_close(struct engine *e, uint32_t stream)
+{
+    (void)e;
+    assert(stream == 7 && fake.streams);
+    fake.streams--;
 }
 
 void engine_cancel(struct engine *e, struct call *c)

@@ -31,7 +31,7 @@ struct fake_engine {
 
     /* what was seen */
     const char *call; /* name of the last engine function */
-    unsigned calls, authentications, denials, cancels, rounds;
+    unsigned calls, authentications, denials, cancels, rounds, streams;
     char denied_action[64];
     struct call *held;
     struct idempotency_in idempotency;

@@ -83,6 +83,68 @@ static void a_stream_resumes_after_a_sequence(void **state)
     assert_int_equal(out.items[0].sequence, all.items[2].sequence);
 }
 
+static struct pull_out pull_in_stream(uint32_t stream, int64_t resume_after)
+{
+    struct pull_in in = waiting;
+    struct pull_out out;
+    in.wait_ms = 0;
+    in.stream = stream;
+    in.after = resume_after;
+    in.resume = resume_after > 0;
+    assert_int_equal(scene_pull_as(&s, &s.caller, &in, &out), QMN_OK);
+    return out;
+}
+
+static void a_resume_takes_over_what_a_stream_that_ended_was_leasing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        scene_send(&s, "", AXIS(0));
+    uint32_t dead = engine_stream_open(s.te->engine), alive = engine_stream_open(s.te->engine),
+             next = engine_stream_open(s.te->engine);
+    struct pull_in two = waiting;
+    struct pull_out first, out;
+    two.limit = 2;
+    two.stream = dead;
+    assert_int_equal(scene_pull_as(&s, &s.caller, &two, &first), QMN_OK);
+    two.stream = alive;
+    two.limit = 1;
+    assert_int_equal(scene_pull_as(&s, &s.caller, &two, &out), QMN_OK);
+    assert_int_equal(scene_pull(&s, "a", 1).count, 1); /* a pull of its own, no stream */
+    assert_int_equal(pull_in_stream(next, first.items[0].sequence).count, 0);
+    engine_stream_close(s.te->engine, dead);
+    out = pull_in_stream(next, first.items[0].sequence);
+    assert_int_equal(out.count, 1); /* neither what was seen nor what others hold */
+    assert_int_equal(out.items[0].sequence, first.items[1].sequence);
+    assert_int_equal(out.items[0].attempt, 2);
+    assert_int_equal(pull_in_stream(next, first.items[0].sequence).count, 0);
+    engine_stream_close(s.te->engine, alive);
+    assert_int_equal(pull_in_stream(next, 0).count, 0); /* who does not resume waits for leases */
+    test_engine_advance(s.te, 30000);
+    assert_int_equal(scene_pull(&s, "a", 10).count, 4);
+    engine_stream_close(s.te->engine, next);
+}
+
+static void a_resume_that_comes_before_the_end_of_its_old_stream_is_woken(void **state)
+{
+    (void)state;
+    scene_send(&s, "", AXIS(0));
+    scene_send(&s, "", AXIS(0));
+    uint32_t dying = engine_stream_open(s.te->engine), next = engine_stream_open(s.te->engine);
+    struct pull_out first = pull_in_stream(dying, 0), out;
+    struct pull_in in = waiting;
+    in.stream = next;
+    in.after = first.items[0].sequence;
+    in.resume = true;
+    struct call *c = start_pull(&in, &out);
+    assert_false(test_call_done(s.te, c));
+    engine_stream_close(s.te->engine, dying);
+    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_int_equal(out.count, 1);
+    assert_int_equal(out.items[0].sequence, first.items[1].sequence);
+    engine_stream_close(s.te->engine, next);
+}
+
 static void a_pulled_item_carries_its_embedding_when_asked(void **state)
 {
     (void)state;
@@ -614,6 +676,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         INBOX(items_come_in_the_order_of_their_sequence),
         INBOX(a_stream_resumes_after_a_sequence),
+        INBOX(a_resume_takes_over_what_a_stream_that_ended_was_leasing),
+        INBOX(a_resume_that_comes_before_the_end_of_its_old_stream_is_woken),
         INBOX(a_pulled_item_carries_its_embedding_when_asked),
         INBOX(a_leased_item_comes_again_after_its_lease),
         INBOX(what_is_acknowledged_is_gone),

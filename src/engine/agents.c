@@ -116,6 +116,16 @@ static enum qmn_code make_pieces(struct engine *e, struct agent_op *op, struct e
     return intern_capabilities(e, op, err);
 }
 
+/* Whoever is not cleared for what the agent is may neither change it nor empty its inbox. */
+static enum qmn_code not_above(const struct caller *caller, const struct record_agent *a,
+                               struct err *err)
+{
+    if (a->clearance <= (int64_t)caller->clearance)
+        return QMN_OK;
+    return err_field(err, QMN_E_FORBIDDEN, "agent_id",
+                     "the clearance of agent \"%.*s\" is above that of this key", BYTES_FMT(a->id));
+}
+
 /* Who may change the agent's clearance, and to what.  Looked at here and not before: another
  * registration may have come first. */
 static enum qmn_code check_clearance(struct engine *e, struct agent_op *op, struct err *err)
@@ -123,10 +133,8 @@ static enum qmn_code check_clearance(struct engine *e, struct agent_op *op, stru
     const struct caller *caller = op->cmd.call->caller;
     const struct record_agent *old = op->known ? op->known->record : NULL;
     uint32_t usual = caller->clearance < LABEL_INTERNAL ? caller->clearance : LABEL_INTERNAL;
-    if (old && old->clearance > (int64_t)caller->clearance)
-        return err_field(err, QMN_E_FORBIDDEN, "agent_id",
-                         "the clearance of agent \"%.*s\" is above that of this key",
-                         BYTES_FMT(op->in->id));
+    if (old)
+        TRY(not_above(caller, old, err));
     bool granted = old && old->clearance; /* an author nobody registered has been granted nothing */
     op->row.clearance = op->in->clearance ? op->in->clearance : granted ? old->clearance : usual;
     if (!granted || old->clearance == op->row.clearance)
@@ -295,6 +303,7 @@ static enum qmn_code suspend_check(struct engine *e, struct command *cmd, struct
     if (!op->known || op->known == t->default_agent)
         return err_field(err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(op->id));
+    TRY(not_above(cmd->call->caller, op->known->record, err));
     if (op->known->record->status == AGENT_SUSPENDED)
         return QMN_OK;
     op->row = *op->known->record;

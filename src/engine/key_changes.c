@@ -44,6 +44,18 @@ static enum qmn_code may_change(const struct caller *caller, const struct key *k
                    scope_name(SCOPE_TENANT_ADMIN));
 }
 
+/* Revoking takes less than rotating: who closes a key gets nothing that it grants, and whoever
+ * keeps a tenant's keys must be able to close one in wrong hands that was cleared higher than his
+ * own. Admin keys are no tenant's matter. */
+static enum qmn_code may_end(const struct caller *caller, const struct key *k, struct err *err)
+{
+    if (!(k->scopes & SCOPE_BIT(SCOPE_ADMIN)) || caller_is(caller, SCOPE_ADMIN) ||
+        bytes_equal(k->record->id, caller->key_id))
+        return QMN_OK;
+    return err_set(err, QMN_E_FORBIDDEN, "revoking an admin key takes the scope %s",
+                   scope_name(SCOPE_ADMIN));
+}
+
 static bool usable(const struct record_key *row, int64_t now_ms)
 {
     return !row->revoked_ms && (!row->expires_ms || row->expires_ms > now_ms);
@@ -241,6 +253,7 @@ static enum qmn_code revocation_check(struct engine *e, struct command *c, struc
     if ((k->scopes & SCOPE_BIT(SCOPE_ADMIN)) && !writer_claim(e, c, RECORD_KEY, 0))
         return QMN_OK;
     TRY(may_change(caller, k, err));
+    TRY(may_end(caller, k, err));
     c->idem_result = op->old_id;
     if (k->record->revoked_ms)
         return QMN_OK; /* it is done; the first time counts */

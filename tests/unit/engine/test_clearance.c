@@ -235,6 +235,21 @@ static void nobody_lowers_an_agent_above_himself(void **state)
     assert_int_equal(out.clearance, LABEL_SECRET);
 }
 
+/* It would empty the inbox of somebody whose mail one may not read. */
+static void nobody_suspends_an_agent_above_himself(void **state)
+{
+    (void)state;
+    struct broadcast_out sent = send_labelled(LABEL_SECRET);
+    assert_true(scene_reaches(&sent, "a"));
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_suspend_agent, BYTES_LIT("a")), QMN_E_FORBIDDEN);
+    assert_string_equal(s.te->last->err.field, "agent_id");
+    assert_int_equal(scene_pull(&s, "a", 10).count, 1);
+    struct agent_out own;
+    assert_int_equal(register_as(&weak, "own", 0, &own), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_suspend_agent, BYTES_LIT("own")), QMN_OK);
+    assert_int_equal(scene_suspend(&s, "a"), QMN_OK);
+}
+
 static void a_clearance_that_is_not_given_stays(void **state)
 {
     (void)state;
@@ -281,6 +296,7 @@ int main(void)
         LABELS(an_agent_stores_nothing_above_its_clearance),
         LABELS(a_bound_key_deletes_memories_of_its_agents_only),
         LABELS(nobody_lowers_an_agent_above_himself),
+        LABELS(nobody_suspends_an_agent_above_himself),
         LABELS(a_clearance_that_is_not_given_stays),
         LABELS(a_changed_clearance_is_in_the_audit_log),
     };

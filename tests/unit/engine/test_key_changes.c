@@ -148,6 +148,22 @@ static void rotating_a_stronger_key_is_no_way_up(void **state)
     assert_int_equal(revoke(&boss, strong.id), QMN_OK); /* closing is not opening */
 }
 
+/* Whoever may close a tenant's keys in need may not close the operators' for them. */
+static void an_admin_key_takes_an_admin_to_revoke(void **state)
+{
+    (void)state;
+    struct key_in in = {.scopes = test_list(te, "admin"), .clearance = LABEL_INTERNAL};
+    struct key_out other, again;
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_create_key, &in, &other), QMN_OK);
+    struct caller deputy = test_member(te, "system", "tenant:admin");
+    assert_int_equal(revoke(&deputy, other.id), QMN_E_FORBIDDEN);
+    assert_int_equal(enter(other.secret), QMN_OK);
+    in.scopes = test_list(te, "inbox");
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_create_key, &in, &again), QMN_OK);
+    assert_int_equal(revoke(&deputy, again.id), QMN_OK);
+    assert_int_equal(revoke(&te->admin, other.id), QMN_OK);
+}
+
 static void other_tenants_keys_do_not_exist(void **state)
 {
     (void)state;
@@ -367,6 +383,7 @@ int main(void)
         TEST(two_rotations_at_once_make_one_key),
         TEST(a_repeated_rotation_gives_its_metadata_without_the_secret),
         TEST(revocation_is_immediate_and_may_be_repeated),
+        TEST(an_admin_key_takes_an_admin_to_revoke),
         TEST(a_key_may_revoke_itself),
         TEST(the_last_admin_key_stays),
         TEST(a_key_in_grace_is_no_second_admin),

@@ -146,16 +146,10 @@ static enum qmn_code read_trace(struct engine *e, struct call *c, struct outcome
                                 int64_t tenant_no, struct err *err)
 {
     struct id id;
-    bool ours = id_parse(op->in->trace_id, PREFIX_TRACE, &id);
-    enum qmn_code code = QMN_E_NOT_FOUND;
-    bool too_old = ours && id_time_ms(&id) < engine_now(e) - e->retention_ms;
-    if (ours)
-        code = engine_find_trace(e, tenant_no, &id, c->arena, &op->trace, err);
-    /* gone when its time is up, whether or not its row has been deleted */
-    if ((code == QMN_OK || code == QMN_E_NOT_FOUND) && too_old)
-        return err_field(err, QMN_E_GONE, "trace_id",
-                         "traces are kept for %lld days, and this one is older",
-                         (long long)(e->retention_ms / 86400000));
+    if (!id_parse(op->in->trace_id, PREFIX_TRACE, &id))
+        return no_trace(op, err);
+    TRY(engine_trace_kept(e, &id, "trace_id", err));
+    enum qmn_code code = engine_find_trace(e, tenant_no, &id, c->arena, &op->trace, err);
     if (code == QMN_E_NOT_FOUND)
         return no_trace(op, err);
     TRY(code);

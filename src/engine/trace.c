@@ -26,6 +26,15 @@ enum qmn_code engine_find_trace(struct engine *e, int64_t tenant_no, const struc
     return QMN_OK;
 }
 
+enum qmn_code engine_trace_kept(const struct engine *e, const struct id *id, const char *field,
+                                struct err *err)
+{
+    if (id_time_ms(id) >= engine_now(e) - e->retention_ms)
+        return QMN_OK;
+    return err_field(err, QMN_E_GONE, field, "traces are kept for %lld days, and this one is older",
+                     (long long)(e->retention_ms / 86400000));
+}
+
 static struct bytes name_of(struct engine *e, int64_t no, struct arena *arena)
 {
     const struct agent *a = network_agent_no(&e->net, no);
@@ -213,9 +222,10 @@ static enum qmn_code find(struct engine *e, struct call *c, struct bytes text, s
     enum qmn_code code = trace_whose(e, c, &tenant_no, &clearance);
     pthread_rwlock_unlock(&e->net.lock);
     TRY(code);
-    code = id_parse(text, PREFIX_TRACE, ret_id)
-               ? engine_find_trace(e, tenant_no, ret_id, c->arena, ret, err)
-               : QMN_E_NOT_FOUND;
+    if (!id_parse(text, PREFIX_TRACE, ret_id))
+        return no_trace(text, err);
+    TRY(engine_trace_kept(e, ret_id, "id", err));
+    code = engine_find_trace(e, tenant_no, ret_id, c->arena, ret, err);
     if (code == QMN_OK && ret->sensitivity > (int64_t)clearance)
         code = QMN_E_NOT_FOUND; /* it names the agents that were thought fit for a secret */
     return code == QMN_E_NOT_FOUND ? no_trace(text, err) : code;

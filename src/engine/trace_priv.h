@@ -13,6 +13,10 @@
 QMN_NODISCARD enum qmn_code engine_find_trace(struct engine *e, int64_t tenant_no,
                                               const struct id *id, struct arena *arena,
                                               struct record_trace *ret, struct err *err);
+/* GONE, naming the field, for an id whose time is up, whether or not its row has been deleted. Says
+ * nothing of whose it was: the time stands in the id. */
+QMN_NODISCARD enum qmn_code engine_trace_kept(const struct engine *e, const struct id *id,
+                                              const char *field, struct err *err);
 /* Credits in words.  Read lock held.  NULL: out of memory. */
 const struct weight_change *engine_changes(struct engine *e, const struct credit_view *credits,
                                            uint32_t count, struct arena *arena);

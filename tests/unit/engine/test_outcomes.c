@@ -281,7 +281,7 @@ static void a_trace_of_another_tenant_cannot_be_rated(void **state)
     assert_int_equal(TEST_CALL(s.te, &rival, engine_record_outcome, &in, &out), QMN_E_NOT_FOUND);
 }
 
-static void after_retention_an_outcome_is_gone(void **state)
+static void after_retention_outcome_and_trace_are_gone(void **state)
 {
     (void)state;
     struct outcome_out out;
@@ -296,10 +296,11 @@ static void after_retention_an_outcome_is_gone(void **state)
         scene_settle(&s);
         assert_int_equal(scene_outcome(&s, "", second.trace_id, 1, &out), QMN_E_GONE);
         assert_int_equal(scene_outcome(&s, "", sent.trace_id, 1, &out), QMN_E_GONE);
+        struct trace_out trace;
+        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_trace, second.trace_id, &trace),
+                         QMN_E_GONE);
+        assert_string_equal(s.te->last->err.field, "id");
     }
-    struct trace_out trace;
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_trace, second.trace_id, &trace),
-                     QMN_E_NOT_FOUND);
 }
 
 static void weights_survive_a_restart(void **state)
@@ -592,7 +593,7 @@ int main(void)
         OUTCOME(a_forwarder_rates_only_the_hops_it_caused),
         OUTCOME(nobody_rates_itself_and_a_stranger_rates_nobody),
         OUTCOME(a_trace_of_another_tenant_cannot_be_rated),
-        OUTCOME(after_retention_an_outcome_is_gone),
+        OUTCOME(after_retention_outcome_and_trace_are_gone),
         OUTCOME(weights_survive_a_restart),
         OUTCOME(a_collect_credits_its_contributors),
         OUTCOME(a_collect_that_found_nothing_is_a_valid_trace),

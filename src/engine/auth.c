@@ -171,3 +171,9 @@ enum qmn_code engine_still_welcome(const struct engine *e, const struct caller *
     TRY(control_active(k->tenant, err));
     return control_active(acting, err);
 }
+
+int64_t engine_welcome_until(const struct engine *e, const struct caller *caller)
+{
+    const struct key *k = network_key(&e->net, caller->key_id);
+    return k && k->record->expires_ms ? k->record->expires_ms : INT64_MAX;
+}

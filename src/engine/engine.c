@@ -234,12 +234,8 @@ static void wake_all(struct engine *e)
 {
     pthread_rwlock_rdlock(&e->net.lock);
     pthread_mutex_lock(&e->net.inbox_lock);
-    for (uint32_t i = 0; i < e->net.tenant_count; i++) {
-        struct tenant *t = e->net.tenants[i];
-        waiters_wake(&t->collects);
-        for (uint32_t k = 0; k < t->agent_count; k++)
-            waiters_wake(&t->agents[k]->waiters);
-    }
+    for (uint32_t i = 0; i < e->net.tenant_count; i++)
+        tenant_wake(e->net.tenants[i]);
     pthread_mutex_unlock(&e->net.inbox_lock);
     pthread_rwlock_unlock(&e->net.lock);
 }

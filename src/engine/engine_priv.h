@@ -101,6 +101,8 @@ QMN_NODISCARD enum qmn_code engine_tenant(struct engine *e, const struct caller 
  * key that is revoked meanwhile gets nothing more. */
 QMN_NODISCARD enum qmn_code engine_still_welcome(const struct engine *e,
                                                  const struct caller *caller, struct err *err);
+/* Until when at most, as things stand; INT64_MAX: no end is set.  Read lock held. */
+int64_t engine_welcome_until(const struct engine *e, const struct caller *caller);
 /* Refuses while draining. */
 /* Reads or makes the pepper and compares it with what the loaded keys were made with. */
 QMN_NODISCARD enum qmn_code engine_open_pepper(struct engine *e, const struct engine_config *config,

@@ -206,7 +206,7 @@ static bool pull_try(struct pull_op *op)
 {
     struct engine *e = op->engine;
     const struct moment now = {engine_now(e), engine_mono_ms(e)};
-    int64_t next = INT64_MAX;
+    int64_t next = INT64_MAX, ends; /* a key's time goes by the wall clock */
     pthread_rwlock_rdlock(&e->net.lock);
     pthread_mutex_lock(&e->net.inbox_lock);
     atomic_store_explicit(&op->agent->last_seen_ms, now.wall, memory_order_relaxed);
@@ -219,11 +219,14 @@ static bool pull_try(struct pull_op *op)
                 now.mono < op->deadline_ms && !atomic_load(&e->draining);
     if (park)
         waiter_park(&op->agent->waiters, &op->waiter);
+    ends = engine_welcome_until(e, op->call->caller);
     pthread_mutex_unlock(&e->net.inbox_lock);
     pthread_rwlock_unlock(&e->net.lock);
     if (!park)
         return false;
     int64_t wait = op->deadline_ms - now.mono;
+    if (ends - now.wall < wait)
+        wait = ends > now.wall ? ends - now.wall : 0;
     if (next != INT64_MAX && next - now.mono < wait)
         wait = next - now.mono < PULL_RETRY_MS ? PULL_RETRY_MS : next - now.mono;
     if (op->call->exec->timer_set(op->call->exec, &op->timer, (uint32_t)wait))

@@ -8,6 +8,7 @@
 #include "engine/control_priv.h"
 
 #include "base/mem.h"
+#include "engine/live_priv.h"
 
 struct key_change {
     struct command cmd;
@@ -153,6 +154,17 @@ static enum qmn_code rotation_check(struct engine *e, struct command *c, struct 
     return QMN_OK;
 }
 
+/* Who waits with the key is told at once; an admin key may wait anywhere. */
+static void wake_users(struct engine *e, const struct key *k)
+{
+    if (!(k->scopes & SCOPE_BIT(SCOPE_ADMIN))) {
+        tenant_wake(k->tenant);
+        return;
+    }
+    for (uint32_t i = 0; i < e->net.tenant_count; i++)
+        tenant_wake(e->net.tenants[i]);
+}
+
 static void rotation_publish(struct engine *e, struct command *c)
 {
     struct key_change *op = change_of(c);
@@ -162,6 +174,7 @@ static void rotation_publish(struct engine *e, struct command *c)
         network_remove_key(&e->net, op->forgotten);
     network_add_key(&e->net, TAKE(op->made));
     key_replace(old, TAKE(op->next));
+    wake_users(e, old);
 }
 
 /* For a repeat too, which may come when a key that ended has been forgotten: what is known of one
@@ -272,8 +285,11 @@ static enum qmn_code revocation_check(struct engine *e, struct command *c, struc
 static void revocation_publish(struct engine *e, struct command *c)
 {
     struct key_change *op = change_of(c);
-    if (op->next)
-        key_replace(network_key(&e->net, op->old_id), TAKE(op->next));
+    struct key *k = op->next ? network_key(&e->net, op->old_id) : NULL;
+    if (!k)
+        return; /* it was revoked before */
+    key_replace(k, TAKE(op->next));
+    wake_users(e, k);
 }
 
 static enum qmn_code revocation_finish(struct engine *e, struct command *c, struct err *err)

@@ -50,6 +50,13 @@ void waiters_wake_resuming(struct waiter **list)
     }
 }
 
+void tenant_wake(struct tenant *t)
+{
+    waiters_wake(&t->collects);
+    for (uint32_t i = 0; i < t->agent_count; i++)
+        waiters_wake(&t->agents[i]->waiters);
+}
+
 void collects_wake(struct tenant *t, int64_t nutrient_no)
 {
     struct waiter *next;

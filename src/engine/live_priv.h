@@ -27,6 +27,8 @@ bool waiter_unpark(struct waiter *w);
 void waiters_wake(struct waiter **list);
 /* Those that resume. */
 void waiters_wake_resuming(struct waiter **list);
+/* Everybody who waits in the tenant: each looks whether he is still welcome. */
+void tenant_wake(struct tenant *t);
 /* Wakes the collects of a tenant that watch this nutrient. */
 void collects_wake(struct tenant *t, int64_t nutrient_no);
 

@@ -8,6 +8,7 @@
 #include "engine/control_priv.h"
 
 #include "base/mem.h"
+#include "engine/live_priv.h"
 
 enum { TENANT_ID_MIN = 3, TENANT_ID_MAX = 64, HOUR_MS = 3600 * 1000 };
 
@@ -308,8 +309,11 @@ static void change_publish(struct engine *e, struct command *c)
 {
     (void)e;
     struct tenant_change *op = change_of(c);
-    if (op->next)
-        tenant_replace(c->tenant, TAKE(op->next));
+    if (!op->next)
+        return;
+    tenant_replace(c->tenant, TAKE(op->next));
+    if (c->tenant->record->status != TENANT_ACTIVE)
+        tenant_wake(c->tenant);
 }
 
 static enum qmn_code change_finish(struct engine *e, struct command *c, struct err *err)

@@ -172,6 +172,16 @@ def test_a_revoked_key_is_told_nothing_more(tenant):
         assert stream.ended()
 
 
+def test_a_revoked_key_ends_its_stream_within_a_second(tenant):
+    tenant.agent("a", seed="topic")
+    made = tenant.make_key(["inbox"])
+    with Events(tenant.with_key(made["api_key"]), "a") as stream:
+        assert stream.status == 200
+        tenant.client.post(f"/v1/keys/{made['id']}:revoke", expect=200)
+        began = time.monotonic()
+        assert stream.ended() and time.monotonic() - began < 5  # not with the heartbeat
+
+
 def test_a_revoked_key_gets_nothing_from_a_pull_that_waits(tenant):
     tenant.agent("a", seed="topic")
     made = tenant.make_key(["inbox"])

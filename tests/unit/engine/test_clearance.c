@@ -214,6 +214,106 @@ static void a_bound_key_deletes_memories_of_its_agents_only(void **state)
     assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, mine.id), QMN_OK);
 }
 
+/* ---- who is no longer let in ---- */
+
+static struct caller waiting_key(struct key_out *made)
+{
+    struct key_in in = {.scopes = test_list(s.te, "inbox contexts:read"), .expires_in_days = 1};
+    struct caller who;
+    struct err err;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_create_key, &in, made), QMN_OK);
+    assert_int_equal(test_authenticate(s.te, made->secret, "", &who, &err), QMN_OK);
+    return who;
+}
+
+static const struct pull_in long_poll = {
+    .agent_id = {"b", 1}, .limit = 1, .wait_ms = 30000, .lease_ms = 30000};
+
+/* A pull of `who` that waits while `act` happens, and ends by it without the clock moving. */
+static enum qmn_code end_of_pull(const struct caller *who, void (*act)(struct bytes key_id),
+                                 struct bytes key_id)
+{
+    struct pull_out out;
+    struct call *c = test_call_new(s.te, who);
+    engine_pull(s.te->engine, c, &long_poll, &out);
+    assert_false(test_call_done(s.te, c));
+    act(key_id);
+    return test_call_wait(s.te, c);
+}
+
+static void revoke(struct bytes key_id)
+{
+    struct key_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_revoke_key, key_id, &out), QMN_OK);
+}
+
+static void rotate(struct bytes key_id)
+{
+    struct key_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.te->admin, engine_rotate_key, key_id, 0, &out), QMN_OK);
+}
+
+static void suspend_tenant(struct bytes key_id)
+{
+    (void)key_id;
+    struct tenant_in in = {.id = BYTES_LIT("acme"), .status = TENANT_SUSPENDED};
+    struct tenant_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.te->admin, engine_update_tenant, &in, &out), QMN_OK);
+}
+
+static void delete_tenant(struct bytes key_id)
+{
+    (void)key_id;
+    assert_int_equal(TEST_CALL(s.te, &s.te->admin, engine_delete_tenant, BYTES_LIT("acme"), false),
+                     QMN_OK);
+}
+
+static void expire(struct bytes key_id)
+{
+    (void)key_id;
+    test_engine_advance(s.te, 1000);
+}
+
+static void whoever_waits_is_told_at_once_that_the_key_ended(void **state)
+{
+    (void)state;
+    struct key_out made;
+    struct caller who = waiting_key(&made);
+    assert_int_equal(end_of_pull(&who, revoke, made.id), QMN_E_UNAUTHENTICATED);
+    who = waiting_key(&made);
+    assert_int_equal(end_of_pull(&who, rotate, made.id), QMN_E_UNAUTHENTICATED);
+    who = waiting_key(&made);
+    test_engine_advance(s.te, INT64_C(24) * 3600 * 1000 - 1000);
+    assert_int_equal(end_of_pull(&who, expire, made.id), QMN_E_UNAUTHENTICATED);
+}
+
+static void whoever_waits_is_told_at_once_that_the_tenant_closed(void **state)
+{
+    (void)state;
+    struct key_out made;
+    struct caller who = waiting_key(&made);
+    assert_int_equal(end_of_pull(&who, suspend_tenant, made.id), QMN_E_FORBIDDEN);
+    struct tenant_in in = {.id = BYTES_LIT("acme"), .status = TENANT_ACTIVE};
+    struct tenant_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.te->admin, engine_update_tenant, &in, &out), QMN_OK);
+    assert_int_equal(end_of_pull(&who, delete_tenant, made.id), QMN_E_FORBIDDEN);
+}
+
+/* The others wait on. */
+static void a_key_that_works_waits_on(void **state)
+{
+    (void)state;
+    struct key_out made;
+    struct pull_out out;
+    (void)waiting_key(&made);
+    struct call *c = test_call_new(s.te, &s.caller);
+    engine_pull(s.te->engine, c, &long_poll, &out);
+    revoke(made.id);
+    assert_false(test_call_done(s.te, c));
+    test_engine_advance(s.te, 30000);
+    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+}
+
 /* ---- agents ---- */
 
 static enum qmn_code register_as(const struct caller *caller, const char *id, uint32_t clearance,
@@ -296,6 +396,9 @@ int main(void)
         LABELS(an_agent_stores_nothing_above_its_clearance),
         LABELS(a_bound_key_deletes_memories_of_its_agents_only),
         LABELS(nobody_lowers_an_agent_above_himself),
+        LABELS(whoever_waits_is_told_at_once_that_the_key_ended),
+        LABELS(whoever_waits_is_told_at_once_that_the_tenant_closed),
+        LABELS(a_key_that_works_waits_on),
         LABELS(nobody_suspends_an_agent_above_himself),
         LABELS(a_clearance_that_is_not_given_stays),
         LABELS(a_changed_clearance_is_in_the_audit_log),

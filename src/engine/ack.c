@@ -20,11 +20,21 @@ struct ack_op {
     uint16_t *unknown_at; /* places in the request */
 };
 
-struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text)
+struct delivery *engine_find_delivery(struct engine *e, const struct agent *a, uint32_t clearance,
+                                      struct bytes text)
 {
     struct id id;
-    return engine_nutrient_id(text, &id) ? network_live(&e->net, t, &id)
-                                         : network_live_client(&e->net, t, text);
+    if (engine_nutrient_id(text, &id)) {
+        struct nutrient *x = network_live(&e->net, a->tenant, &id);
+        return x && x->sensitivity <= clearance ? nutrient_delivery(x, a) : NULL;
+    }
+    for (uint32_t label = clearance; label >= LABEL_PUBLIC; label--) {
+        struct nutrient *x = network_live_client(&e->net, a->tenant, label, text);
+        struct delivery *d = x ? nutrient_delivery(x, a) : NULL;
+        if (d)
+            return d;
+    }
+    return NULL;
 }
 
 static bool add_delivery_row(struct engine *e, struct delivery *d, enum delivery_state state)
@@ -60,9 +70,8 @@ static bool listed(const struct ack_op *op, int64_t no)
 /* A delivery above the clearance is as unknown as one that never was. */
 static struct delivery *find_delivery(struct engine *e, const struct ack_op *op, struct bytes id)
 {
-    struct nutrient *x = engine_find_live(e, op->cmd.tenant, id);
     uint32_t clearance = agent_clearance(op->agent, op->cmd.call->caller);
-    struct delivery *d = x && x->sensitivity <= clearance ? nutrient_delivery(x, op->agent) : NULL;
+    struct delivery *d = engine_find_delivery(e, op->agent, clearance, id);
     return d && d->queued ? d : NULL;
 }
 

@@ -66,7 +66,7 @@ static enum qmn_code fill_out(struct engine *e, struct broadcast_out *out,
     memcpy(&id, trace->id.ptr, sizeof id);
     pthread_rwlock_rdlock(&e->net.lock);
     *out = (struct broadcast_out){
-        .nutrient_id = engine_nutrient_name(arena, &id, trace->client_id),
+        .nutrient_id = engine_nutrient_name(arena, &id, engine_client_id(trace)),
         .trace_id = engine_id_text(arena, &id, PREFIX_TRACE),
         .created_ms = trace->created_ms,
         .expires_ms = trace->expires_ms,
@@ -88,7 +88,7 @@ static enum qmn_code fill_from_trace(struct engine *e, struct broadcast_op *op,
     enum qmn_code code = e->store->ops->get(e->store, RECORD_TRACE, &key, arena, &trace, err);
     if (code == QMN_E_NOT_FOUND)
         trace = (struct record_trace){.id = id_bytes(&kept->id),
-                                      .client_id = op->in->client_id,
+                                      .client_key = op->trace.client_key,
                                       .created_ms = id_time_ms(&kept->id)};
     else
         TRY(code);
@@ -99,20 +99,21 @@ static enum qmn_code fill_from_trace(struct engine *e, struct broadcast_op *op,
 
 /* ---- writer ---- */
 
-/* A client's own id is unique in the tenant: the same body is the same nutrient, another one a
- * conflict. */
+/* A client's own id is unique in the tenant and label: the same body is the same nutrient, another
+ * one a conflict.  Under a label that the client may not see the name is free, as if nobody had it:
+ * a conflict would tell. */
 static enum qmn_code check_client_id(struct engine *e, struct broadcast_op *op, struct err *err)
 {
     struct arena *arena = writer_arena(e);
     const struct record_type *type = record_type(RECORD_TRACE);
     struct record_trace probe = {.tenant_no = op->trace.tenant_no,
-                                 .client_id = op->trace.client_id},
+                                 .client_key = op->trace.client_key},
                         found;
     size_t field = 0;
     if (!writer_claim(e, &op->cmd, RECORD_TRACE,
-                      bytes_hash(op->trace.client_id, (uint64_t)op->trace.tenant_no)))
+                      bytes_hash(op->trace.client_key, (uint64_t)op->trace.tenant_no)))
         return QMN_OK;
-    while (strcmp(type->fields[field].name, "client_id") != 0)
+    while (strcmp(type->fields[field].name, "client_key") != 0)
         field++;
     enum qmn_code code =
         e->store->ops->find(e->store, RECORD_TRACE, field, &probe, arena, &found, err);
@@ -123,7 +124,7 @@ static enum qmn_code check_client_id(struct engine *e, struct broadcast_op *op, 
     if (!bytes_equal(found.body_hash, op->trace.body_hash))
         return err_field(err, QMN_E_CONFLICT, "id",
                          "nutrient \"%.*s\" exists with a different body",
-                         BYTES_FMT(op->trace.client_id));
+                         BYTES_FMT(op->in->client_id));
     op->trace.no = op->kept.no = found.no; /* finish answers from there */
     memcpy(&op->kept.id, found.id.ptr, sizeof op->kept.id);
     return QMN_OK;
@@ -135,7 +136,7 @@ static enum qmn_code broadcast_check(struct engine *e, struct command *cmd, stru
     struct tenant *t = cmd->tenant;
     TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
     op->trace.no = 0;
-    if (!cmd->defer && op->trace.client_id.len)
+    if (!cmd->defer && op->trace.client_key.len)
         TRY(check_client_id(e, op, err));
     if (cmd->defer)
         return QMN_OK;
@@ -308,7 +309,7 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
     op->trace = (struct record_trace){
         .tenant_no = op->tenant_no,
         .id = id_bytes(&op->id),
-        .client_id = in->client_id,
+        .client_key = engine_client_key(op->cmd.call->arena, in->sensitivity, in->client_id),
         .body_hash =
             in->client_id.len ? bytes_of(op->body_hash, sizeof op->body_hash) : bytes_of("", 0),
         .kind = TRACE_BROADCAST,

@@ -37,6 +37,18 @@ bool engine_nutrient_id(struct bytes text, struct id *ret)
     return id_parse(text, PREFIX_NUTRIENT, ret) || id_parse(text, PREFIX_TRACE, ret);
 }
 
+struct bytes engine_client_key(struct arena *a, uint32_t label, struct bytes client_id)
+{
+    if (!client_id.len)
+        return bytes_of("", 0);
+    char *p = arena_alloc(a, client_id.len + 1);
+    if (!p)
+        return bytes_of(NULL, 0);
+    p[0] = (char)('0' + label);
+    memcpy(p + 1, client_id.ptr, client_id.len);
+    return bytes_of(p, client_id.len + 1);
+}
+
 struct bytes engine_nutrient_name(struct arena *a, const struct id *id, struct bytes client_id)
 {
     return client_id.len ? arena_bytes(a, client_id) : engine_id_text(a, id, PREFIX_NUTRIENT);

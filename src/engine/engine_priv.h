@@ -89,6 +89,13 @@ static inline int64_t engine_mono_ms(const struct engine *e)
 struct bytes engine_id_text(struct arena *a, const struct id *id, const char *prefix);
 /* Whether it is a name that we gave, as nutrient or as trace; a client's own is never one. */
 bool engine_nutrient_id(struct bytes text, struct id *ret);
+/* The client's own id of a broadcast, as its trace row has it; ptr NULL: out of memory. */
+struct bytes engine_client_key(struct arena *a, uint32_t label, struct bytes client_id);
+static inline struct bytes engine_client_id(const struct record_trace *t)
+{
+    return t->client_key.len ? bytes_of(t->client_key.ptr + 1, t->client_key.len - 1)
+                             : bytes_of("", 0);
+}
 /* What clients call a nutrient: their own id for it, or ours. */
 struct bytes engine_nutrient_name(struct arena *a, const struct id *id, struct bytes client_id);
 /* Copies into the arena; on failure the result is empty and *failed set. */

@@ -112,9 +112,10 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
 {
     struct network *n = &t->engine->net;
     const struct record_trace *trace = in->trace;
+    struct bytes client_id = engine_client_id(trace);
     size_t front = sizeof(struct nutrient) + in->route_count * sizeof(struct delivery);
     struct nutrient *x =
-        mem_calloc(1, front + trace->task_id.len + trace->client_id.len + in->hints.len + 1);
+        mem_calloc(1, front + trace->task_id.len + client_id.len + in->hints.len + 1);
     if (!x)
         return NULL;
     char *behind = (char *)x + front;
@@ -127,7 +128,7 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
                            .created_ms = trace->created_ms,
                            .expires_ms = trace->expires_ms,
                            .task_id = put_behind(&behind, trace->task_id),
-                           .client_id = put_behind(&behind, trace->client_id),
+                           .client_id = put_behind(&behind, client_id),
                            .hints = put_behind(&behind, in->hints)};
     memcpy(&x->id, trace->id.ptr, sizeof x->id);
     if (!keep_codes(x, in)) {
@@ -228,7 +229,8 @@ void live_publish(struct engine *e, struct nutrient *x)
     u64map_put(&e->net.live_by_id, id_hash(&x->id), (uintptr_t)x);
     u64map_put(&e->net.live_by_no, (uint64_t)x->no, (uintptr_t)x);
     if (x->client_id.len)
-        u64map_put(&e->net.live_by_client, client_id_hash(t, x->client_id), (uintptr_t)x);
+        u64map_put(&e->net.live_by_client, client_id_hash(t, x->sensitivity, x->client_id),
+                   (uintptr_t)x);
     x->older = t->newest;
     *(t->newest ? &t->newest->newer : &t->oldest) = x;
     t->newest = x;
@@ -278,7 +280,7 @@ void live_remove(struct engine *e, struct nutrient *x)
     u64map_remove(&e->net.live_by_id, id_hash(&x->id));
     u64map_remove(&e->net.live_by_no, (uint64_t)x->no);
     if (x->client_id.len)
-        u64map_remove(&e->net.live_by_client, client_id_hash(t, x->client_id));
+        u64map_remove(&e->net.live_by_client, client_id_hash(t, x->sensitivity, x->client_id));
     nutrient_free(x);
 }
 

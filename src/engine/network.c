@@ -48,9 +48,9 @@ uint64_t id_hash(const struct id *id)
     return h;
 }
 
-uint64_t client_id_hash(const struct tenant *t, struct bytes client_id)
+uint64_t client_id_hash(const struct tenant *t, uint32_t label, struct bytes client_id)
 {
-    return bytes_hash(client_id, (uint64_t)t->record->no);
+    return bytes_hash(client_id, (uint64_t)t->record->no * 8 + label);
 }
 
 static void *pointer_at(const struct u64map *m, uint64_t key)
@@ -91,10 +91,11 @@ struct nutrient *network_live(const struct network *n, const struct tenant *t, c
 }
 
 struct nutrient *network_live_client(const struct network *n, const struct tenant *t,
-                                     struct bytes client_id)
+                                     uint32_t label, struct bytes client_id)
 {
-    struct nutrient *x = pointer_at(&n->live_by_client, client_id_hash(t, client_id));
-    return x && x->tenant == t && bytes_equal(x->client_id, client_id) ? x : NULL;
+    struct nutrient *x = pointer_at(&n->live_by_client, client_id_hash(t, label, client_id));
+    bool same = x && x->tenant == t && x->sensitivity == label;
+    return same && bytes_equal(x->client_id, client_id) ? x : NULL;
 }
 
 struct delivery *nutrient_delivery(struct nutrient *x, const struct agent *a)

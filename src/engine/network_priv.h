@@ -229,7 +229,7 @@ struct network {
     struct textmap keys_by_id;    /* struct key */
     struct u64map live_by_id;     /* id_hash -> struct nutrient * */
     struct u64map live_by_no;     /* no -> struct nutrient * */
-    struct u64map live_by_client; /* hash of tenant and client id -> struct nutrient * */
+    struct u64map live_by_client; /* hash of tenant, label and client id -> struct nutrient * */
     struct u64map streams;        /* open ones: number -> no of the agent; guarded by inbox_lock */
     uint32_t last_stream;         /* likewise */
 };
@@ -239,7 +239,7 @@ void network_release(struct network *n);
 
 /* 64 bits of an id's random part: key of the in-memory tables; the whole id is compared after. */
 uint64_t id_hash(const struct id *id);
-uint64_t client_id_hash(const struct tenant *t, struct bytes client_id);
+uint64_t client_id_hash(const struct tenant *t, uint32_t label, struct bytes client_id);
 
 /* ---- look-ups: read lock, or the writer ---- */
 struct tenant *network_tenant(const struct network *n, struct bytes id);
@@ -249,7 +249,7 @@ struct agent *network_agent_no(const struct network *n, int64_t no);
 struct key *network_key(const struct network *n, struct bytes id);
 struct nutrient *network_live(const struct network *n, const struct tenant *t, const struct id *id);
 struct nutrient *network_live_client(const struct network *n, const struct tenant *t,
-                                     struct bytes client_id);
+                                     uint32_t label, struct bytes client_id);
 struct delivery *nutrient_delivery(struct nutrient *x, const struct agent *a);
 struct edge *agent_edge(const struct agent *a, uint32_t dst); /* NULL: none stored */
 

@@ -26,8 +26,10 @@ void recent_discard(struct engine *e, struct agent *a, struct recent_next *next)
 /* Loading: one stored row.  False: out of memory. */
 bool recent_load(struct agent *a, const struct record_agent_task *row);
 
-/* The live nutrient that `text` (our id, its trace's, or the client's own) names; NULL.  Read lock
- * or the writer. */
-struct nutrient *engine_find_live(struct engine *e, struct tenant *t, struct bytes text);
+/* The agent's delivery of the live nutrient that `text` names: our id, its trace's, or the client's
+ * own, which means the one of the highest label in sight.  NULL, also above the clearance.  Read
+ * lock or the writer. */
+struct delivery *engine_find_delivery(struct engine *e, const struct agent *a, uint32_t clearance,
+                                      struct bytes text);
 
 #endif

@@ -31,10 +31,9 @@ static enum qmn_code find_delivery(struct engine *e, const struct respond_op *op
                                    const struct caller *caller, int64_t now, struct delivery **ret,
                                    struct err *err)
 {
-    struct nutrient *x = engine_find_live(e, op->cmd.tenant, op->in->nutrient_id);
-    bool open = x && x->expires_ms > now && x->sensitivity <= agent_clearance(op->agent, caller);
-    struct delivery *d = open ? nutrient_delivery(x, op->agent) : NULL;
-    if (!d)
+    struct delivery *d =
+        engine_find_delivery(e, op->agent, agent_clearance(op->agent, caller), op->in->nutrient_id);
+    if (!d || d->nutrient->expires_ms <= now)
         return err_field(err, QMN_E_NOT_FOUND, "nutrient_id",
                          "no live nutrient \"%.*s\" was delivered to agent \"%.*s\"",
                          BYTES_FMT(op->in->nutrient_id), BYTES_FMT(op->agent->record->id));

@@ -273,9 +273,10 @@ static enum qmn_code trace_read(struct engine *e, struct call *c, struct bytes t
     *ratings = (struct ratings){.arena = arena, .trace_no = row.no};
     TRY(read_ratings(e, ratings, err));
     *out = (struct trace_out){.trace_id = engine_id_text(arena, &id, PREFIX_TRACE),
-                              .nutrient_id = row.kind == TRACE_BROADCAST
-                                                 ? engine_nutrient_name(arena, &id, row.client_id)
-                                                 : bytes_of("", 0),
+                              .nutrient_id =
+                                  row.kind == TRACE_BROADCAST
+                                      ? engine_nutrient_name(arena, &id, engine_client_id(&row))
+                                      : bytes_of("", 0),
                               .task_id = row.task_id,
                               .kind = (uint32_t)row.kind,
                               .created_ms = row.created_ms,

@@ -222,7 +222,9 @@ static bool nutrient_holds(struct validity *v, const struct nutrient *x)
                  (long long)x->no) &&
            HOLDS(v, at(&v->n->live_by_no, (uint64_t)x->no) == x, "nutrient %lld",
                  (long long)x->no) &&
-           HOLDS(v, !x->client_id.len || network_live_client(v->n, x->tenant, x->client_id) == x,
+           HOLDS(v,
+                 !x->client_id.len ||
+                     network_live_client(v->n, x->tenant, x->sensitivity, x->client_id) == x,
                  "nutrient %lld", (long long)x->no);
 }
 

@@ -69,7 +69,7 @@ static const struct field nutrient_fields[] = {
 
 static const struct field trace_fields[] = {
     F(trace, no, INT, KEY),           F(trace, tenant_no, INT, 0),
-    F(trace, id, BLOB, FIELD_UNIQUE), F(trace, client_id, TEXT, FIELD_UNIQUE_IN_TENANT),
+    F(trace, id, BLOB, FIELD_UNIQUE), F(trace, client_key, TEXT, FIELD_UNIQUE_IN_TENANT),
     F(trace, body_hash, BLOB, 0),     F(trace, kind, INT, 0),
     F(trace, agent_no, INT, 0),       F(trace, sensitivity, INT, 0),
     F(trace, created_ms, INT, 0),     F(trace, expires_ms, INT, 0),

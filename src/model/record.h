@@ -151,9 +151,11 @@ struct record_nutrient {
 /* One decision: who was asked (or who contributed) and why.  Kept for the retention time. */
 struct record_trace {
     int64_t no, tenant_no;
-    struct bytes id;        /* struct id */
-    struct bytes client_id; /* the client's own nutrient id, if it gave one */
-    struct bytes body_hash; /* of the request that gave client_id */
+    struct bytes id; /* struct id */
+    struct bytes
+        client_key;         /* the client's own nutrient id, if it gave one, behind the digit of its
+                             * label: a name is unique within that, or it would tell of a hidden one */
+    struct bytes body_hash; /* of the request that gave it */
     int64_t kind;           /* enum trace_kind */
     int64_t agent_no;       /* acting agent */
     int64_t sensitivity;    /* enum sensitivity: of the nutrient, or the highest collected */

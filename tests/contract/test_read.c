@@ -153,18 +153,18 @@ static void find_goes_by_unique_fields(void **state)
     struct fixture *f = *state;
     struct record_trace got;
     const struct record_trace stored[] = {
-        {.no = 1, .tenant_no = 1, .id = BYTES_LIT("id-1"), .client_id = BYTES_LIT("mine")},
-        {.no = 2, .tenant_no = 2, .id = BYTES_LIT("id-2"), .client_id = BYTES_LIT("mine")},
+        {.no = 1, .tenant_no = 1, .id = BYTES_LIT("id-1"), .client_key = BYTES_LIT("mine")},
+        {.no = 2, .tenant_no = 2, .id = BYTES_LIT("id-2"), .client_key = BYTES_LIT("mine")},
         {.no = 3, .tenant_no = 2, .id = BYTES_LIT("id-3"), .decision = BYTES_LIT("why")},
     };
     for (size_t i = 0; i < ARRAY_LEN(stored); i++)
         must(commit_one(f, MUT_INSERT, RECORD_TRACE, &stored[i]));
     size_t by_id = field_index(RECORD_TRACE, "id");
-    size_t by_client_id = field_index(RECORD_TRACE, "client_id");
+    size_t by_client_id = field_index(RECORD_TRACE, "client_key");
     struct record_trace probe = {.id = BYTES_LIT("id-3")};
     must(f->store->ops->find(f->store, RECORD_TRACE, by_id, &probe, &f->arena, &got, &f->err));
     assert_true(records_equal(RECORD_TRACE, &stored[2], &got));
-    probe = (struct record_trace){.tenant_no = 2, .client_id = BYTES_LIT("mine")};
+    probe = (struct record_trace){.tenant_no = 2, .client_key = BYTES_LIT("mine")};
     must(f->store->ops->find(f->store, RECORD_TRACE, by_client_id, &probe, &f->arena, &got,
                              &f->err));
     assert_true(records_equal(RECORD_TRACE, &stored[1], &got));

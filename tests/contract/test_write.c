@@ -17,8 +17,10 @@ static struct record_agent agent(int64_t no, int64_t tenant_no, const char *id)
 static struct record_trace trace(int64_t no, int64_t tenant_no, const char *id,
                                  const char *client_id)
 {
-    return (struct record_trace){
-        .no = no, .tenant_no = tenant_no, .id = bytes_cstr(id), .client_id = bytes_cstr(client_id)};
+    return (struct record_trace){.no = no,
+                                 .tenant_no = tenant_no,
+                                 .id = bytes_cstr(id),
+                                 .client_key = bytes_cstr(client_id)};
 }
 
 static void an_inserted_row_comes_back(void **state)

@@ -214,6 +214,62 @@ static void a_bound_key_deletes_memories_of_its_agents_only(void **state)
     assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, mine.id), QMN_OK);
 }
 
+/* ---- names ---- */
+
+static enum qmn_code send_named(const struct caller *caller, uint32_t label, const char *summary,
+                                struct broadcast_out *out)
+{
+    struct broadcast_in in = scene_nutrient(&s, "", VEC(1, 0.5f));
+    in.sensitivity = label;
+    in.summary = bytes_cstr(summary);
+    in.client_id = BYTES_LIT("order-66");
+    return TEST_CALL(s.te, caller, engine_broadcast, &in, out);
+}
+
+/* The name of a hidden nutrient is as free as any other. */
+static void a_hidden_nutrient_does_not_show_by_its_name(void **state)
+{
+    (void)state;
+    struct broadcast_out secret, plain, again, fresh;
+    assert_int_equal(send_named(&s.caller, LABEL_SECRET, "hidden", &secret), QMN_OK);
+    assert_int_equal(send_named(&weak, LABEL_PUBLIC, "guess", &plain), QMN_OK);
+    assert_false(bytes_equal(plain.trace_id, secret.trace_id));
+    struct broadcast_in other = scene_nutrient(&s, "", VEC(1, 0.5f));
+    other.sensitivity = LABEL_PUBLIC;
+    other.client_id = BYTES_LIT("order-67");
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_broadcast, &other, &fresh), QMN_OK);
+    assert_int_equal(fresh.hop_count, plain.hop_count); /* answered alike */
+    assert_bytes_equal(plain.nutrient_id, "order-66");
+    /* within a label it is one name */
+    assert_int_equal(send_named(&weak, LABEL_PUBLIC, "guess", &again), QMN_OK);
+    assert_true(bytes_equal(again.trace_id, plain.trace_id));
+    assert_int_equal(send_named(&weak, LABEL_PUBLIC, "another", &again), QMN_E_CONFLICT);
+    assert_int_equal(send_named(&s.caller, LABEL_SECRET, "another", &again), QMN_E_CONFLICT);
+    scene_restart(&s);
+    assert_int_equal(send_named(&s.caller, LABEL_SECRET, "hidden", &again), QMN_OK);
+    assert_true(bytes_equal(again.trace_id, secret.trace_id));
+}
+
+static void a_name_means_the_highest_label_in_sight(void **state)
+{
+    (void)state;
+    struct broadcast_out secret, plain;
+    struct ack_out ack;
+    assert_int_equal(send_named(&weak, LABEL_PUBLIC, "plain", &plain), QMN_OK);
+    assert_int_equal(send_named(&s.caller, LABEL_SECRET, "hidden", &secret), QMN_OK);
+    assert_int_equal(scene_ack(&s, "b", BYTES_LIT("order-66"), &ack), QMN_OK);
+    assert_int_equal(ack.changed, 1); /* b sees one only */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(scene_ack(&s, "a", BYTES_LIT("order-66"), &ack), QMN_OK);
+        assert_int_equal(ack.changed, i == 0); /* said again, it is not the other one */
+    }
+    struct pull_out left = scene_pull(&s, "a", 10);
+    assert_int_equal(left.count, 1);
+    assert_true(bytes_equal(left.items[0].trace_id, plain.trace_id));
+    assert_int_equal(scene_ack(&s, "a", plain.trace_id, &ack), QMN_OK);
+    assert_int_equal(ack.changed, 1);
+}
+
 /* ---- who is no longer let in ---- */
 
 static struct caller waiting_key(struct key_out *made)
@@ -396,6 +452,8 @@ int main(void)
         LABELS(an_agent_stores_nothing_above_its_clearance),
         LABELS(a_bound_key_deletes_memories_of_its_agents_only),
         LABELS(nobody_lowers_an_agent_above_himself),
+        LABELS(a_hidden_nutrient_does_not_show_by_its_name),
+        LABELS(a_name_means_the_highest_label_in_sight),
         LABELS(whoever_waits_is_told_at_once_that_the_key_ended),
         LABELS(whoever_waits_is_told_at_once_that_the_tenant_closed),
         LABELS(a_key_that_works_waits_on),

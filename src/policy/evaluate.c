@@ -177,6 +177,18 @@ void policy_evaluate(enum policy_type type, const struct policy_value *rules,
     };
 }
 
+static enum qmn_code unknown_rule(const struct rule *table, struct bytes name, struct err *err)
+{
+    char known[240] = "";
+    size_t len = 0;
+    for (; table->name && len < sizeof known; table++)
+        len +=
+            (size_t)snprintf(known + len, sizeof known - len, "%s%s", len ? ", " : "", table->name);
+    return err_field(err, QMN_E_INVALID, "rules",
+                     "\"%.*s\" is no rule of this type; expected some of %s",
+                     name.len > 80 ? 80 : BYTES_FMT(name), known);
+}
+
 enum qmn_code policy_rules_check(enum policy_type type, const struct policy_value *rules,
                                  struct err *err)
 {
@@ -189,7 +201,9 @@ enum qmn_code policy_rules_check(enum policy_type type, const struct policy_valu
     for (const struct policy_value *v = rules->first; v; v = v->next) {
         const struct rule *rule = rule_find(table, v->name);
         char field[64];
-        if (!rule || rule->shape(v))
+        if (!rule)
+            return unknown_rule(table, v->name, err);
+        if (rule->shape(v))
             continue;
         snprintf(field, sizeof field, "rules.%s", rule->name);
         return err_field(err, QMN_E_INVALID, field, "expected %s", rule->expected);

@@ -34,8 +34,8 @@ void policy_evaluate(enum policy_type type, const struct policy_value *rules,
                      const struct policy_request *request, struct arena *arena,
                      struct policy_verdict *ret);
 
-/* The shape of every rule whose name is known: QMN_E_INVALID names the first that is wrong.  Names
- * that are not known pass, and deny when they are evaluated. */
+/* Name and shape of every rule: QMN_E_INVALID names the first that is wrong.  In a stored policy,
+ * which may be of another version, both deny when it is evaluated. */
 QMN_NODISCARD enum qmn_code policy_rules_check(enum policy_type type,
                                                const struct policy_value *rules, struct err *err);
 

@@ -23,7 +23,7 @@ class World:
         self.key = tenant.make_key(["inbox"])
         self.task = tenant.client.post("/v1/tasks", {"title": "work"}, expect=201).json()["id"]
         self.policy = tenant.client.post(
-            "/v1/policies", {"name": "p", "policy_type": "dlp", "rules": {"a": 1}}, expect=201).json()["id"]
+            "/v1/policies", {"name": "p", "policy_type": "dlp", "rules": {"actions": {"a": 1}}}, expect=201).json()["id"]
 
     def fresh_nutrient(self):
         return self.tenant.broadcast("topic", source_agent_id=self.source)["nutrient_id"]

@@ -434,7 +434,15 @@ static void a_misshapen_rule_is_refused_when_made_and_denies_when_asked(void **s
     }
     assert_int_equal(policy_rules_check(POLICY_DLP, parse("[]"), NULL), QMN_E_INVALID);
     assert_int_equal(policy_rules_check((enum policy_type)9, parse("{}"), NULL), QMN_E_INVALID);
-    assert_int_equal(policy_rules_check(POLICY_DLP, parse("{\"unknown\":1}"), NULL), QMN_OK);
+    struct err err = {0};
+    assert_int_equal(policy_rules_check(POLICY_DLP, parse("{\"max_sensitvity\":\"public\"}"), &err),
+                     QMN_E_INVALID);
+    assert_string_equal(err.field, "rules");
+    assert_non_null(strstr(err.text, "\"max_sensitvity\" is no rule of this type; expected"));
+    assert_non_null(strstr(err.text, "max_sensitivity, allowed_roles"));
+    assert_int_equal(
+        policy_rules_check(POLICY_RBAC, parse("{\"max_sensitivity\":\"public\"}"), NULL),
+        QMN_E_INVALID); /* another type's */
 }
 
 static void without_memory_the_answer_is_no(void **state)

@@ -69,7 +69,7 @@ stage_lint() { tools/lint.sh quick build-test; } # after gcc, which generates he
 stage_gcc() {
     compile build-test
     c_tests build-test gcc || return_code=1
-    python_tests build-test gcc tests/tools tests/integration tests/e2e || return_code=1
+    python_tests build-test gcc tests/tools tests/integration tests/e2e tests/controls || return_code=1
 }
 
 stage_asan() {

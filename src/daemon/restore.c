@@ -130,6 +130,8 @@ enum qmn_code restore_run(const struct data_dir *d, int backup_fd, struct restor
     TRY(copy_in(d, backup_fd, err));
     enum qmn_code code =
         store_sqlite_verify(data_dir_name(d, INCOMING, path), &sealer_identity, &r.rows, err);
+    if (code == QMN_OK)
+        code = store_sqlite_unwrap(path, err);
     clear_leavings(d);
     if (code != QMN_OK) {
         (void)unlinkat(d->fd, INCOMING, 0);

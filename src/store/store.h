@@ -155,10 +155,13 @@ QMN_NODISCARD enum qmn_code store_mem_open(const struct store_config *config, st
  * newer version is refused with QMN_E_CONFLICT naming both versions. */
 QMN_NODISCARD enum qmn_code store_sqlite_open(const struct store_config *config, struct store **ret,
                                               struct err *err);
-/* Reads every page and row of a database file that no node has open: QMN_E_CORRUPT names the first
- * damage. */
+/* Reads every page and row of a database file that no node has open, and adds up a backup:
+ * QMN_E_CORRUPT names the first damage. */
 QMN_NODISCARD enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer,
                                                 int64_t *ret_rows, struct err *err);
+
+/* Makes a backup a database again: takes its checksum off.  Harmless for any other file. */
+QMN_NODISCARD enum qmn_code store_sqlite_unwrap(const char *path, struct err *err);
 
 static inline void store_close(struct store *s)
 {

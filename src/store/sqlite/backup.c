@@ -6,7 +6,8 @@
  * from first page to last: so it is the state of one moment, the writer goes on, and the copy is
  * never started over (as it would be without the transaction whenever somebody commits).  VACUUM
  * INTO gives a denser file but rebuilds every tree, several times the work, and all that time the
- * log cannot be emptied.  The copy is synced, read back whole, and only then given its name. */
+ * log cannot be emptied.  The copy gets a checksum, is synced, read back whole, and only then given
+ * its name. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -88,6 +89,7 @@ static enum qmn_code backup_to(struct store_sqlite *s, const char *part,
     reader_give(s, c);
     TRY(code);
     TRY(unmark_log(part, err));
+    TRY(sum_append(part, err));
     TRY(file_sync(part, err));
     return store_sqlite_verify(part, &s->sealer, &rows, err);
 }
@@ -229,6 +231,7 @@ enum qmn_code store_sqlite_verify(const char *path, const struct sealer *sealer,
     if (!log)
         return err_nomem(err);
     bool had_log = access(log, F_OK) == 0;
+    TRY(sum_check(path, err));
     enum qmn_code code = check_all(path, had_log, sealer, ret_rows, err);
     if (code == QMN_E_NOMEM && !had_log) /* then it may not have been closed in order */
         (void)unlink(log);

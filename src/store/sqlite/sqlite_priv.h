@@ -168,6 +168,14 @@ QMN_NODISCARD enum qmn_code row_read(sqlite3_stmt *stmt, const struct layout *l,
 QMN_NODISCARD enum qmn_code row_read_plain(sqlite3_stmt *stmt, const struct layout *l, size_t count,
                                            void *record, struct err *err);
 
+/* sum.c */
+
+/* Adds the checksum to a finished copy; the caller syncs. */
+QMN_NODISCARD enum qmn_code sum_append(const char *path, struct err *err);
+/* QMN_E_CORRUPT: the file has a checksum and is not what that was taken of.  A file without one
+ * passes. */
+QMN_NODISCARD enum qmn_code sum_check(const char *path, struct err *err);
+
 /* write.c, read.c, backup.c: the callbacks */
 enum qmn_code sqlite_commit(struct store *base, const struct mutation *mutations, size_t count,
                             size_t *ret_failed, struct err *err);

@@ -506,6 +506,55 @@ static void random_damage_never_crashes(void **state)
     assert_true(found > 100);
 }
 
+/* In a row's numbers too, which neither the trees nor the sealer look after. */
+static void every_flipped_bit_of_a_backup_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct rng r;
+    int64_t rows;
+    rng_seed(&r, 13);
+    for (int64_t no = 1; no <= 20; no++)
+        assert_int_equal(put_memory(f, no, 500), QMN_OK);
+    assert_int_equal(f->store->ops->backup(f->store, f->copy, NULL, NULL, &f->err), QMN_OK);
+    int fd = open(f->copy, O_RDWR);
+    off_t size = lseek(fd, 0, SEEK_END);
+    for (int i = 0; i < 400; i++) {
+        unsigned char byte, flipped;
+        off_t at =
+            (off_t)rng_below(&r, (uint32_t)size - 16); /* not the mark that says there is one */
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        flipped = (unsigned char)(byte ^ 1u << rng_below(&r, 8));
+        assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
+        if (at < size - 24)
+            assert_int_equal(store_sqlite_verify(f->copy, &sealer_identity, &rows, &f->err),
+                             QMN_E_CORRUPT);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    assert_int_equal(ftruncate(fd, size - 8192), 0); /* cut short */
+    assert_int_equal(store_sqlite_verify(f->copy, &sealer_identity, &rows, &f->err), QMN_E_CORRUPT);
+    close(fd);
+}
+
+static void a_backup_opens_as_a_store_with_or_without_its_checksum(void **state)
+{
+    struct fixture *f = *state;
+    int64_t rows;
+    assert_int_equal(put_memory(f, 1, 500), QMN_OK);
+    assert_int_equal(f->store->ops->backup(f->store, f->copy, NULL, NULL, &f->err), QMN_OK);
+    for (int i = 0; i < 2; i++) {
+        struct store *copy;
+        struct store_config config = {
+            .path = f->copy, .sealer = sealer_identity, .sync = STORE_SYNC_FULL};
+        assert_int_equal(store_sqlite_verify(f->copy, &sealer_identity, &rows, &f->err), QMN_OK);
+        assert_int_equal(rows, 1);
+        if (i) {
+            assert_int_equal(store_sqlite_open(&config, &copy, &f->err), QMN_OK);
+            store_close(copy);
+        }
+        assert_int_equal(store_sqlite_unwrap(f->copy, &f->err), QMN_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +585,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_verify_without_memory_speaks_of_no_damage, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(random_damage_never_crashes, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_flipped_bit_of_a_backup_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_backup_opens_as_a_store_with_or_without_its_checksum,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests_name("store/sqlite", tests, NULL, NULL);
 }

@@ -221,7 +221,7 @@ static void every_call_survives_every_failing_allocation(void **state)
     make_spare();
     for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
         unsigned n = try_all(calls[i].own ? &boss : &te->admin, calls[i].start);
-        print_message("%s: %u allocations\n", calls[i].name, n);
+        print_message("# %s: %u allocations\n", calls[i].name, n);
         assert_true(n > 0);
     }
 }

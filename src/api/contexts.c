@@ -62,7 +62,7 @@ static void out_sources(struct api_call *x, Qmn__V1__CollectResponse *m)
 {
     m->source_agents = out_array(x, m->n_contents);
     m->quality_scores = in_alloc(x, m->n_contents, sizeof *m->quality_scores);
-    for (size_t i = 0; !x->oom && i < m->n_contents; i++) {
+    for (size_t i = 0; !x->oom && m->contents && i < m->n_contents; i++) {
         char *agent = m->contents[i]->agent_id;
         m->quality_scores[m->n_quality_scores++] = m->contents[i]->quality;
         if (agent && !has_text(m->source_agents, m->n_source_agents, agent))

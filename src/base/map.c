@@ -3,6 +3,7 @@
  * Open-addressing hash maps. */
 #include "map.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -67,6 +68,7 @@ bool u64map_reserve(struct u64map *m, size_t more)
         u64map_release(&next);
         return false;
     }
+    assert(!m->cap || (m->keys && m->values && m->full));
     for (size_t i = 0; i < m->cap; i++)
         if (m->full[i])
             u64map_insert(&next, m->keys[i], m->values[i]);

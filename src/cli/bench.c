@@ -104,7 +104,7 @@ static void print_figures(const struct bench *b, const struct figures *f)
                       r->worst_status);
         cli_print(b->c, "\n");
     }
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 static enum qmn_code measure(struct bench *b, const char *scenario, struct load_config *k,

@@ -85,7 +85,7 @@ enum qmn_code cmd_node_metrics(struct cli *c, struct err *err)
 {
     struct bytes text;
     TRY(get_metrics(c, &text, err));
-    fwrite(text.ptr, 1, text.len, stdout);
+    (void)fwrite(text.ptr, 1, text.len, stdout);
     return QMN_OK;
 }
 
@@ -163,7 +163,7 @@ static enum qmn_code become_daemon(struct cli *c, const char *action, const char
     char *const argv[] = {(char *)(uintptr_t) "qmnd", (char *)(uintptr_t) "--data-dir",
                           (char *)(uintptr_t)dir,     (char *)(uintptr_t)action,
                           (char *)(uintptr_t)file,    NULL};
-    fflush(stdout);
+    (void)fflush(stdout);
     execvp(daemon, argv);
     return err_set(err, QMN_E_UNAVAILABLE, "cannot run %s: %s; name it with --daemon FILE", daemon,
                    strerror(errno));

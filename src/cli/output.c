@@ -26,7 +26,7 @@ static void print_to(FILE *to, bool colours, const char *fmt, va_list args)
     if (room) {
         vsnprintf(room, (size_t)len + 1, fmt, again);
         text_render(&out, bytes_of(room, (size_t)len), colours, true);
-        fwrite(out.ptr, 1, out.len, to);
+        (void)fwrite(out.ptr, 1, out.len, to);
     }
     va_end(again);
 }
@@ -43,7 +43,7 @@ void cli_note(const struct cli *c, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    fflush(stdout);
+    (void)fflush(stdout);
     print_to(stderr, c->colours, fmt, args);
     va_end(args);
 }
@@ -143,14 +143,14 @@ void table_end(struct table *t, const char *empty)
                      col + 1 == t->columns);
         }
         buf_addc(&out, '\n');
-        for (size_t i = 0; i < t->count; i++) {
+        for (size_t i = 0; t->columns && i < t->count; i++) {
             size_t col = i % t->columns;
             bool last = col + 1 == t->columns;
             put_cell(&out, t, col, bytes_cstr(cell_at(t, i)), widths[col], last);
             if (last)
                 buf_addc(&out, '\n');
         }
-        fwrite(out.ptr, 1, out.len, stdout);
+        (void)fwrite(out.ptr, 1, out.len, stdout);
     }
     if (t->failed)
         cli_note(t->c, "qmn: out of memory: the table is not whole\n");

@@ -31,7 +31,7 @@ static void draw(struct progress *p, double done, int64_t now)
     } else {
         fprintf(stderr, "%s %.0f s", spinner[now / REDRAW_US % 4], seconds);
     }
-    fflush(stderr);
+    (void)fflush(stderr);
     p->drawn = true;
     p->drawn_us = now;
 }
@@ -49,6 +49,6 @@ void progress_end(struct progress *p)
 {
     if (p->drawn)
         fputs("\r\033[K", stderr);
-    fflush(stderr);
+    (void)fflush(stderr);
     p->drawn = false;
 }

@@ -77,9 +77,10 @@ static void enum_prefix(const char *enum_name, char *ret, size_t size)
 {
     size_t n = 0;
     for (const char *p = enum_name; *p && n + 3 < size; p++) {
-        if (isupper((unsigned char)*p) && p != enum_name)
+        bool upper = *p >= 'A' && *p <= 'Z';
+        if (upper && p != enum_name)
             ret[n++] = '_';
-        ret[n++] = (char)tolower((unsigned char)*p);
+        ret[n++] = upper ? (char)(*p - 'A' + 'a') : *p;
     }
     ret[n++] = '_';
     ret[n] = 0;

@@ -89,7 +89,7 @@ static void print_wrapped(FILE *out, const char *text)
             fputc(' ', out);
             column++;
         }
-        fwrite(text, 1, word, out);
+        (void)fwrite(text, 1, word, out);
         column += word;
         text += word + strspn(text + word, " ");
     }

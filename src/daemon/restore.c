@@ -87,7 +87,7 @@ static enum qmn_code make_aside(const struct data_dir *d, struct restored *r, in
     struct tm utc;
     char when[32];
     gmtime_r(&now, &utc);
-    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &utc);
+    (void)strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &utc);
     for (int i = 0; i < TRIES; i++) {
         snprintf(r->aside, sizeof r->aside, i ? "replaced-%s-%d" : "replaced-%s", when, i);
         if (mkdirat(d->fd, r->aside, 0700) == 0) {

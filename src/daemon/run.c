@@ -154,7 +154,7 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
     sigprocmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 static void unblock_for_drain(const sigset_t *set, uint32_t drain_timeout_s)
@@ -163,7 +163,7 @@ static void unblock_for_drain(const sigset_t *set, uint32_t drain_timeout_s)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGALRM, &action, NULL);
-    signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
     alarm(drain_timeout_s + HARD_DEADLINE_S);
     pthread_sigmask(SIG_UNBLOCK, set, NULL);
 }

@@ -143,10 +143,10 @@ static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
     struct tenant *t = op->cmd.tenant;
     struct arena *arena = op->cmd.call->arena;
     struct topk_item *items = arena_array(arena, struct topk_item, k);
+    struct flat_filter filter = {permit_response, p};
     uint64_t permitted = 0;
     size_t n = items && t->response_index.dim
-                   ? flat_search(&t->response_index, op->unit, k, permit_response, p, arena, items,
-                                 &permitted)
+                   ? flat_search(&t->response_index, op->unit, k, &filter, arena, items, &permitted)
                    : 0;
     op->out->responses_considered = (uint32_t)permitted;
     for (size_t i = 0; i < n; i++) {
@@ -170,11 +170,11 @@ static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
     struct tenant *t = op->cmd.tenant;
     struct arena *arena = op->cmd.call->arena;
     struct topk_item *items = arena_array(arena, struct topk_item, k);
+    struct flat_filter filter = {permit_memory, p};
     uint64_t permitted = 0;
-    size_t n =
-        items && t->memory_index.dim
-            ? flat_search(&t->memory_index, op->unit, k, permit_memory, p, arena, items, &permitted)
-            : 0;
+    size_t n = items && t->memory_index.dim
+                   ? flat_search(&t->memory_index, op->unit, k, &filter, arena, items, &permitted)
+                   : 0;
     op->out->memories_considered = (uint32_t)permitted;
     for (size_t i = 0; i < n; i++) {
         const struct memory *m = &t->memories[items[i].id];

@@ -3,6 +3,7 @@
  * The edge log. */
 #include "engine/edge_log_priv.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "engine/group_priv.h"
@@ -133,6 +134,7 @@ void edge_log_publish(struct engine *e)
     struct edge_log *g = &e->writer->edge_log;
     for (; g->catching_up; g->catching_up--) {
         struct agent *a = g->head;
+        assert(a); /* nobody leaves the list but here */
         g->head = a->log_next;
         if (!g->head)
             g->tail = &g->head;

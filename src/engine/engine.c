@@ -129,7 +129,7 @@ static double read_resident(void *ctx)
         pages = strtol(line, &end, 10);
         resident = strtol(end, NULL, 10);
     }
-    fclose(f);
+    (void)fclose(f);
     (void)pages;
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }

@@ -89,7 +89,7 @@ static enum qmn_code agents_grantable(const struct caller *caller, struct bytes 
 enum qmn_code key_grantable(const struct caller *caller, const struct tenant *t,
                             const struct record_key *row, struct err *err)
 {
-    uint32_t bits;
+    uint32_t bits = 0;
     TRY(scopes_of(row->scopes, &bits, err));
     uint32_t lacking = bits & ~caller->scopes;
     for (unsigned s = 0; s < SCOPE_COUNT; s++)
@@ -385,7 +385,7 @@ static enum qmn_code check_input(const struct key_in *in, struct err *err)
 static enum qmn_code fill_row(struct engine *e, const struct call *c, const struct key_in *in,
                               struct key_creation *op, struct err *err)
 {
-    uint32_t bits;
+    uint32_t bits = 0;
     TRY(check_input(in, err));
     TRY(scopes_of(in->scopes, &bits, err));
     /* the default set, whether left to us or asked for by "*", is what the caller has of it */

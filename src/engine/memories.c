@@ -457,8 +457,9 @@ static enum qmn_code search_find(struct engine *e, struct call *c, const struct 
     if (!items)
         return err_nomem(&c->err);
     if (t->memory_index.dim)
-        out->count = flat_search(&t->memory_index, unit, top_k, search_permit, &s, c->arena, items,
-                                 &out->candidates);
+        out->count =
+            flat_search(&t->memory_index, unit, top_k, &(struct flat_filter){search_permit, &s},
+                        c->arena, items, &out->candidates);
     for (size_t i = 0; i < out->count; i++)
         found[i] = (struct wanted){t->memories[items[i].id].no, items[i].score};
     return QMN_OK;

@@ -4,6 +4,7 @@
  */
 #include "engine/engine_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <time.h>
 
@@ -225,6 +226,7 @@ static void add_idempotency(struct engine *e, struct command *cmd)
 {
     struct writer *w = e->writer;
     struct record_idempotency *row = arena_new(&w->arena, struct record_idempotency);
+    assert(cmd->call); /* only a caller's command has a key */
     if (!row || !idempotency_reserve(e->idempotency, LIMIT_GROUP)) {
         w->failed = true;
         return;
@@ -383,18 +385,24 @@ static void run_group(struct engine *e, struct command *list)
     send_home(e, list);
 }
 
+static void maintain_store(struct engine *e)
+{
+    struct writer *w = e->writer;
+    struct err err = {0};
+    if (e->store->ops->maintain(e->store, &err) == QMN_OK || w->maintain_failed)
+        return;
+    w->maintain_failed = true; /* once: the next commit will say what it means */
+    log_error("store upkeep failed", LOG_S("detail", err.text));
+}
+
 static void *writer_main(void *arg)
 {
     struct engine *e = arg;
     struct writer *w = e->writer;
     struct command *list;
-    struct err err = {0};
     while (take_group(w, &list)) {
         run_group(e, list);
-        if (e->store->ops->maintain(e->store, &err) != QMN_OK && !w->maintain_failed) {
-            w->maintain_failed = true; /* once: the next commit will say what it means */
-            log_error("store upkeep failed", LOG_S("detail", err.text));
-        }
+        maintain_store(e);
     }
     return NULL;
 }

@@ -282,14 +282,13 @@ void flat_prefetch(const struct flat *f, uint32_t slot)
 #define PASSED (-FLT_MAX)
 
 /* Strikes out what may not pass; returns how many may. */
-static uint64_t strike_out(const struct flat *f, bool (*permit)(void *ctx, uint32_t slot),
-                           void *ctx, float *scores)
+static uint64_t strike_out(const struct flat *f, const struct flat_filter *filter, float *scores)
 {
     uint64_t permitted = 0;
     for (uint32_t slot = 0; slot < f->slots; slot++) {
         const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
         uint32_t i = slot % FLAT_CHUNK;
-        if (c->used[i] && c->scale[i] > 0 && (!permit || permit(ctx, slot)))
+        if (c->used[i] && c->scale[i] > 0 && (!filter || filter->permit(filter->ctx, slot)))
             permitted++;
         else
             scores[slot] = PASSED;
@@ -298,7 +297,7 @@ static uint64_t strike_out(const struct flat *f, bool (*permit)(void *ctx, uint3
 }
 
 size_t flat_search(const struct flat *f, const float *unit, size_t k,
-                   bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
+                   const struct flat_filter *filter, struct arena *arena,
                    struct topk_item *ret_items, uint64_t *ret_permitted)
 {
     struct flat_query q;
@@ -309,7 +308,7 @@ size_t flat_search(const struct flat *f, const float *unit, size_t k,
         return 0;
     struct topk rough, exact;
     flat_scores(f, &q, 1, &scores);
-    *ret_permitted = strike_out(f, permit, ctx, scores);
+    *ret_permitted = strike_out(f, filter, scores);
     topk_init(&rough, items, k);
     topk_init(&exact, ret_items, k);
     for (uint32_t slot = 0; slot < f->slots; slot++)

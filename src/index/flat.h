@@ -85,12 +85,18 @@ float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
 /* Asks for the precise copy of a slot that will soon be looked at. */
 void flat_prefetch(const struct flat *f, uint32_t slot);
 
-/* The k best slots among those `permit` lets pass (NULL: all with a vector), best first by
+/* Which slots a search may see. */
+struct flat_filter {
+    bool (*permit)(void *ctx, uint32_t slot);
+    void *ctx;
+};
+
+/* The k best slots among those the filter lets pass (NULL: all with a vector), best first by
  * flat_exact, ties by lower slot.  Exact: every slot whose approximate cosine could reach the k-th
  * best by the most that rounding can do is looked at precisely.  Returns how many; *ret_permitted
  * counts all that passed. */
 size_t flat_search(const struct flat *f, const float *unit, size_t k,
-                   bool (*permit)(void *ctx, uint32_t slot), void *ctx, struct arena *arena,
+                   const struct flat_filter *filter, struct arena *arena,
                    struct topk_item *ret_items, uint64_t *ret_permitted);
 
 #endif

@@ -3,6 +3,7 @@
  * A binary heap whose parent ranks after its children: items[0] is the worst kept. */
 #include "topk.h"
 
+#include <assert.h>
 #include <float.h>
 #include <string.h>
 
@@ -52,11 +53,12 @@ enum { BLOCKS_PER_K = 3, BLOCKS_MAX = 512, ROWS_LEAST = 4 };
 float topk_bar(const float *scores, size_t n, size_t k)
 {
     float best[BLOCKS_MAX];
-    struct topk_item items[BLOCKS_MAX / BLOCKS_PER_K];
+    struct topk_item items[BLOCKS_MAX / BLOCKS_PER_K] = {{0}};
     struct topk t;
     size_t blocks = BLOCKS_PER_K * k, i = blocks;
-    if (!k || blocks > BLOCKS_MAX || n < ROWS_LEAST * blocks)
+    if (!k || k > BLOCKS_MAX / BLOCKS_PER_K || n < ROWS_LEAST * blocks)
         return -FLT_MAX;
+    assert(blocks > 0);
     memcpy(best, scores, blocks * sizeof *best);
     for (; i + blocks <= n; i += blocks)
         for (size_t b = 0; b < blocks; b++)

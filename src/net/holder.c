@@ -44,14 +44,15 @@ static void read_table(const char *path, uint16_t port, struct inodes *found)
         if (split(line, fields, FIELDS) < FIELDS)
             continue;
         const char *colon = strrchr(fields[FIELD_LOCAL], ':');
-        if (!colon || strtoul(colon + 1, NULL, 16) != port || strcmp(fields[FIELD_STATE], "0A"))
+        if (!colon || strtoul(colon + 1, NULL, 16) != port ||
+            strcmp(fields[FIELD_STATE], "0A") != 0)
             continue;
         unsigned long inode = strtoul(fields[FIELD_INODE], NULL, 10);
         if (inode && found->count < INODES)
             found->at[found->count++] = inode;
     }
     if (f)
-        fclose(f);
+        (void)fclose(f);
 }
 
 static bool is_one_of(const char *link, const struct inodes *wanted)
@@ -95,7 +96,7 @@ static void process_name(const char *pid, char *ret, size_t size)
     if (f && fgets(ret, (int)size, f))
         ret[strcspn(ret, "\n")] = 0;
     if (f)
-        fclose(f);
+        (void)fclose(f);
 }
 
 void port_holder(uint16_t port, char *ret, size_t size)

@@ -60,10 +60,11 @@ static void set_port(struct sockaddr *addr, uint16_t port)
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t len = sizeof a;
     if (getsockname(fd, (struct sockaddr *)&a, &len))
         return 0;
+    /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the kernel filled it in */
     return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&a)->sin6_port
                                          : ((struct sockaddr_in *)(void *)&a)->sin_port);
 }
@@ -314,7 +315,7 @@ static int shed_one(struct acceptor *a)
     if (lane->spare_fd < 0)
         return EMFILE;
     close(lane->spare_fd);
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = {0};
     socklen_t len = sizeof addr;
     int fd = accept4(a->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     int cause = fd < 0 ? errno : 0;
@@ -335,7 +336,7 @@ static void accept_ready(struct source *source, uint32_t events)
     struct acceptor *a = CONTAINER_OF(source, struct acceptor, source);
     (void)events;
     for (int i = 0; i < ACCEPTS; i++) {
-        struct sockaddr_storage addr;
+        struct sockaddr_storage addr = {0};
         socklen_t len = sizeof addr;
         int fd = accept4(a->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {

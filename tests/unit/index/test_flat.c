@@ -92,6 +92,8 @@ static bool even(void *ctx, uint32_t slot)
     return slot % 2 == 0;
 }
 
+static const struct flat_filter evens = {.permit = even};
+
 static int descending(const void *pa, const void *pb)
 {
     double a = *(const double *)pa, b = *(const double *)pb;
@@ -111,7 +113,7 @@ static void check_query(struct oracle *o, const float *query, size_t k, bool fil
     qsort(scores, n, sizeof *scores, descending);
     arena_reset(&o->arena);
     size_t got =
-        flat_search(&o->flat, query, k, filtered ? even : NULL, NULL, &o->arena, items, &permitted);
+        flat_search(&o->flat, query, k, filtered ? &evens : NULL, &o->arena, items, &permitted);
     assert_int_equal(permitted, n);
     assert_int_equal(got, k < n ? k : n);
     for (size_t i = 0; i < got; i++) {

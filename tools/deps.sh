@@ -43,6 +43,7 @@ test     | python3-pytest       | python_with pytest                 | black-box
 test     | libfaketime          | compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null | sets the wall clock of a node under test
 test     | clang                | have clang                         | the second compiler whose warnings are errors
 test     | clang-format         | have clang-format                  | checks the layout of the code
+test     | clang-tidy           | have clang-tidy                    | static analysis
 lint     | clang                | have clang                         | parses for clang-tidy
 lint     | clang-format         | have clang-format                  | checks the layout of the code
 lint     | clang-tidy           | have clang-tidy                    | static analysis

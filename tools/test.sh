@@ -3,8 +3,8 @@
 #
 # Runs tests in stages.  A stage that fails does not stop the next; the last line adds up every test.
 #
-#   tools/test.sh all           what CI runs: gcc, lint, asan, tsan, clang
-#   tools/test.sh STAGE         gcc, lint, asan, tsan, clang, unit, integration, e2e, coverage
+#   tools/test.sh all           what CI runs: gcc, lint, asan, tsan, clang, tidy
+#   tools/test.sh STAGE         gcc, lint, asan, tsan, clang, tidy, unit, integration, e2e, coverage
 #
 # A stage owns one build folder.  The whole suite, power cuts included, runs once, in the plain gcc
 # build; the sanitizers run all but the crash tests, which only repeat more slowly under them.
@@ -65,6 +65,8 @@ python_tests() { # FOLDER STAGE DIRECTORY...
 wrap=(env) # a command in front of every test
 
 stage_lint() { tools/lint.sh quick build-test; } # after gcc, which generates headers
+
+stage_tidy() { tools/lint.sh tidy build-clang; } # after clang
 
 stage_gcc() {
     compile build-test
@@ -147,7 +149,7 @@ run_stage() {
 }
 
 [ $# -gt 0 ] || { sed -n '5,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-if [ "$1" = all ]; then set -- gcc lint asan tsan clang; fi
+if [ "$1" = all ]; then set -- gcc lint asan tsan clang tidy; fi
 for stage in "$@"; do
     declare -F "stage_$stage" >/dev/null || { echo "unknown stage: $stage" >&2; exit 2; }
     run_stage "$stage"

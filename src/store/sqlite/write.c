@@ -14,7 +14,9 @@
  * syncs twice as fast as appending. */
 #include "sqlite_priv.h"
 
+#include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "store/feed.h"
@@ -126,6 +128,25 @@ static enum qmn_code settle(struct store_sqlite *s, struct err *err)
     return dbconn_roll_back(s->writer) ? QMN_OK : err_nomem(err);
 }
 
+/* A reader that finds the log's header half written, as it is for an instant of each commit, takes
+ * the write lock to look again; the writer that comes just then is told "busy".  It waits: no other
+ * process can hold that lock.  Not a busy handler of the connection's: that would also have
+ * checkpoints wait for readers. */
+static enum qmn_code run_patiently(struct store_sqlite *s, enum common_stmt stmt, const char *doing,
+                                   struct err *err)
+{
+    enum { YIELDS = 1000, NAPS = 2000, NAP_US = 1000 };
+    for (int tries = 0;; tries++) {
+        enum qmn_code code = dbconn_run(s->writer, stmt, doing, err);
+        if (code != QMN_E_CONFLICT || tries == YIELDS + NAPS)
+            return code;
+        if (tries < YIELDS)
+            sched_yield();
+        else
+            usleep(NAP_US);
+    }
+}
+
 enum qmn_code sqlite_commit(struct store *base, const struct mutation *mutations, size_t count,
                             size_t *ret_failed, struct err *err)
 {
@@ -136,7 +157,7 @@ enum qmn_code sqlite_commit(struct store *base, const struct mutation *mutations
     if (!count)
         return QMN_OK;
     TRY(settle(s, err));
-    enum qmn_code code = dbconn_run(s->writer, COMMON_BEGIN, "beginning", err);
+    enum qmn_code code = run_patiently(s, COMMON_BEGIN, "beginning", err);
     if (code == QMN_OK)
         code = apply_all(s, mutations, count, ret_failed, err);
     if (code == QMN_OK)
@@ -197,7 +218,7 @@ static enum qmn_code feed_trim(struct store_sqlite *s, struct err *err)
         s->feed_first = s->feed_next - FEED_KEEP;
     else if (code == QMN_E_UNAVAILABLE)
         s->failed = true;
-    return code;
+    return code == QMN_E_CONFLICT ? QMN_OK : code; /* a reader was in the way: the next time */
 }
 
 enum qmn_code sqlite_maintain(struct store *base, struct err *err)

@@ -5,9 +5,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/attr.h"
@@ -506,6 +510,39 @@ static void random_damage_never_crashes(void **state)
     assert_true(found > 100);
 }
 
+static _Atomic int lock_held; /* -1: it could not be had */
+
+/* What a reader does for an instant when it meets a commit half way, made long. */
+static void *hold_write_lock(void *arg)
+{
+    sqlite3 *db = NULL;
+    bool ok = sqlite3_open_v2(arg, &db, SQLITE_OPEN_READWRITE, "qmn") == SQLITE_OK &&
+              sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+    atomic_store(&lock_held, ok ? 1 : -1);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    if (ok)
+        ok = sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_close(db);
+    return ok ? arg : NULL;
+}
+
+static void a_commit_waits_for_a_reader_that_has_the_write_lock(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    void *held;
+    assert_int_equal(put_memory(f, 1, 100), QMN_OK);
+    atomic_store(&lock_held, 0);
+    assert_int_equal(pthread_create(&thread, NULL, hold_write_lock, f->path), 0);
+    while (!atomic_load(&lock_held))
+        sched_yield();
+    enum qmn_code code = put_memory(f, 2, 100);
+    pthread_join(thread, &held);
+    assert_non_null(held);
+    assert_int_equal(atomic_load(&lock_held), 1);
+    assert_int_equal(code, QMN_OK);
+}
+
 /* In a row's numbers too, which neither the trees nor the sealer look after. */
 static void every_flipped_bit_of_a_backup_is_noticed(void **state)
 {
@@ -583,6 +620,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(verify_finds_every_damaged_byte_of_content, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_verify_without_memory_speaks_of_no_damage, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_commit_waits_for_a_reader_that_has_the_write_lock, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(random_damage_never_crashes, setup, teardown),
         cmocka_unit_test_setup_teardown(every_flipped_bit_of_a_backup_is_noticed, setup, teardown),

@@ -6,7 +6,8 @@
  * Reading back is the scanner's own last step, so a trial costs a few nanoseconds and the result is
  * right by construction.  Doubles: most that are sent have few decimals, m / 10^k with both exact,
  * whose quotient is correctly rounded; of the others the digits are worked out in long double and
- * read back, and only what that cannot hold goes through printf, which takes three times as long. */
+ * read back, and only what that cannot hold goes through printf, which takes three times as long.
+ */
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>

@@ -244,8 +244,8 @@ static struct score_parts exact_parts(struct decider *d, uint32_t slot, const st
                        s->capable[slot]);
 }
 
-/* Fills the pool from an exact second look at the roughly best; returns how many agents are
- * eligible at all. */
+/* Fills the pool from an exact second look at the roughly best, and counts in it how many agents
+ * are eligible at all.  False: out of memory. */
 static bool fill_pool(struct decider *d, struct route_pool *pool)
 {
     uint32_t keep = route_pool_size(d->in->top_k) + RESCORE_SPARE, eligible = 0;

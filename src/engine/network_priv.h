@@ -111,7 +111,7 @@ struct memory {
 
 /* How precisely the network keeps profiles.  A decision rescores a few dozen of them, 6 KB each at
  * 1536 dimensions, from a cache that other work has emptied: as float16 it costs half.  From 256
- * dimensions on (a guess) the rounding of so many products cancels to some 1e-5 of a cosine. */
+ * dimensions on (a guess) the rounding of so many products cancels to less than 1e-4. */
 static inline enum flat_precision profile_precision(uint32_t dim)
 {
     return dim >= 256 ? FLAT_F16 : FLAT_F32;

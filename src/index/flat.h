@@ -5,8 +5,9 @@
  * growing copies nothing and untouched memory stays the kernel's.
  *
  * The precise copy is float32, or float16 where the rescoring of a few dozen vectors from a cold
- * cache is what a decision costs: half the bytes, and cosines within 1e-4 of the true ones (2^-12
- * of each product at worst; 4e-6 is usual at 1536 dimensions, where the errors cancel).
+ * cache is what a decision costs: half the bytes, and cosines within 5e-4 of the true ones (2^-11
+ * of each product) at worst.  The errors cancel: at 1536 dimensions 2,000 cosines from 0 to 1 were
+ * off by 3e-5 at most, 7e-6 in the mean square.
  *
  * One writer; readers need the owner's lock.  Reserve first, then flat_add cannot fail. */
 #ifndef QMN_INDEX_FLAT_H
@@ -20,7 +21,7 @@
 #include "math/kernels.h"
 #include "math/topk.h"
 
-enum { FLAT_CHUNK = 256 }; /* slots: 2 MB at 1536 dimensions */
+enum { FLAT_CHUNK = 256 }; /* slots: 2 MB at 1536 dimensions in float32 */
 
 struct flat_chunk;
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    KERNELS_TILE_MAX = 8,   /* queries per dot_i8_tile call: two rows of eight fill the registers */
+    KERNELS_TILE_MAX = 8,   /* queries per dot_i8_tile call; more would gain little */
     KERNELS_ROW_ALIGN = 64, /* an int8 row's stride is a multiple of this */
 };
 

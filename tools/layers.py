@@ -55,7 +55,7 @@ MAY_INCLUDE["daemon"] = set(MAY_INCLUDE) - {"client", "cli"}
 
 # Third-party headers: pattern, and the folders (or files) that may see it.
 LIBRARIES = [
-    (r"(imm|x86|avx\w*)intrin\.h", ["math", "codec/json_floats_"]),
+    (r"(imm|x86|avx\w*)intrin\.h", ["math", "codec/json_floats_", "codec/base64_"]),
     (r"arm_neon\.h", ["math", "codec/json_floats_"]),
     (r"gnutls/.*", ["crypto", "net"]),
     (r"p11-kit/.*", ["crypto"]),

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/test.h"
 
+#include <ctype.h>
+#include <string.h>
+
 #include "base/attr.h"
 #include "base/rng.h"
 #include "codec/base64.h"
@@ -64,12 +67,33 @@ static void anything_loose_is_refused(void **state)
     }
 }
 
+/* Long texts go in blocks: any byte, at any place of them, is taken just when it is in the
+ * alphabet. */
+static void a_wrong_byte_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    enum { CHARS = 200 };
+    for (size_t at = 0; at < CHARS; at++)
+        for (int byte = 0; byte < 256; byte++) {
+            char text[CHARS];
+            uint8_t out[CHARS / 4 * 3];
+            size_t len;
+            memset(text, 'A', sizeof text);
+            text[at] = (char)byte;
+            bool good =
+                isalnum(byte) || byte == '+' || byte == '/' || (byte == '=' && at == CHARS - 1);
+            if (base64_decode(bytes_of(text, CHARS), out, &len) != good)
+                fail_msg("byte %d at %zu", byte, at);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rfc_examples_hold),
         cmocka_unit_test(any_bytes_come_back),
         cmocka_unit_test(anything_loose_is_refused),
+        cmocka_unit_test(a_wrong_byte_is_found_wherever_it_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

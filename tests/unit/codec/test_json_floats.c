@@ -49,7 +49,7 @@ static void make_number(struct rng *r, char *text, size_t size)
 {
     float f = any_float(r), g = fabsf(f) < 3e38f ? nextafterf(f, INFINITY) : f;
     double middle = ((double)f + (double)g) / 2;
-    switch (rng_below(r, 18)) {
+    switch (rng_below(r, 22)) {
     case 0:
     case 1:
         snprintf(text, size, "%.17g", rng_normal(r));
@@ -82,6 +82,16 @@ static void make_number(struct rng *r, char *text, size_t size)
         snprintf(text, size, "%s%llu%s%d", rng_below(r, 2) ? "-" : "",
                  (unsigned long long)(rng_next(r) >> rng_below(r, 64)), rng_below(r, 2) ? "e" : "E",
                  (int)rng_below(r, 110) - 65);
+        return;
+    case 10: /* beside a midpoint again, in plain digits, as far as they go or cut short */
+    case 11:
+        f = (float)(rng_normal(r) * ldexp(1, -(int)rng_below(r, 8)));
+        middle = ((double)f + (double)nextafterf(f, 8)) / 2;
+        snprintf(text, size, "%.*f", 14 + (int)rng_below(r, 20), middle);
+        return;
+    case 12:
+        snprintf(text, size, "%s%.*f", rng_below(r, 2) ? "-" : "", (int)rng_below(r, 3),
+                 (double)rng_below(r, 10) / 2);
         return;
     default: /* 4 to 2^20 units in the last place of a double beside a midpoint */
         middle *= 1 + ldexp(rng_unit(r) - 0.5, -(int)rng_below(r, 20) - 29);
@@ -254,6 +264,68 @@ static void scanners_leave_malformed_elements_alone(void **state)
         }
 }
 
+/* The same in the middle of a long array, where numbers go in batches, with the wrong element at
+ * any place of a batch and of a block. */
+static void scanners_stop_in_the_midst_of_a_batch(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",      "-",    "01.5",  "1.",    "-.5",  "0.1.2",
+                                      "0.12x", "0..1", "0.1 2", "+0.5",  "0.1e", "\"0.5\"",
+                                      "--0.5", "0.-5", "-0x5",  "0.5\"", "NaN",  "0.123\t4",
+                                      "[0.5]", ".25",  "9/5"};
+    floats_scan_fn *const scans[] = {floats_scan_portable,
+                                     floats_have_avx512() ? floats_scan_avx512 : floats_scan};
+    for (size_t s = 0; s < ARRAY_LEN(scans); s++)
+        for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+            for (size_t before = 0; before < 200; before++) {
+                char text[8192];
+                float out[512];
+                const char *p;
+                bool closed;
+                size_t len = 0, at = 0;
+                for (size_t k = 0; k < 400; k++) {
+                    at = k == before ? len : at;
+                    len +=
+                        (size_t)snprintf(text + len, sizeof text - len, "%s%s",
+                                         k == before ? bad[i] : "-0.0123456", k < 399 ? "," : "]");
+                }
+                memset(text + len, ' ', 100);
+                size_t n = scans[s](text, text + len + 100, out, ARRAY_LEN(out), &p, &closed);
+                if (closed || n != before || p != text + at) {
+                    print_error("scanner %zu took \"%s\" after %zu numbers\n", s, bad[i], before);
+                    fail();
+                }
+            }
+}
+
+/* What stands behind the bracket is none of the scanner's, and neither is what the caller has no
+ * room for. */
+static void scanners_end_at_the_bracket_and_at_the_room(void **state)
+{
+    (void)state;
+    floats_scan_fn *const scans[] = {floats_scan_portable,
+                                     floats_have_avx512() ? floats_scan_avx512 : floats_scan};
+    for (size_t s = 0; s < ARRAY_LEN(scans); s++)
+        for (size_t count = 1; count < 300; count++) {
+            char text[8192];
+            float out[512];
+            const char *p;
+            bool closed;
+            size_t len = 0, room = count > 7 ? count - 7 : count;
+            for (size_t k = 0; k < count; k++)
+                len += (size_t)snprintf(text + len, sizeof text - len, "%s0.5", k ? ", " : "");
+            memset(text + len, ',', 200);
+            memcpy(text + len, "],\"a\":[1,2]", 12);
+            out[count] = 7;
+            assert_int_equal(scans[s](text, text + len + 200, out, 512, &p, &closed), count);
+            assert_true(closed && p == text + len + 1 && out[count] == 7);
+            out[room] = 7;
+            assert_int_equal(scans[s](text, text + len + 200, out, room, &p, &closed), room);
+            assert_true(closed == (room == count) && out[room] == 7);
+            assert_true(closed || p == text + 5 * room - 1 || p == text + 5 * room);
+        }
+}
+
 /* Through the reader, malformed elements are told as malformed, wherever they stand. */
 static void the_reader_tells_malformed_arrays(void **state)
 {
@@ -318,6 +390,8 @@ int main(void)
         cmocka_unit_test(midpoints_round_to_even),
         cmocka_unit_test(overflow_is_told),
         cmocka_unit_test(scanners_leave_malformed_elements_alone),
+        cmocka_unit_test(scanners_stop_in_the_midst_of_a_batch),
+        cmocka_unit_test(scanners_end_at_the_bracket_and_at_the_room),
         cmocka_unit_test(the_reader_tells_malformed_arrays),
         cmocka_unit_test(the_reader_takes_arrays_of_any_length),
     };

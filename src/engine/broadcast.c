@@ -379,29 +379,11 @@ static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, ui
         broadcast_submit(e, ops[i], codes[i]);
 }
 
-/* ---- gathering ---- */
-
-static struct gather *gather_of(struct engine *e, const struct executor *exec)
-{
-    for (uint32_t i = 0; i < e->gather_count; i++)
-        if (e->gathers[i].exec == exec)
-            return &e->gathers[i];
-    return NULL;
-}
-
-bool engine_gather(struct engine *e, struct executor *exec)
-{
-    if (e->gather_count == ENGINE_GATHERS)
-        return false;
-    e->gathers[e->gather_count++] = (struct gather){.exec = exec};
-    return true;
-}
-
 /* Takes the first broadcast and those of the same tenant and dimension with it, at most a tile. */
 static uint32_t take_tile(struct gather *g, struct broadcast_op **ret)
 {
     uint32_t count = 0;
-    struct broadcast_op **at = &g->first, *op;
+    struct broadcast_op **at = &g->broadcasts, *op;
     while ((op = *at) && count < FLAT_TILE) {
         if (count && (op->cmd.tenant != ret[0]->cmd.tenant || op->dim != ret[0]->dim)) {
             at = &op->next;
@@ -413,11 +395,10 @@ static uint32_t take_tile(struct gather *g, struct broadcast_op **ret)
     return count;
 }
 
-void engine_round(struct engine *e, struct executor *exec)
+void broadcast_decide_all(struct engine *e, struct gather *g)
 {
-    struct gather *g = gather_of(e, exec);
     struct broadcast_op *ops[FLAT_TILE];
-    while (g && g->first)
+    while (g->broadcasts)
         broadcast_tile(e, ops, take_tile(g, ops));
 }
 
@@ -446,7 +427,8 @@ void engine_broadcast(struct engine *e, struct call *c, const struct broadcast_i
         broadcast_tile(e, &op, 1);
         return;
     }
-    struct broadcast_op **end = &g->first;
+    gather_begin(e, g);
+    struct broadcast_op **end = &g->broadcasts;
     while (*end)
         end = &(*end)->next;
     *end = op;

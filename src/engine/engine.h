@@ -43,16 +43,17 @@ struct engine_config {
     int64_t retention_ms;      /* of traces and outcomes; 0: 30 days */
     uint64_t inbox_bytes;      /* waiting in the inboxes of one tenant; 0: LIMIT_INBOX_BYTES */
     uint64_t edge_log_bytes;   /* 0: the default; tests make it small */
+    uint32_t group_wait_us; /* for loops in the midst of a round; 0: 1,000; tests make it large */
 };
 
 /* Loads the network from the store and starts the writer. */
 QMN_NODISCARD enum qmn_code engine_new(const struct engine_config *config, struct engine **ret,
                                        struct err *err);
-/* Before the loops start: broadcasts from this executor wait for engine_round and are scored
- * together.  Its loop must then call that after each wake-up.  False: too many; they run one by
- * one. */
+/* Before the loops start: what this executor begins waits for engine_round, where broadcasts are
+ * scored together and all changes go to the writer in one piece.  Its loop must then call that
+ * after each wake-up.  False: too many; its calls go one by one. */
 bool engine_gather(struct engine *e, struct executor *exec);
-/* Decides what has been gathered.  The executor's thread; harmless for one that was never
+/* Lets what has been gathered go on.  The executor's thread; harmless for one that was never
  * announced. */
 void engine_round(struct engine *e, struct executor *exec);
 /* Refuses new calls, finishes queued ones, stops the threads.  Waiting pulls and collects end at

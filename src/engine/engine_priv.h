@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "crypto/apikey.h"
+#include "engine/gather_priv.h"
 #include "engine/network_priv.h"
 #include "engine/writer_priv.h"
 
@@ -25,12 +26,6 @@ struct engine_metrics {
 struct control; /* control_priv.h */
 
 enum { ENGINE_GATHERS = 64 }; /* loops; more run ungathered */
-
-/* The broadcasts that one loop has read and not yet decided.  Owned by that loop. */
-struct gather {
-    struct executor *exec;
-    struct broadcast_op *first;
-};
 
 struct engine {
     /* immutable */

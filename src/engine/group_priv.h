@@ -8,6 +8,11 @@
 #include "engine/edge_log_priv.h"
 #include "engine/engine_priv.h"
 
+enum {
+    GROUP_ENOUGH = 32,    /* commands that make a commit worth its price */
+    GROUP_WAIT_US = 1000, /* for more, at most */
+};
+
 struct usage_next {
     struct tenant *tenant;
     uint64_t add[USAGE_BYTES + 1]; /* by enum usage_kind */
@@ -27,6 +32,9 @@ struct writer {
     pthread_cond_t wake;
     struct command *head, **tail;
     uint32_t queued;
+    uint32_t expected; /* rounds that have begun and may bring commands */
+    uint32_t wait_us;  /* at most, for them */
+    bool patient;      /* there is work, and the writer waits for more */
     bool stop;
 
     /* owned by the writer thread */

@@ -109,19 +109,36 @@ static bool command_admit(struct engine *e, struct call *call, struct command *c
     }
 }
 
-static bool writer_push(struct writer *w, struct command *cmd)
+/* Lock held.  Queues what there is room for; returns the rest. */
+static struct command *queue_list(struct writer *w, struct command *list)
+{
+    while (list && !w->stop && (!list->call || w->queued < LIMIT_WRITER_QUEUE)) {
+        *w->tail = list;
+        w->tail = &list->next;
+        list = list->next;
+        w->queued++;
+    }
+    *w->tail = NULL;
+    return list;
+}
+
+/* Lock held. */
+static bool worth_waiting(const struct writer *w)
+{
+    return w->expected && w->queued < GROUP_ENOUGH;
+}
+
+/* Queues a list, wakes the writer if it has reason to; returns what found no room. */
+static struct command *writer_push(struct writer *w, struct command *list, uint32_t rounds_ended)
 {
     pthread_mutex_lock(&w->lock);
-    bool ok = !w->stop && (!cmd->call || w->queued < LIMIT_WRITER_QUEUE);
-    if (ok) {
-        cmd->next = NULL;
-        *w->tail = cmd;
-        w->tail = &cmd->next;
-        if (w->queued++ == 0)
-            pthread_cond_signal(&w->wake);
-    }
+    bool idle = !w->queued;
+    list = queue_list(w, list);
+    w->expected -= rounds_ended;
+    if (w->queued && (idle || (w->patient && !worth_waiting(w))))
+        pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
-    return ok;
+    return list;
 }
 
 /* A background command that comes when the writer has stopped ends here, on the thread it came
@@ -136,10 +153,37 @@ static void command_late(struct engine *e, struct command *cmd)
         (void)cmd->ops->finish(e, cmd, NULL);
 }
 
+static void command_shed(struct engine *e, struct command *cmd)
+{
+    if (cmd->idem_running)
+        idempotency_abort(e->idempotency, cmd->idem_key);
+    counter_add(e->m.shed, 1);
+    call_finish(cmd->call, err_retry(&cmd->call->err, QMN_E_OVERLOADED, 1,
+                                     "the write queue is full (%d commands)", LIMIT_WRITER_QUEUE));
+}
+
+void writer_expect(struct engine *e)
+{
+    struct writer *w = e->writer;
+    pthread_mutex_lock(&w->lock);
+    w->expected++;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void writer_hand_in(struct engine *e, struct command *list)
+{
+    struct command *next;
+    for (list = writer_push(e->writer, list, 1); list; list = next) {
+        next = list->next; /* it goes with its call */
+        command_shed(e, list);
+    }
+}
+
 void writer_submit(struct engine *e, struct call *call, struct command *cmd)
 {
     cmd->engine = e;
     cmd->call = call;
+    cmd->next = NULL;
     if (call) {
         call->op = cmd;
         call->task.run = command_done;
@@ -150,38 +194,54 @@ void writer_submit(struct engine *e, struct call *call, struct command *cmd)
         if (!command_admit(e, call, cmd))
             return;
     }
-    if (writer_push(e->writer, cmd))
-        return;
-    if (!call) {
-        command_late(e, cmd);
-        return;
-    }
-    if (cmd->idem_running)
-        idempotency_abort(e->idempotency, cmd->idem_key);
-    counter_add(e->m.shed, 1);
-    call_finish(call, err_retry(&call->err, QMN_E_OVERLOADED, 1,
-                                "the write queue is full (%d commands)", LIMIT_WRITER_QUEUE));
+    struct gather *g = call ? gather_of(e, call->exec) : NULL;
+    if (g)
+        gather_command(e, g, cmd);
+    else if (writer_push(e->writer, cmd, 0))
+        call ? command_shed(e, cmd) : command_late(e, cmd);
 }
 
 /* ---- the writer thread ---- */
 
-static void timespec_after_ms(struct timespec *ts, int ms)
+static void timespec_after_us(struct timespec *ts, long us)
 {
     clock_gettime(CLOCK_MONOTONIC, ts);
-    ts->tv_nsec += ms * 1000000L;
+    ts->tv_nsec += us * 1000L;
     ts->tv_sec += ts->tv_nsec / 1000000000L;
     ts->tv_nsec %= 1000000000L;
 }
 
-/* Waits for work or the tick; takes at most a group.  False: stopped and empty. */
-static bool take_group(struct writer *w, struct command **ret_list)
+/* Lock held.  Waits for work or the tick. */
+static void await_work(struct writer *w)
 {
     struct timespec until;
-    timespec_after_ms(&until, WRITER_TICK_MS);
-    pthread_mutex_lock(&w->lock);
+    timespec_after_us(&until, WRITER_TICK_MS * 1000L);
     while (!w->head && !w->stop)
         if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
             break;
+}
+
+/* Lock held.  A commit costs some 300 us however little is in it.  So when there is work, but
+ * little, and some loop is in the midst of a round, the writer waits for what that brings. */
+static void await_rounds(struct writer *w)
+{
+    struct timespec until;
+    if (!w->head || w->stop || !worth_waiting(w))
+        return;
+    timespec_after_us(&until, w->wait_us);
+    w->patient = true;
+    while (!w->stop && worth_waiting(w))
+        if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+            break;
+    w->patient = false;
+}
+
+/* Takes at most a group.  False: stopped and empty. */
+static bool take_group(struct writer *w, struct command **ret_list)
+{
+    pthread_mutex_lock(&w->lock);
+    await_work(w);
+    await_rounds(w);
     struct command *list = w->head, **end = &list;
     uint32_t n = 0;
     for (; *end && n < LIMIT_GROUP; n++)

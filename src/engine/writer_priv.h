@@ -69,6 +69,10 @@ void writer_stop(struct engine *e);
  * the queue is full and queues.  The call always ends in done. */
 void writer_submit(struct engine *e, struct call *call, struct command *cmd);
 
+/* A loop has begun a round that may bring commands; and its end, with those it brought. */
+void writer_expect(struct engine *e);
+void writer_hand_in(struct engine *e, struct command *list);
+
 /* For a call that would be refused by now: answers it as it was answered the first time, if it is
  * the repeat of one.  True: the call has ended. */
 bool writer_repeat(struct engine *e, struct call *call, struct command *cmd);

@@ -155,6 +155,7 @@ bool test_call_done(struct test_engine *te, struct call *c)
 enum qmn_code test_call_wait(struct test_engine *te, struct call *c)
 {
     while (!test_call_done(te, c)) {
+        engine_round(te->engine, c->exec); /* as a loop does before it sleeps */
         struct task *t = take_task(te->executor, true);
         if (!t)
             fail_msg("the call did not end within %d seconds", PATIENCE_S);
@@ -246,7 +247,8 @@ enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
                                    .epsilon = te->options.epsilon,
                                    .retention_ms = te->options.retention_ms,
                                    .inbox_bytes = te->options.inbox_bytes,
-                                   .edge_log_bytes = te->options.edge_log_bytes};
+                                   .edge_log_bytes = te->options.edge_log_bytes,
+                                   .group_wait_us = te->options.group_wait_us};
     return engine_new(&config, &te->engine, err);
 }
 

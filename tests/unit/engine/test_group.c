@@ -4,8 +4,11 @@
 #include "scene.h"
 
 #include <math.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/engine_priv.h"
+#include "engine/group_priv.h"
 #include "route/score.h"
 
 static struct scene s;
@@ -460,6 +463,145 @@ static void commands_put_off_by_the_first_use_land(void **state)
     assert_int_equal(sent.hop_count, 3);
 }
 
+/* ---- rounds ---- */
+
+/* A loop that was announced, and the memories it has begun to store in this round. */
+struct round {
+    struct test_engine *lane;
+    struct call *calls[GROUP_ENOUGH];
+    struct memory_in in[GROUP_ENOUGH];
+    struct memory_out out[GROUP_ENOUGH];
+    int count;
+};
+
+static struct round rounds[2];
+
+static int begin_rounds_with(uint32_t wait_us)
+{
+    scene_begin(&s, (struct test_engine_options){.group_wait_us = wait_us});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rounds); i++) {
+        rounds[i] = (struct round){.lane = test_engine_lane(s.te)};
+        rounds[i].calls[0] = test_call_new(rounds[i].lane, &s.caller);
+        assert_true(engine_gather(s.te->engine, rounds[i].calls[0]->exec));
+    }
+    return 0;
+}
+
+static int begin_patient(void **state)
+{
+    (void)state;
+    return begin_rounds_with(60000000);
+}
+
+static int begin_rounds(void **state)
+{
+    (void)state;
+    return begin_rounds_with(0);
+}
+
+static int end_rounds(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rounds); i++)
+        test_engine_free(rounds[i].lane);
+    return end(state);
+}
+
+static void store_some(struct round *r, int count)
+{
+    for (int i = 0; i < count; i++, r->count++) {
+        r->in[r->count] = scene_memory(&s, "a", AXIS(0));
+        if (r->count)
+            r->calls[r->count] = test_call_new(r->lane, &s.caller);
+        engine_store_memory(s.te->engine, r->calls[r->count], &r->in[r->count], &r->out[r->count]);
+    }
+}
+
+static void end_round(struct round *r)
+{
+    engine_round(s.te->engine, r->calls[0]->exec);
+}
+
+static void assert_stored(struct round *r)
+{
+    for (int i = 0; i < r->count; i++)
+        assert_int_equal(test_call_wait(r->lane, r->calls[i]), QMN_OK);
+}
+
+/* Long enough for the writer to do what it should not. */
+static void nap(void)
+{
+    usleep(20000);
+}
+
+static void a_round_is_one_commit(void **state)
+{
+    (void)state;
+    int before = faulty_store_commits(s.te->store);
+    store_some(&rounds[0], 7);
+    nap();
+    assert_int_equal(faulty_store_commits(s.te->store), before);
+    end_round(&rounds[0]);
+    assert_stored(&rounds[0]);
+    assert_int_equal(faulty_store_commits(s.te->store), before + 1);
+    store_some(&rounds[1], 1);
+    end_round(&rounds[1]);
+    assert_stored(&rounds[1]);
+    assert_int_equal(faulty_store_commits(s.te->store), before + 2);
+}
+
+static void the_writer_waits_for_a_round_under_way(void **state)
+{
+    (void)state;
+    int before = faulty_store_commits(s.te->store);
+    store_some(&rounds[0], 1);
+    store_some(&rounds[1], 1);
+    end_round(&rounds[1]);
+    nap();
+    assert_int_equal(faulty_store_commits(s.te->store), before);
+    end_round(&rounds[0]);
+    assert_stored(&rounds[0]);
+    assert_stored(&rounds[1]);
+    assert_int_equal(faulty_store_commits(s.te->store), before + 1);
+}
+
+static void enough_commands_wait_for_nobody(void **state)
+{
+    (void)state;
+    store_some(&rounds[0], 1);
+    store_some(&rounds[1], GROUP_ENOUGH);
+    end_round(&rounds[1]);
+    assert_stored(&rounds[1]); /* within seconds, not the minute */
+    end_round(&rounds[0]);
+    assert_stored(&rounds[0]);
+}
+
+static void a_round_that_does_not_end_holds_nobody_up(void **state)
+{
+    (void)state;
+    store_some(&rounds[0], 1);
+    store_some(&rounds[1], 1);
+    end_round(&rounds[1]);
+    assert_stored(&rounds[1]);
+    end_round(&rounds[0]);
+    assert_stored(&rounds[0]);
+}
+
+static void stopping_waits_for_no_round(void **state)
+{
+    (void)state;
+    store_some(&rounds[0], 1);
+    store_some(&rounds[1], 1);
+    end_round(&rounds[1]);
+    engine_drain(s.te->engine);
+    int64_t start = clock_mono_us();
+    engine_stop(s.te->engine);
+    assert_true(clock_mono_us() - start < 30000000);
+    assert_stored(&rounds[1]);
+    end_round(&rounds[0]); /* too late */
+    assert_int_equal(test_call_wait(rounds[0].lane, rounds[0].calls[0]), QMN_E_OVERLOADED);
+}
+
 /* ---- draining ---- */
 
 static void draining_ends_what_waits_and_refuses_what_comes(void **state)
@@ -491,8 +633,9 @@ static void draining_ends_what_waits_and_refuses_what_comes(void **state)
     assert_int_equal(engine_ready(s.te->engine, &err), QMN_E_UNAVAILABLE);
 }
 
-#define GROUP(test) cmocka_unit_test_setup_teardown(test, begin, end)
-#define EMPTY(test) cmocka_unit_test_setup_teardown(test, begin_empty, end)
+#define GROUP(test)   cmocka_unit_test_setup_teardown(test, begin, end)
+#define PATIENT(test) cmocka_unit_test_setup_teardown(test, begin_patient, end_rounds)
+#define EMPTY(test)   cmocka_unit_test_setup_teardown(test, begin_empty, end)
 
 int main(void)
 {
@@ -509,6 +652,12 @@ int main(void)
         EMPTY(a_space_of_text_refuses_client_vectors),
         EMPTY(a_vector_without_direction_is_refused),
         EMPTY(commands_put_off_by_the_first_use_land),
+        PATIENT(a_round_is_one_commit),
+        PATIENT(the_writer_waits_for_a_round_under_way),
+        PATIENT(enough_commands_wait_for_nobody),
+        PATIENT(stopping_waits_for_no_round),
+        cmocka_unit_test_setup_teardown(a_round_that_does_not_end_holds_nobody_up, begin_rounds,
+                                        end_rounds),
         GROUP(draining_ends_what_waits_and_refuses_what_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,26 +182,22 @@ bool engine_cosines(const struct tenant *t, const float *const *units, struct ar
     return true;
 }
 
-/* route_score() with the prior for a weight, of every agent: plain float arrays, which the compiler
- * makes vectors of. */
-static void score_plain(const struct scratch *s)
+/* route_score() with the prior for a weight, of every agent that the label permits: plain arrays,
+ * which the compiler makes vectors of. */
+static void score_plain(const struct decider *d)
 {
+    const struct scratch *s = &d->s;
     const float *restrict cosine = s->cosine, *restrict demand = s->demand,
                           *restrict bonus = s->bonus;
+    const uint8_t *restrict reach = d->t->reach;
+    const uint32_t sensitivity = d->in->sensitivity;
     float *restrict score = s->score;
     for (uint32_t i = 0, n = s->n; i < n; i++) {
         float relevance = cosine[i] > 0 ? cosine[i] : 0;
-        score[i] = relevance * (1 + demand[i]) * 0.5f + bonus[i];
+        float plain = relevance * (1 + demand[i]) * 0.5f + bonus[i];
+        score[i] = reach[i] < sensitivity ? NOT_ELIGIBLE : plain;
     }
-}
-
-static void strike_out(const struct decider *d)
-{
-    const uint8_t *reach = d->t->reach;
-    for (uint32_t i = 0, n = d->s.n; i < n; i++)
-        if (reach[i] < d->in->sensitivity)
-            d->s.score[i] = NOT_ELIGIBLE;
-    d->s.score[d->in->source->slot] = NOT_ELIGIBLE;
+    score[d->in->source->slot] = NOT_ELIGIBLE;
 }
 
 static void score_all(struct decider *d)
@@ -209,8 +205,7 @@ static void score_all(struct decider *d)
     struct scratch *s = &d->s;
     const struct agent *source = d->in->source;
     apply_hints(d);
-    score_plain(s);
-    strike_out(d);
+    score_plain(d);
     for (uint32_t i = 0; i < source->edge_count; i++) {
         const struct edge *x = &source->edges[i];
         if (s->score[x->dst] <= 0)
@@ -249,30 +244,23 @@ static struct score_parts exact_parts(struct decider *d, uint32_t slot, const st
 static bool fill_pool(struct decider *d, struct route_pool *pool)
 {
     uint32_t keep = route_pool_size(d->in->top_k) + RESCORE_SPARE, eligible = 0;
-    struct topk_item *rough_items = arena_array(d->arena, struct topk_item, keep);
+    uint64_t *room = arena_raw(d->arena, uint64_t, keep * TOPK_SELECT_ROOM);
+    uint32_t *rough = arena_raw(d->arena, uint32_t, keep);
     struct topk_item *pool_items =
         arena_array(d->arena, struct topk_item, route_pool_size(d->in->top_k));
-    struct topk rough;
-    if (!rough_items || !pool_items)
+    if (!room || !rough || !pool_items)
         return false;
-    topk_init(&rough, rough_items, keep);
     route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
     const float *score = d->s.score;
-    float floor = floor_of(d), bar = fmaxf(floor, topk_bar(score, d->s.n, keep));
+    float floor = floor_of(d);
     for (uint32_t i = 0, n = d->s.n; i < n; i++)
         eligible += score[i] >= floor;
-    for (uint32_t i = 0, n = d->s.n; i < n; i++) {
-        if (score[i] < bar)
-            continue;
-        topk_offer(&rough, score[i], i);
-        if (rough.len == keep && rough.items[0].score > bar)
-            bar = rough.items[0].score; /* the worst kept: few pass it once the heap is warm */
-    }
-    for (size_t i = 0; i < rough.len; i++) {
-        if (i + 1 < rough.len && d->t->profiles.dim)
-            flat_prefetch(&d->t->profiles, rough.items[i + 1].id);
-        struct score_parts parts = exact_parts(d, rough.items[i].id, d->in->source);
-        eligible -= !route_pool_offer(pool, rough.items[i].id, &parts);
+    size_t count = topk_select(score, d->s.n, floor, keep, room, rough);
+    for (size_t i = 0; i < count; i++) {
+        if (i + 1 < count && d->t->profiles.dim)
+            flat_prefetch(&d->t->profiles, rough[i + 1]);
+        struct score_parts parts = exact_parts(d, rough[i], d->in->source);
+        eligible -= !route_pool_offer(pool, rough[i], &parts);
     }
     pool->eligible_total = eligible;
     return true;

@@ -14,8 +14,9 @@
 #include <stdint.h>
 
 enum {
-    KERNELS_TILE_MAX = 8,   /* queries per dot_i8_tile call; more would gain little */
-    KERNELS_ROW_ALIGN = 64, /* an int8 row's stride is a multiple of this */
+    KERNELS_TILE_MAX = 8,      /* queries per dot_i8_tile call; more would gain little */
+    KERNELS_ROW_ALIGN = 64,    /* an int8 row's stride is a multiple of this */
+    KERNELS_PLACES_EXTRA = 15, /* room behind the places that places_at_least may overwrite */
 };
 
 /* Bytes of one int8 row of `dim` codes. */
@@ -43,6 +44,11 @@ struct kernels {
 
     /* No infinity and no NaN among v: float[dim] (any input). */
     bool (*all_finite_f32)(const float *v, size_t dim);
+
+    /* The places i with v[i] >= bar, in order; returns how many.  v: float[count], NaN never
+     * reaches a bar; ret_places: uint32_t[count + KERNELS_PLACES_EXTRA].  The same over all tables.
+     */
+    size_t (*places_at_least)(const float *v, size_t count, float bar, uint32_t *ret_places);
 
     /* codes[i] = round(v[i] 127 / max |v|), ties to even, in [-127, 127]; returns scale = max |v| /
      * 127, so v[i] is about scale * codes[i] within scale / 2.  A vector without an element above

@@ -125,6 +125,21 @@ static bool all_finite_f32(const float *v, size_t dim)
     return _mm256_testz_si256(bad, bad);
 }
 
+static size_t places_at_least(const float *v, size_t count, float bar, uint32_t *ret_places)
+{
+    size_t n = 0, i = 0;
+    for (; i + 8 <= count; i += 8) {
+        __m256 reach = _mm256_cmp_ps(_mm256_loadu_ps(v + i), _mm256_set1_ps(bar), _CMP_GE_OQ);
+        for (unsigned mask = (unsigned)_mm256_movemask_ps(reach); mask; mask &= mask - 1)
+            ret_places[n++] = (uint32_t)(i + (size_t)__builtin_ctz(mask));
+    }
+    for (; i < count; i++) {
+        ret_places[n] = (uint32_t)i;
+        n += v[i] >= bar;
+    }
+    return n;
+}
+
 static float max_abs(const float *v, size_t dim)
 {
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
@@ -248,6 +263,7 @@ const struct kernels kernels_avx2 = {
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
+    .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,

@@ -115,6 +115,21 @@ static bool all_finite_f32(const float *v, size_t dim)
     return !bad;
 }
 
+static size_t places_at_least(const float *v, size_t count, float bar, uint32_t *ret_places)
+{
+    const __m512 bars = _mm512_set1_ps(bar);
+    __m512i places = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 mask = count - i < 16 ? mask16(count - i) : 0xffff;
+        mask = _mm512_mask_cmp_ps_mask(mask, _mm512_maskz_loadu_ps(mask, v + i), bars, _CMP_GE_OQ);
+        _mm512_storeu_si512(ret_places + n, _mm512_maskz_compress_epi32(mask, places));
+        n += (size_t)__builtin_popcount(mask);
+        places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
+    }
+    return n;
+}
+
 static float max_abs(const float *v, size_t dim)
 {
     __m512 max = _mm512_setzero_ps();
@@ -301,6 +316,7 @@ const struct kernels kernels_avx512 = {
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
+    .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,

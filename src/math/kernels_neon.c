@@ -30,6 +30,11 @@ static bool all_finite_f32(const float *v, size_t dim)
     return kernels_scalar.all_finite_f32(v, dim);
 }
 
+static size_t places_at_least(const float *v, size_t count, float bar, uint32_t *ret_places)
+{
+    return kernels_scalar.places_at_least(v, count, bar, ret_places);
+}
+
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
 {
     return kernels_scalar.quantise_i8(v, dim, ret_codes);
@@ -54,6 +59,7 @@ const struct kernels kernels_neon = {
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
+    .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,

@@ -109,6 +109,16 @@ static bool all_finite_f32(const float *v, size_t dim)
     return !bad;
 }
 
+static size_t places_at_least(const float *v, size_t count, float bar, uint32_t *ret_places)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        ret_places[n] = (uint32_t)i;
+        n += v[i] >= bar;
+    }
+    return n;
+}
+
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
 {
     float max = 0;
@@ -154,6 +164,7 @@ const struct kernels kernels_scalar = {
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
+    .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,

@@ -393,6 +393,32 @@ static void the_environment_forces_a_table_that_can_run(void **state)
         assert_string_equal(math_kernels()->name, best_name());
 }
 
+static void places_are_those_of_the_definition(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    struct rng r;
+    uint32_t got[N + KERNELS_PLACES_EXTRA];
+    rng_seed(&r, 11);
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t n = 0; n <= N; n++) {
+            float *v = random_floats(&r, n + 1), bar = (float)rng_normal(&r);
+            v[n] = 100; /* behind the end */
+            if (n > 3) {
+                v[n / 2] = bar;
+                v[n / 3] = NAN;
+            }
+            size_t count = tables[t]->places_at_least(v, n, bar, got), at = 0;
+            for (size_t i = 0; i < n; i++)
+                if (v[i] >= bar) {
+                    assert_true(at < count);
+                    assert_int_equal(got[at++], i);
+                }
+            assert_int_equal(at, count);
+            mem_free(v);
+        }
+}
+
 int main(void)
 {
     if (getenv("QMN_KERNELS")) {
@@ -415,6 +441,7 @@ int main(void)
         cmocka_unit_test(int8_products_are_exactly_equal_over_all_tables),
         cmocka_unit_test(int8_tiles_give_what_single_queries_give),
         cmocka_unit_test(the_largest_codes_neither_saturate_nor_overflow),
+        cmocka_unit_test(places_are_those_of_the_definition),
     };
     return cmocka_run_group_tests(tests, find_tables, NULL);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/test.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -81,33 +80,37 @@ static void room_for_none_keeps_none(void **state)
     assert_int_equal(topk_sort(&t), 0);
 }
 
-static void at_least_k_reach_the_bar_and_few_more(void **state)
+/* The oracle is sorting everything. */
+static void selecting_takes_what_sorting_puts_first(void **state)
 {
     (void)state;
-    enum { N = 5000 };
+    enum { N = 5000, K = 60 };
     static float scores[N];
+    static struct topk_item all[N];
+    uint64_t room[TOPK_SELECT_ROOM * K];
+    uint32_t got[K];
     struct rng r;
     rng_seed(&r, 5);
-    size_t reached_sum = 0, k_sum = 0;
-    for (int round = 0; round < 400; round++) {
-        size_t n = 1 + rng_below(&r, N), k = 1 + rng_below(&r, 60), reached = 0;
-        for (size_t i = 0; i < n; i++) /* some rounds with many ties, some already in order */
-            scores[i] = round % 3 == 0   ? (float)rng_below(&r, 7)
-                        : round % 3 == 1 ? (float)rng_normal(&r)
-                                         : -(float)i;
-        float bar = topk_bar(scores, n, k);
-        for (size_t i = 0; i < n; i++)
-            reached += scores[i] >= bar;
-        assert_true(reached >= (k < n ? k : n));
-        if (bar > -FLT_MAX && round % 3 == 1) {
-            reached_sum += reached;
-            k_sum += k;
+    for (int round = 0; round < 600; round++) {
+        size_t n = rng_below(&r, N), k = rng_below(&r, K + 1), passing = 0;
+        float floor = round % 5 ? -10000 : (float)rng_normal(&r);
+        for (size_t i = 0; i < n; i++) { /* many ties, no order, descending, ascending, all equal */
+            const float kinds[] = {(float)rng_below(&r, 7), (float)rng_normal(&r), -(float)i,
+                                   (float)i, 1};
+            scores[i] = kinds[round % 5 == 0 ? round / 5 % 5 : round % 5];
+            all[passing] = (struct topk_item){scores[i], (uint32_t)i};
+            passing += scores[i] >= floor;
         }
+        qsort(all, passing, sizeof *all, by_rank);
+        size_t count = topk_select(scores, n, floor, k, room, got);
+        assert_int_equal(count, k < passing ? k : passing);
+        struct topk_item kept[K];
+        for (size_t i = 0; i < count; i++)
+            kept[i] = (struct topk_item){scores[got[i]], got[i]};
+        qsort(kept, count, sizeof *kept, by_rank);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(kept[i].id, all[i].id);
     }
-    assert_true((double)reached_sum < 1.35 * (double)k_sum);
-    assert_true(topk_bar(scores, 0, 3) == -FLT_MAX);
-    assert_true(topk_bar(scores, N, 0) == -FLT_MAX);
-    assert_true(topk_bar(scores, N, 1000) == -FLT_MAX);
 }
 
 int main(void)
@@ -117,7 +120,7 @@ int main(void)
         cmocka_unit_test(equal_scores_go_by_lower_id),
         cmocka_unit_test(a_score_that_is_no_number_is_never_kept),
         cmocka_unit_test(room_for_none_keeps_none),
-        cmocka_unit_test(at_least_k_reach_the_bar_and_few_more),
+        cmocka_unit_test(selecting_takes_what_sorting_puts_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

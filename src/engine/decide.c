@@ -190,12 +190,12 @@ static void score_plain(const struct decider *d)
     const float *restrict cosine = s->cosine, *restrict demand = s->demand,
                           *restrict bonus = s->bonus;
     const uint8_t *restrict reach = d->t->reach;
-    const uint32_t sensitivity = d->in->sensitivity;
+    const uint8_t label = (uint8_t)d->in->sensitivity;
     float *restrict score = s->score;
     for (uint32_t i = 0, n = s->n; i < n; i++) {
         float relevance = cosine[i] > 0 ? cosine[i] : 0;
         float plain = relevance * (1 + demand[i]) * 0.5f + bonus[i];
-        score[i] = reach[i] < sensitivity ? NOT_ELIGIBLE : plain;
+        score[i] = reach[i] < label ? NOT_ELIGIBLE : plain;
     }
     score[d->in->source->slot] = NOT_ELIGIBLE;
 }

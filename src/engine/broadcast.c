@@ -261,6 +261,8 @@ static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op,
                                       struct err *err)
 {
     const struct broadcast_in *in = op->in;
+    op->codes = bytes_of(rough.codes, rough.codes ? op->dim : 0);
+    op->scale = rough.scale;
     struct decide_in decide = {.source = op->source,
                                .unit = op->unit,
                                .rough = rough,
@@ -319,9 +321,11 @@ static void fill_records(struct broadcast_op *op, struct bytes decision)
         .decision = decision};
 }
 
-/* What collects of the source will compare their demand with. */
+/* What collects of the source will compare their demand with; the decision may have it already. */
 static bool fill_codes(struct broadcast_op *op)
 {
+    if (op->codes.len)
+        return true;
     int8_t *codes = arena_alloc(op->cmd.call->arena, op->dim);
     if (codes)
         op->scale = math_kernels()->quantise_i8(op->unit, op->dim, codes);

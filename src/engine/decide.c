@@ -175,7 +175,10 @@ bool engine_cosines(const struct tenant *t, const float *const *units, struct ar
         if (!cosines[i] ||
             (t->profiles.dim && !flat_query_init(&queries[i], &t->profiles, units[i], arenas[i])))
             return false;
-        ret[i] = (struct rough){cosines[i], t->profiles.dim ? queries[i].error : 0};
+        ret[i] = (struct rough){.cosine = cosines[i]};
+        if (t->profiles.dim)
+            ret[i] =
+                (struct rough){cosines[i], queries[i].error, queries[i].codes, queries[i].scale};
     }
     if (t->profiles.dim)
         flat_scores(&t->profiles, queries, count, cosines);

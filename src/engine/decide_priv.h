@@ -11,6 +11,8 @@
 struct rough {
     float *cosine;
     float error;
+    const int8_t *codes; /* int8[dim] of the vector itself; NULL: there are no agents to compare */
+    float scale;
 };
 
 struct decide_in {

@@ -115,17 +115,6 @@ bool flat_reserve(struct flat *f, uint32_t more)
     return true;
 }
 
-/* |v - scale codes| */
-static float quantise_error(const float *v, const int8_t *codes, float scale, uint32_t dim)
-{
-    float sum = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        float off = v[i] - scale * (float)codes[i];
-        sum += off * off;
-    }
-    return sqrtf(sum);
-}
-
 static void clear_vector(struct flat_chunk *c, uint32_t i)
 {
     c->coarse -= c->error[i] > FLAT_COARSE;
@@ -145,7 +134,7 @@ void flat_set(struct flat *f, uint32_t slot, const float *unit)
     else
         memcpy(vector_at(f, c, i), unit, vector_bytes(f));
     c->scale[i] = math_kernels()->quantise_i8(unit, f->dim, codes);
-    c->error[i] = quantise_error(unit, codes, c->scale[i], f->dim);
+    c->error[i] = math_kernels()->error_i8(unit, codes, c->scale[i], f->dim);
     c->coarse += c->error[i] > FLAT_COARSE;
 }
 
@@ -189,7 +178,7 @@ bool flat_query_init(struct flat_query *q, const struct flat *f, const float *un
         return false;
     *q = (struct flat_query){.unit = unit, .codes = codes};
     q->scale = math_kernels()->quantise_i8(unit, f->dim, codes);
-    q->error = quantise_error(unit, codes, q->scale, f->dim);
+    q->error = math_kernels()->error_i8(unit, codes, q->scale, f->dim);
     return true;
 }
 

@@ -58,6 +58,8 @@ struct kernels {
      * scale_b) / 2 at worst; rounding errors are independent in practice, and then the standard
      * deviation is about sqrt(scale_a^2 + scale_b^2) / sqrt(12): .0008 for random 1536-d. */
     float (*quantise_i8)(const float *v, size_t dim, int8_t *ret_codes);
+    /* |v - scale codes|, within 1e-5 of it for unit vectors. */
+    float (*error_i8)(const float *v, const int8_t *codes, float scale, size_t dim);
 
     /* ret[r] = sum rows[r * stride + i] query[i], r < count.  query: int8[dim]; rows: count rows,
      * each readable for stride bytes (a multiple of 64, >= dim); what follows a row's dim codes is

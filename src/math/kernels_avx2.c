@@ -9,6 +9,7 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <math.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -181,6 +182,28 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return max / 127.0f;
 }
 
+static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+{
+    __m256 sum = _mm256_setzero_ps();
+    size_t i = 0;
+    for (; i + 8 <= dim; i += 8) {
+        __m256i wide =
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(codes + i)));
+        __m256 off = _mm256_fnmadd_ps(_mm256_set1_ps(scale), _mm256_cvtepi32_ps(wide),
+                                      _mm256_loadu_ps(v + i));
+        sum = _mm256_fmadd_ps(off, off, sum);
+    }
+    float lanes[8], total = 0;
+    _mm256_storeu_ps(lanes, sum);
+    for (size_t k = 0; k < 8; k++)
+        total += lanes[k];
+    for (; i < dim; i++) {
+        float off = v[i] - scale * (float)codes[i];
+        total += off * off;
+    }
+    return sqrtf(total);
+}
+
 INLINE __m256i load_i8(const int8_t *p)
 {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
@@ -265,6 +288,7 @@ const struct kernels kernels_avx2 = {
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
+    .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
 };

@@ -9,6 +9,7 @@
 #include "kernels_priv.h"
 
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -160,6 +161,31 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
         _mm_mask_storeu_epi8(ret_codes + i, mask, _mm512_cvtepi32_epi8(codes));
     }
     return max / 127.0f;
+}
+
+INLINE __m512 add_square_off(__m512 sum, __m512 v, __m128i codes, __m512 scale)
+{
+    __m512 off = _mm512_fnmadd_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)), v);
+    return _mm512_fmadd_ps(off, off, sum);
+}
+
+static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+{
+    const __m512 by = _mm512_set1_ps(scale);
+    __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        even = add_square_off(even, _mm512_loadu_ps(v + i),
+                              _mm_loadu_si128((const __m128i *)(const void *)(codes + i)), by);
+        odd = add_square_off(odd, _mm512_loadu_ps(v + i + 16),
+                             _mm_loadu_si128((const __m128i *)(const void *)(codes + i + 16)), by);
+    }
+    for (; i < dim; i += 16) {
+        __mmask16 mask = dim - i < 16 ? mask16(dim - i) : 0xffff;
+        even = add_square_off(even, _mm512_maskz_loadu_ps(mask, v + i),
+                              _mm_maskz_loadu_epi8(mask, codes + i), by);
+    }
+    return sqrtf(_mm512_reduce_add_ps(_mm512_add_ps(even, odd)));
 }
 
 INLINE __m512i load_flipped(const int8_t *row, __mmask64 mask)
@@ -318,6 +344,7 @@ const struct kernels kernels_avx512 = {
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
+    .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
 };

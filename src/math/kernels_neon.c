@@ -40,6 +40,11 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return kernels_scalar.quantise_i8(v, dim, ret_codes);
 }
 
+static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+{
+    return kernels_scalar.error_i8(v, codes, scale, dim);
+}
+
 static void dot_i8_rows(const int8_t *rows, size_t stride, size_t count, const int8_t *query,
                         size_t dim, int32_t *ret)
 {
@@ -61,6 +66,7 @@ const struct kernels kernels_neon = {
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
+    .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
 };

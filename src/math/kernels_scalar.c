@@ -134,6 +134,16 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return max / 127.0f;
 }
 
+static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+{
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++) {
+        float off = v[i] - scale * (float)codes[i];
+        sum += (double)off * (double)off;
+    }
+    return (float)sqrt(sum);
+}
+
 static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t dim)
 {
     int32_t sum = 0;
@@ -166,6 +176,7 @@ const struct kernels kernels_scalar = {
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
     .quantise_i8 = quantise_i8,
+    .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
 };

@@ -267,6 +267,28 @@ static void quantised_codes_are_the_rounded_ones_and_identical(void **state)
     }
 }
 
+static void the_distance_to_the_codes_is_that_of_the_definition(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 12);
+    for (size_t d = 0; d < ARRAY_LEN(dims); d++) {
+        size_t dim = dims[d];
+        CLEANUP(mem_freep) float *raw = random_floats(&r, dim);
+        CLEANUP(mem_freep) float *v = random_floats(&r, dim);
+        CLEANUP(mem_freep) int8_t *codes = random_codes(&r, dim);
+        assert_true(vector_normalise(raw, dim, v));
+        for (int round = 0; round < 2; round++) {
+            float scale = round ? 0.0007f : tables[0]->quantise_i8(v, dim, codes);
+            double sum = 0;
+            for (size_t i = 0; i < dim; i++)
+                sum += pow((double)v[i] - (double)scale * codes[i], 2);
+            for (size_t t = 0; t < table_count; t++)
+                assert_float_equal(tables[t]->error_i8(v, codes, scale, dim), sqrt(sum), 1e-5);
+        }
+    }
+}
+
 static void a_vector_of_nothing_quantises_to_zero_codes(void **state)
 {
     (void)state;
@@ -436,6 +458,7 @@ int main(void)
         cmocka_unit_test(conversion_writes_no_more_than_its_count),
         cmocka_unit_test(one_element_that_is_not_finite_is_found_wherever_it_hides),
         cmocka_unit_test(quantised_codes_are_the_rounded_ones_and_identical),
+        cmocka_unit_test(the_distance_to_the_codes_is_that_of_the_definition),
         cmocka_unit_test(a_vector_of_nothing_quantises_to_zero_codes),
         cmocka_unit_test(quantised_cosines_stay_within_the_stated_error),
         cmocka_unit_test(int8_products_are_exactly_equal_over_all_tables),

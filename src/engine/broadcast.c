@@ -256,16 +256,30 @@ static enum qmn_code broadcast_prepare(struct engine *e, struct call *c, struct 
     return op->embedding.ptr ? QMN_OK : err_nomem(err);
 }
 
-/* Read lock held. */
-static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op, struct rough rough,
-                                      struct err *err)
+static enum qmn_code wrong_dimension(const struct tenant *t, uint32_t dim, struct err *err)
+{
+    return err_field(err, QMN_E_DIMENSION, "embedding",
+                     "%u numbers came; this tenant's vectors have %u dimensions", dim,
+                     t->profiles.dim);
+}
+
+/* Read lock held, another hold than that of the first pass: what that said of other profiles is
+ * computed again. */
+static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op,
+                                      struct rough *rough, struct err *err)
 {
     const struct broadcast_in *in = op->in;
-    op->codes = bytes_of(rough.codes, rough.codes ? op->dim : 0);
-    op->scale = rough.scale;
+    const struct tenant *t = op->cmd.tenant;
+    struct arena *arena = op->cmd.call->arena;
+    if (t->profiles.dim && t->profiles.dim != op->dim)
+        return wrong_dimension(t, op->dim, err);
+    if (rough->version != t->profiles.version && !engine_cosines(t, &op->unit, &arena, 1, rough))
+        return err_nomem(err);
+    op->codes = bytes_of(rough->codes, rough->codes ? op->dim : 0);
+    op->scale = rough->scale;
     struct decide_in decide = {.source = op->source,
                                .unit = op->unit,
-                               .rough = rough,
+                               .rough = *rough,
                                .hints = in->hints,
                                .sensitivity = in->sensitivity,
                                .top_k = in->top_k,
@@ -273,7 +287,7 @@ static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op,
                                .diversify = in->diversify,
                                .min_score = in->min_score,
                                .now_ms = engine_now(e)};
-    return engine_decide(e, op->cmd.tenant, &decide, op->cmd.call->arena, &op->decision, err);
+    return engine_decide(e, op->cmd.tenant, &decide, arena, &op->decision, err);
 }
 
 /* 128 bits over all that the client said of the nutrient. */
@@ -349,38 +363,31 @@ static void broadcast_submit(struct engine *e, struct broadcast_op *op, enum qmn
     writer_submit(e, c, &op->cmd);
 }
 
-static enum qmn_code wrong_dimension(const struct tenant *t, uint32_t dim, struct err *err)
-{
-    return err_field(err, QMN_E_DIMENSION, "embedding",
-                     "%u numbers came; this tenant's vectors have %u dimensions", dim,
-                     t->profiles.dim);
-}
-
-/* Decides up to FLAT_TILE broadcasts of one tenant in one pass over its agents. */
+/* Decides up to FLAT_TILE broadcasts of one tenant, with one pass over its agents.  Each decision
+ * holds the lock for itself: all of them in one hold kept the writer from publishing for a
+ * millisecond, and with it whoever wanted to read. */
 static void broadcast_tile(struct engine *e, struct broadcast_op *const *ops, uint32_t count)
 {
     const struct tenant *t = ops[0]->cmd.tenant;
     const float *units[FLAT_TILE];
     struct arena *arenas[FLAT_TILE];
-    struct rough rough[FLAT_TILE];
-    enum qmn_code codes[FLAT_TILE];
+    struct rough rough[FLAT_TILE] = {0};
     for (uint32_t i = 0; i < count; i++) {
         units[i] = ops[i]->unit;
         arenas[i] = ops[i]->cmd.call->arena;
     }
     pthread_rwlock_rdlock(&e->net.lock);
     /* the space may have been fixed since these vectors were checked */
-    bool fits = !t->profiles.dim || t->profiles.dim == ops[0]->dim;
-    bool ok = fits && engine_cosines(t, units, arenas, count, rough);
+    if (!t->profiles.dim || t->profiles.dim == ops[0]->dim)
+        (void)engine_cosines(t, units, arenas, count, rough); /* without memory, each tries alone */
+    pthread_rwlock_unlock(&e->net.lock);
     for (uint32_t i = 0; i < count; i++) {
         struct err *err = &ops[i]->cmd.call->err;
-        codes[i] = ok     ? broadcast_decide(e, ops[i], rough[i], err)
-                   : fits ? err_nomem(err)
-                          : wrong_dimension(t, ops[i]->dim, err);
+        pthread_rwlock_rdlock(&e->net.lock);
+        enum qmn_code code = broadcast_decide(e, ops[i], &rough[i], err);
+        pthread_rwlock_unlock(&e->net.lock);
+        broadcast_submit(e, ops[i], code);
     }
-    pthread_rwlock_unlock(&e->net.lock);
-    for (uint32_t i = 0; i < count; i++)
-        broadcast_submit(e, ops[i], codes[i]);
 }
 
 /* Takes the first broadcast and those of the same tenant and dimension with it, at most a tile. */

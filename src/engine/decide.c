@@ -167,21 +167,25 @@ static void apply_hints(struct decider *d)
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
                     uint32_t count, struct rough *ret)
 {
-    struct flat_query queries[FLAT_TILE];
-    float *cosines[FLAT_TILE];
+    struct flat_query queries[FLAT_TILE] = {{0}};
+    float *cosines[FLAT_TILE] = {0};
     for (uint32_t i = 0; i < count; i++) {
         cosines[i] = t->profiles.dim ? arena_raw(arenas[i], float, t->agent_count + 1)
                                      : arena_array(arenas[i], float, t->agent_count + 1);
         if (!cosines[i] ||
             (t->profiles.dim && !flat_query_init(&queries[i], &t->profiles, units[i], arenas[i])))
             return false;
-        ret[i] = (struct rough){.cosine = cosines[i]};
-        if (t->profiles.dim)
-            ret[i] =
-                (struct rough){cosines[i], queries[i].error, queries[i].codes, queries[i].scale};
     }
     if (t->profiles.dim)
         flat_scores(&t->profiles, queries, count, cosines);
+    for (uint32_t i = 0; i < count; i++) {
+        ret[i] = (struct rough){.cosine = cosines[i], .version = t->profiles.version};
+        if (!t->profiles.dim)
+            continue;
+        ret[i].error = queries[i].error;
+        ret[i].codes = queries[i].codes;
+        ret[i].scale = queries[i].scale;
+    }
     return true;
 }
 

@@ -13,6 +13,7 @@ struct rough {
     float error;
     const int8_t *codes; /* int8[dim] of the vector itself; NULL: there are no agents to compare */
     float scale;
+    uint64_t version; /* of the profiles; 0: nothing has been computed */
 };
 
 struct decide_in {
@@ -28,7 +29,7 @@ struct decide_in {
 
 /* First pass: the approximate cosine of each vector with every agent, in arenas[i].
  * count: 1 .. FLAT_TILE.  The units have the tenant's dimension, or it has none yet.  Read lock
- * held, the same hold as the engine_decide that uses it.  False: out of memory. */
+ * held; good for an engine_decide until the profiles have another version.  False: out of memory. */
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
                     uint32_t count, struct rough *ret);
 

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -20,9 +21,15 @@ struct flat_chunk {
     void *vectors;   /* [FLAT_CHUNK][dim] of float or of float16 */
 };
 
+static uint64_t fresh_version(void)
+{
+    static _Atomic uint64_t last;
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 void flat_init(struct flat *f, uint32_t dim, enum flat_precision precision)
 {
-    *f = (struct flat){.precision = precision, .dim = dim};
+    *f = (struct flat){.precision = precision, .dim = dim, .version = fresh_version()};
 }
 
 static void chunk_free(struct flat_chunk *c)
@@ -127,6 +134,7 @@ void flat_set(struct flat *f, uint32_t slot, const float *unit)
     uint32_t i = slot % FLAT_CHUNK;
     int8_t *codes = c->codes + i * kernels_i8_stride(f->dim);
     clear_vector(c, i);
+    f->version = fresh_version();
     if (!unit)
         return;
     if (f->precision == FLAT_F16)
@@ -151,6 +159,7 @@ void flat_remove(struct flat *f, uint32_t slot)
 {
     struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
     clear_vector(c, slot % FLAT_CHUNK);
+    f->version = fresh_version();
     c->used[slot % FLAT_CHUNK] = false;
     f->freed[f->freed_count++] = slot;
     f->live--;

@@ -32,6 +32,8 @@ struct flat {
     uint32_t dim;   /* 0: not yet known */
     uint32_t slots; /* highest slot ever used + 1 */
     uint32_t live;  /* slots in use */
+    /* another one after each change of a vector, and no two indexes ever have the same; never 0 */
+    uint64_t version;
     struct flat_chunk **chunks;
     uint32_t chunk_count, chunk_cap;
     uint32_t *freed; /* stack of reusable slots */

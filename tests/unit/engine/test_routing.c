@@ -4,8 +4,12 @@
 #include "scene.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "engine/engine_priv.h"
 #include "route/plasticity.h"
 
 static struct scene s;
@@ -653,6 +657,76 @@ static void a_space_fixed_between_gathering_and_deciding_refuses_the_other_dimen
     test_engine_free(lane);
 }
 
+/* An agent that comes while a round's broadcasts are decided. */
+static struct latecomer {
+    pthread_t decider, thread;
+    struct test_engine *lane; /* the thread's */
+    struct tenant *tenant;
+    uint32_t agents; /* before */
+    bool comes;
+} late;
+
+static void *register_late(void *arg)
+{
+    struct agent_in in = {
+        .id = BYTES_LIT("late"), .profile = scene_vector(&s, AXIS(0)), .clearance = LABEL_INTERNAL};
+    struct agent_out out;
+    (void)arg;
+    (void)TEST_CALL(late.lane, &s.caller, engine_register_agent, &in, &out);
+    return NULL;
+}
+
+/* Each decision looks at the clock under its hold of the lock.  It goes on when the writer waits
+ * for it to let go, first perhaps to make room, then to publish. */
+static void let_one_come(void)
+{
+    pthread_rwlock_t *lock = &s.te->engine->net.lock;
+    if (!pthread_equal(pthread_self(), late.decider))
+        return;
+    if (!late.comes)
+        assert_int_equal(pthread_create(&late.thread, NULL, register_late, NULL), 0);
+    late.comes = true;
+    int64_t end = clock_mono_us() + 5000000;
+    while (late.tenant->agent_count == late.agents && pthread_rwlock_tryrdlock(lock) == 0 &&
+           clock_mono_us() < end) {
+        pthread_rwlock_unlock(lock);
+        usleep(100);
+    }
+    assert_true(clock_mono_us() < end);
+}
+
+static void an_agent_that_comes_within_a_round_is_seen_by_the_rest_of_it(void **state)
+{
+    (void)state;
+    enum { N = 4 };
+    struct broadcast_in in[N];
+    struct broadcast_out out[N];
+    struct call *calls[N];
+    scene_agent(&s, "a", AXIS(0), NULL);
+    struct test_engine *lane = test_engine_lane(s.te);
+    late = (struct latecomer){.decider = pthread_self(),
+                              .lane = test_engine_lane(s.te),
+                              .tenant = network_tenant(&s.te->engine->net, BYTES_LIT("acme"))};
+    late.agents = late.tenant->agent_count;
+    for (int i = 0; i < N; i++) {
+        in[i] = scene_nutrient(&s, "", AXIS(0));
+        calls[i] = test_call_new(lane, &s.caller);
+        if (i == 0)
+            assert_true(engine_gather(lane->engine, calls[0]->exec));
+        engine_broadcast(lane->engine, calls[i], &in[i], &out[i]);
+    }
+    s.te->on_now = let_one_come;
+    engine_round(lane->engine, calls[0]->exec);
+    s.te->on_now = NULL;
+    pthread_join(late.thread, NULL);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(test_call_wait(lane, calls[i]), QMN_OK);
+    assert_string_equal(scene_reached(&s, &out[0]), "a");
+    assert_string_equal(scene_reached(&s, &out[N - 1]), "a late");
+    test_engine_free(late.lane);
+    test_engine_free(lane);
+}
+
 #define ROUTING(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -692,6 +766,7 @@ int main(void)
         ROUTING(travelling_never_passes_a_clearance),
         ROUTING(gathered_broadcasts_decide_as_single_ones_do),
         ROUTING(a_space_fixed_between_gathering_and_deciding_refuses_the_other_dimension),
+        ROUTING(an_agent_that_comes_within_a_round_is_seen_by_the_rest_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,8 +68,8 @@ static bool scratch_init(struct decider *d)
     struct scratch *s = &d->s;
     s->n = d->t->agent_count;
     s->cosine = d->in->rough.cosine;
-    s->demand = arena_array(d->arena, float, s->n + 1);
     s->words = s->n / 64 + 1;
+    s->demand = arena_array(d->arena, float, (size_t)64 * s->words);
     s->covered = arena_raw(d->arena, uint64_t, s->words);
     s->level = arena_raw(d->arena, uint64_t, s->words);
     s->score = arena_raw(d->arena, float, s->n + 1);
@@ -80,12 +80,17 @@ static bool scratch_init(struct decider *d)
            s->bonus;
 }
 
+static void join_words(uint64_t *restrict to, const uint64_t *restrict from, uint32_t count)
+{
+    for (uint32_t w = 0; w < count; w++)
+        to[w] |= from[w];
+}
+
 /* Adds the agents that worked on a task with this tag since then. */
 static void join_level(struct scratch *s, const struct postings *p, int64_t since_ms)
 {
     if (p->bits && p->oldest_ms >= since_ms) {
-        for (uint32_t w = 0, n = p->words < s->words ? p->words : s->words; w < n; w++)
-            s->level[w] |= p->bits[w];
+        join_words(s->level, p->bits, p->words < s->words ? p->words : s->words);
         return;
     }
     for (uint32_t i = 0; i < p->count; i++)
@@ -97,11 +102,10 @@ static void join_level(struct scratch *s, const struct postings *p, int64_t sinc
 static void settle_level(struct scratch *s, float gain)
 {
     for (uint32_t w = 0; w < s->words; w++) {
-        uint64_t fresh = s->level[w] & ~s->covered[w];
-        s->covered[w] |= fresh;
-        for (; fresh; fresh &= fresh - 1)
-            s->demand[w * 64 + (uint32_t)__builtin_ctzll(fresh)] += gain;
+        s->level[w] &= ~s->covered[w];
+        s->covered[w] |= s->level[w];
     }
+    math_kernels()->add_where(s->demand, s->level, s->words, gain);
 }
 
 /* Brings what join_level will read of a tag further on: a set lies two pointers away, and the walk
@@ -311,17 +315,13 @@ static uint32_t settle_eligible(struct decider *d)
 static uint32_t outsider(const struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                          uint32_t rank)
 {
-    for (uint32_t i = 0; i < d->s.n; i++) {
-        if (!roughly_eligible(d, i))
-            continue;
-        bool inside = false;
-        for (uint32_t k = 0; k < pool_len && !inside; k++)
-            inside = pool[k].id == i;
-        if (inside)
-            continue;
-        if (rank-- == 0)
+    uint64_t *inside = d->s.covered; /* no hint needs it any more */
+    memset(inside, 0, d->s.words * sizeof *inside);
+    for (uint32_t k = 0; k < pool_len; k++)
+        inside[pool[k].id / 64] |= UINT64_C(1) << (pool[k].id % 64);
+    for (uint32_t i = 0; i < d->s.n; i++)
+        if (roughly_eligible(d, i) && !(inside[i / 64] >> (i % 64) & 1) && rank-- == 0)
             return i;
-    }
     return UINT32_MAX;
 }
 

@@ -29,7 +29,8 @@ struct decide_in {
 
 /* First pass: the approximate cosine of each vector with every agent, in arenas[i].
  * count: 1 .. FLAT_TILE.  The units have the tenant's dimension, or it has none yet.  Read lock
- * held; good for an engine_decide until the profiles have another version.  False: out of memory. */
+ * held; good for an engine_decide until the profiles have another version.  False: out of memory.
+ */
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
                     uint32_t count, struct rough *ret);
 

@@ -50,6 +50,10 @@ struct kernels {
      */
     size_t (*places_at_least)(const float *v, size_t count, float bar, uint32_t *ret_places);
 
+    /* v[i] += add for each i whose bit is set (bit i % 64 of bits[i / 64]); v: float[64 words]. The
+     * same over all tables. */
+    void (*add_where)(float *v, const uint64_t *bits, size_t words, float add);
+
     /* codes[i] = round(v[i] 127 / max |v|), ties to even, in [-127, 127]; returns scale = max |v| /
      * 127, so v[i] is about scale * codes[i] within scale / 2.  A vector without an element above
      * 1e-30 gives scale 0 and zero codes.  Writes exactly dim codes; bit-identical over all tables.

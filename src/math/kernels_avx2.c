@@ -141,6 +141,21 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return n;
 }
 
+static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+{
+    const __m256i lane = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+    for (size_t w = 0; w < words; w++) {
+        uint64_t rest = bits[w];
+        for (size_t i = 64 * w; rest; i += 8, rest >>= 8) {
+            __m256i set = _mm256_and_si256(lane, _mm256_set1_epi32((int)(rest & 255)));
+            __m256 chosen = _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane));
+            __m256 old = _mm256_loadu_ps(v + i);
+            __m256 sum = _mm256_add_ps(old, _mm256_set1_ps(add));
+            _mm256_storeu_ps(v + i, _mm256_blendv_ps(old, sum, chosen));
+        }
+    }
+}
+
 static float max_abs(const float *v, size_t dim)
 {
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
@@ -287,6 +302,7 @@ const struct kernels kernels_avx2 = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,

@@ -131,6 +131,18 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return n;
 }
 
+static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+{
+    const __m512 adds = _mm512_set1_ps(add);
+    for (size_t w = 0; w < words; w++) {
+        uint64_t rest = bits[w];
+        for (size_t i = 64 * w; rest; i += 16, rest >>= 16) {
+            __m512 old = _mm512_loadu_ps(v + i);
+            _mm512_storeu_ps(v + i, _mm512_mask_add_ps(old, (__mmask16)rest, old, adds));
+        }
+    }
+}
+
 static float max_abs(const float *v, size_t dim)
 {
     __m512 max = _mm512_setzero_ps();
@@ -343,6 +355,7 @@ const struct kernels kernels_avx512 = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,

@@ -35,6 +35,11 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return kernels_scalar.places_at_least(v, count, bar, ret_places);
 }
 
+static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+{
+    kernels_scalar.add_where(v, bits, words, add);
+}
+
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
 {
     return kernels_scalar.quantise_i8(v, dim, ret_codes);
@@ -65,6 +70,7 @@ const struct kernels kernels_neon = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,

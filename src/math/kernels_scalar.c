@@ -119,6 +119,13 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return n;
 }
 
+static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+{
+    for (size_t w = 0; w < words; w++)
+        for (uint64_t rest = bits[w]; rest; rest &= rest - 1)
+            v[w * 64 + (size_t)__builtin_ctzll(rest)] += add;
+}
+
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
 {
     float max = 0;
@@ -175,6 +182,7 @@ const struct kernels kernels_scalar = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .error_i8 = error_i8,
     .dot_i8_rows = dot_i8_rows,

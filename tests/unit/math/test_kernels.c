@@ -289,6 +289,28 @@ static void the_distance_to_the_codes_is_that_of_the_definition(void **state)
     }
 }
 
+static void adding_touches_just_the_chosen(void **state)
+{
+    (void)state;
+    enum { WORDS = 5, N = 64 * WORDS };
+    struct rng r;
+    rng_seed(&r, 13);
+    for (int round = 0; round < 200; round++) {
+        CLEANUP(mem_freep) float *before = random_floats(&r, N);
+        CLEANUP(mem_freep) float *v = random_floats(&r, N);
+        uint64_t bits[WORDS];
+        float add = (float)rng_normal(&r);
+        for (size_t w = 0; w < WORDS; w++)
+            bits[w] = rng_below(&r, 4) ? rng_next(&r) & rng_next(&r) : rng_below(&r, 2) - 1ull;
+        for (size_t t = 0; t < table_count; t++) {
+            memcpy(v, before, N * sizeof *v);
+            tables[t]->add_where(v, bits, WORDS, add);
+            for (size_t i = 0; i < N; i++)
+                assert_true(v[i] == (bits[i / 64] >> (i % 64) & 1 ? before[i] + add : before[i]));
+        }
+    }
+}
+
 static void a_vector_of_nothing_quantises_to_zero_codes(void **state)
 {
     (void)state;
@@ -459,6 +481,7 @@ int main(void)
         cmocka_unit_test(one_element_that_is_not_finite_is_found_wherever_it_hides),
         cmocka_unit_test(quantised_codes_are_the_rounded_ones_and_identical),
         cmocka_unit_test(the_distance_to_the_codes_is_that_of_the_definition),
+        cmocka_unit_test(adding_touches_just_the_chosen),
         cmocka_unit_test(a_vector_of_nothing_quantises_to_zero_codes),
         cmocka_unit_test(quantised_cosines_stay_within_the_stated_error),
         cmocka_unit_test(int8_products_are_exactly_equal_over_all_tables),

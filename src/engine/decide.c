@@ -432,8 +432,8 @@ static enum qmn_code fill_candidates(struct decider *d, const struct topk_item *
 /* The pool as select sees it. */
 struct choice {
     struct decider *d;
-    const struct topk_item *pool;
-    float *units[ROUTE_POOL_MAX]; /* of those chosen, once they are asked for */
+    uint32_t slots[ROUTE_POOL_MAX], count;
+    float *cosines[ROUTE_POOL_MAX]; /* of all with one that was chosen, once they are asked for */
 };
 
 /* route_select's similarity.  Without memory it is 0, and the arena tells. */
@@ -441,16 +441,16 @@ static float likeness(void *ctx, uint32_t candidate, uint32_t chosen)
 {
     struct choice *c = ctx;
     const struct flat *profiles = &c->d->t->profiles;
-    uint32_t slot = c->pool[chosen].id;
-    if (!profiles->dim || !flat_has(profiles, slot))
+    if (!profiles->dim)
         return 0;
-    if (!c->units[chosen]) {
-        c->units[chosen] = arena_raw(c->d->arena, float, profiles->dim);
-        if (!c->units[chosen])
+    if (!c->cosines[chosen]) {
+        float *scratch = arena_raw(c->d->arena, float, profiles->dim + c->count);
+        if (!scratch)
             return 0;
-        flat_copy(profiles, slot, c->units[chosen]);
+        c->cosines[chosen] = scratch + profiles->dim;
+        flat_between(profiles, c->slots[chosen], c->slots, c->count, scratch, c->cosines[chosen]);
     }
-    return flat_exact(profiles, c->pool[candidate].id, c->units[chosen]);
+    return c->cosines[chosen][candidate];
 }
 
 /* route_select's recount. */
@@ -464,11 +464,13 @@ static void choose(struct decider *d, const struct topk_item *pool, uint32_t poo
                    uint32_t eligible, struct selection *sel)
 {
     float scores[ROUTE_POOL_MAX] QMN_UNINIT;
-    struct choice choice = {.d = d, .pool = pool};
+    struct choice choice = {.d = d, .count = pool_len};
     struct rng rng;
     rng_seed(&rng, atomic_fetch_add_explicit(&d->e->seed, 1, memory_order_relaxed));
-    for (uint32_t i = 0; i < pool_len; i++)
+    for (uint32_t i = 0; i < pool_len; i++) {
         scores[i] = pool[i].score;
+        choice.slots[i] = pool[i].id;
+    }
     struct select_options options = {.top_k = d->in->top_k,
                                      .eligible_total = eligible,
                                      .diversify = d->in->diversify,

@@ -267,6 +267,47 @@ float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
                                     : math_kernels()->dot_f32(unit, v, f->dim);
 }
 
+static const int8_t *codes_at(const struct flat *f, uint32_t slot)
+{
+    return f->chunks[slot / FLAT_CHUNK]->codes + slot % FLAT_CHUNK * kernels_i8_stride(f->dim);
+}
+
+static float scale_of(const struct flat *f, uint32_t slot)
+{
+    return f->chunks[slot / FLAT_CHUNK]->scale[slot % FLAT_CHUNK];
+}
+
+static bool coarse(const struct flat *f, uint32_t slot)
+{
+    return f->chunks[slot / FLAT_CHUNK]->error[slot % FLAT_CHUNK] > FLAT_COARSE;
+}
+
+/* The others are the queries of a pass over one row: there is no order in memory to follow. */
+void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, uint32_t count,
+                  float *scratch, float *ret)
+{
+    size_t stride = kernels_i8_stride(f->dim);
+    bool rough = !coarse(f, slot), unpacked = false;
+    for (uint32_t at = 0; at < count; at += KERNELS_TILE_MAX) {
+        const int8_t *codes[KERNELS_TILE_MAX];
+        int32_t dots[KERNELS_TILE_MAX];
+        uint32_t n = count - at < KERNELS_TILE_MAX ? count - at : KERNELS_TILE_MAX;
+        for (uint32_t i = 0; i < n; i++)
+            codes[i] = codes_at(f, slots[at + i]);
+        math_kernels()->dot_i8_tile(codes_at(f, slot), stride, 1, codes, n, f->dim, dots);
+        for (uint32_t i = 0; i < n; i++)
+            ret[at + i] = (float)dots[i] * scale_of(f, slot) * scale_of(f, slots[at + i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (rough && !coarse(f, slots[i]))
+            continue;
+        if (!unpacked)
+            flat_copy(f, slot, scratch);
+        unpacked = true;
+        ret[i] = flat_has(f, slot) ? flat_exact(f, slots[i], scratch) : 0;
+    }
+}
+
 void flat_prefetch(const struct flat *f, uint32_t slot)
 {
     enum { LINE = 64, AHEAD = 16 }; /* lines; the processor sees the pattern and goes on */

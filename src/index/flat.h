@@ -85,6 +85,11 @@ float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error);
 /* The cosine from the precise copy; 0 for a slot without a vector. */
 float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
 
+/* Cosines between the vectors of one slot and of others, to rounding as flat_scores has it: ret[i]
+ * of slots[i]; 0 where either has none.  scratch: float[dim]. */
+void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, uint32_t count,
+                  float *scratch, float *ret);
+
 /* Asks for the precise copy of a slot that will soon be looked at. */
 void flat_prefetch(const struct flat *f, uint32_t slot);
 

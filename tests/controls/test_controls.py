@@ -58,6 +58,8 @@ UNITS = [
      "engine_group", "the_writer_waits_for_a_round_under_way"),
     ("decisions: of the profiles as they are", "engine/broadcast.c", "if (rough->version != t->profiles.version &&",
      "if (!rough->version &&", "engine_routing", "an_agent_that_comes_within_a_round_is_seen_by_the_rest_of_it"),
+    ("cosines: spiky vectors", "index/flat.c", "if (rough && !coarse(f, slots[i]))", "if (true)",
+     "index_flat", "cosines_between_slots_are_near_the_exact_ones"),
     ("rate limit", "engine/rate.c", "if (next - now_us > window)", "if (next - now_us > 2 * window)", "engine_rate",
      "it_allows_what_a_token_bucket_allows"),
     ("quota: reads", "engine/usage.c", "if (before >= limit &&", "if (0 &&",

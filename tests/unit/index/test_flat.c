@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "base/rng.h"
@@ -293,6 +294,44 @@ static void scores_of_a_tile_are_those_of_each_query(void **state)
     oracle_end(&o);
 }
 
+/* Spiky ones too, which int8 holds badly, and slots without a vector. */
+static void cosines_between_slots_are_near_the_exact_ones(void **state)
+{
+    (void)state;
+    enum { N = 60, DIM = 96 };
+    float scratch[DIM], got[N], unit[DIM];
+    uint32_t slots[N];
+    for (int precision = FLAT_F32; precision <= FLAT_F16; precision++) {
+        struct oracle o;
+        oracle_begin_as(&o, DIM, 17, (enum flat_precision)precision);
+        for (uint32_t i = 0; i < N; i++) {
+            oracle_add(&o, i % 7 != 0);
+            slots[i] = N - 1 - i;
+            if (i % 5 != 1)
+                continue;
+            random_unit(&o.rng, DIM, unit);
+            for (uint32_t k = 0; k < DIM; k++)
+                unit[k] *= 0.06f;
+            unit[i % 3] = sqrtf(1 - 0.06f * 0.06f);
+            flat_set(&o.flat, i, unit);
+            memcpy(o.vectors[i], unit, sizeof unit);
+            o.has[i] = true;
+        }
+        for (uint32_t slot = 0; slot < N; slot++)
+            for (uint32_t count = 0; count <= N; count += 1 + count / 9) {
+                flat_between(&o.flat, slot, slots, count, scratch, got);
+                for (uint32_t i = 0; i < count; i++) {
+                    bool both = o.has[slot] && o.has[slots[i]];
+                    double exact = both ? dot(o.vectors[slot], o.vectors[slots[i]], DIM) : 0;
+                    bool spiky = slot % 5 == 1 || slots[i] % 5 == 1;
+                    assert_float_equal(got[i], exact, spiky ? 1e-3f : 0.02f);
+                    assert_true(both || got[i] == 0);
+                }
+            }
+        oracle_end(&o);
+    }
+}
+
 /* Half the bytes, and the promise of the header: cosines within 1e-4, copies within 2^-11. */
 static void float16_copies_keep_their_precision(void **state)
 {
@@ -383,6 +422,7 @@ int main(void)
         cmocka_unit_test(random_changes_keep_it_whole),
         cmocka_unit_test(a_slot_without_a_vector_scores_nothing),
         cmocka_unit_test(scores_of_a_tile_are_those_of_each_query),
+        cmocka_unit_test(cosines_between_slots_are_near_the_exact_ones),
         cmocka_unit_test(float16_copies_keep_their_precision),
         cmocka_unit_test(an_empty_index_finds_nothing),
         cmocka_unit_test(what_is_reserved_needs_no_memory),

@@ -19,6 +19,7 @@ from crashlab import CUT_STATUS, Caller, Node, discard, scale, scratch
 CLIENTS = 4
 CARRIED = 25  # cycles on one data directory
 READY_S = 2.0
+PATIENCE_S = int(os.environ.get("QMN_TEST_PATIENCE_MS", "20000")) / 1000
 GONE = (OSError, http.client.HTTPException)
 
 
@@ -350,7 +351,7 @@ def test_a_full_disk_answers_507_serves_reads_and_recovers(lab):
     assert call("GET", "/v1/traces/" + traces[0])[0] == 200
     with open(lab.node.data + ".lift", "w"):
         pass
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while broadcast(call, 6000)[0] != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)

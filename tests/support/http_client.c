@@ -16,7 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 60000, READ_BYTES = 65536, MAX_BYTES = 64 << 20 };
+#include "support/patience.h"
+
+enum { READ_BYTES = 65536, MAX_BYTES = 64 << 20 };
 
 void http_prepare(struct http_client *c)
 {
@@ -67,7 +69,7 @@ bool http_send(struct http_client *c, const void *data, size_t len)
     const char *p = data;
     while (len) {
         struct pollfd fd = {.fd = c->fd, .events = POLLOUT};
-        if (poll(&fd, 1, WAIT_MS) <= 0)
+        if (poll(&fd, 1, patience_ms()) <= 0)
             return false;
         ssize_t n = send(c->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -90,7 +92,7 @@ static ssize_t fill(struct http_client *c)
 {
     struct pollfd fd = {.fd = c->fd, .events = POLLIN};
     char *room = buf_reserve(&c->in, READ_BYTES);
-    int ready = room ? poll(&fd, 1, WAIT_MS) : -1;
+    int ready = room ? poll(&fd, 1, patience_ms()) : -1;
     if (ready <= 0) {
         c->in_vain |= ready == 0;
         return -1;
@@ -114,7 +116,7 @@ bool http_delivered(struct http_client *c)
 {
     int left = 0;
     for (int ms = 0; ioctl(c->fd, SIOCOUTQ, &left) == 0 && left > 0; ms++) {
-        if (ms == WAIT_MS)
+        if (ms == patience_ms())
             return false;
         poll(NULL, 0, 1);
     }
@@ -125,7 +127,7 @@ bool http_closed(struct http_client *c)
 {
     struct pollfd fd = {.fd = c->fd, .events = POLLIN};
     char byte;
-    return !c->in.len && poll(&fd, 1, WAIT_MS) == 1 && recv(c->fd, &byte, 1, 0) <= 0;
+    return !c->in.len && poll(&fd, 1, patience_ms()) == 1 && recv(c->fd, &byte, 1, 0) <= 0;
 }
 
 static bool take(struct http_client *c, size_t len, struct buf *to)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A small, blocking HTTP/1.1 client for tests: it sends any bytes, well-formed or not, and reads
- * answers strictly.  Every wait ends after a minute, as a failure: far beyond what a busy machine
- * needs.  One thread per client. */
+ * answers strictly.  Every wait has an end (patience.h), as a failure: far beyond what a busy
+ * machine needs.  One thread per client. */
 #ifndef QMN_TESTS_SUPPORT_HTTP_CLIENT_H
 #define QMN_TESTS_SUPPORT_HTTP_CLIENT_H
 

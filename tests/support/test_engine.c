@@ -13,8 +13,9 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "support/patience.h"
 
-enum { PATIENCE_S = 5, TIMERS_MAX = 64, ARENA_MAX = 64 << 20 };
+enum { TIMERS_MAX = 64, ARENA_MAX = 64 << 20 };
 
 struct test_executor {
     struct executor exec; /* first */
@@ -75,7 +76,7 @@ static struct task *take_task(struct test_executor *x, bool wait)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
+    until.tv_sec += patience_ms() / 1000;
     pthread_mutex_lock(&x->lock);
     while (!x->head && wait)
         if (pthread_cond_timedwait(&x->posted, &x->lock, &until) == ETIMEDOUT)
@@ -158,7 +159,7 @@ enum qmn_code test_call_wait(struct test_engine *te, struct call *c)
         engine_round(te->engine, c->exec); /* as a loop does before it sleeps */
         struct task *t = take_task(te->executor, true);
         if (!t)
-            fail_msg("the call did not end within %d seconds", PATIENCE_S);
+            fail_msg("the call did not end within %d ms", patience_ms());
         t->run(t);
     }
     return c->code;

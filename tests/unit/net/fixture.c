@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "support/patience.h"
 
 static void answer_text(struct request *req, int status, const char *text)
 {
@@ -360,7 +361,10 @@ void fixture_stop(struct fixture *f)
 
 /* ---- waiting and looking ---- */
 
-enum { WAIT_US = 60 * 1000000 };
+static int64_t patience_end_us(void)
+{
+    return clock_mono_us() + (int64_t)patience_ms() * 1000;
+}
 
 void a_moment(void)
 {
@@ -369,7 +373,7 @@ void a_moment(void)
 
 bool wait_for(_Atomic int *value, int at_least)
 {
-    for (int64_t end = clock_mono_us() + WAIT_US; atomic_load(value) < at_least;) {
+    for (int64_t end = patience_end_us(); atomic_load(value) < at_least;) {
         if (clock_mono_us() > end)
             return false;
         a_moment();
@@ -400,7 +404,7 @@ double scraped(struct fixture *f, const char *series)
 
 bool wait_scraped(struct fixture *f, const char *series, double value)
 {
-    for (int64_t end = clock_mono_us() + WAIT_US; scraped(f, series) != value;) {
+    for (int64_t end = patience_end_us(); scraped(f, series) != value;) {
         if (clock_mono_us() > end)
             return false;
         a_moment();
@@ -410,7 +414,7 @@ bool wait_scraped(struct fixture *f, const char *series, double value)
 
 bool wait_scraped_above(struct fixture *f, const char *series, double value)
 {
-    for (int64_t end = clock_mono_us() + WAIT_US; scraped(f, series) <= value;) {
+    for (int64_t end = patience_end_us(); scraped(f, series) <= value;) {
         if (clock_mono_us() > end)
             return false;
         a_moment();

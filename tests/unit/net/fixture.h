@@ -16,7 +16,7 @@
  *
  * The server goes by a clock that stands still until the test moves it, so time-outs are asserted
  * to the millisecond; and what clients do is waited for until the server has seen it.  Waits have
- * an end (a minute) only to make a failure visible. */
+ * an end (patience.h) only to make a failure visible. */
 #ifndef QMN_TESTS_NET_FIXTURE_H
 #define QMN_TESTS_NET_FIXTURE_H
 

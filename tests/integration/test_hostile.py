@@ -172,13 +172,14 @@ def all_rows(victim):
 
 
 def test_memory_is_flat(node, victim):
-    """Less than 1 MB of growth in 1,000 hostile requests, once every buffer has been seen."""
+    """Once every buffer has been seen: less than 128 bytes a request.  The least that a request could leave behind
+    is the state of its connection, some hundreds; an allocator that settles is below 50."""
     if node.sanitized:
         pytest.skip("a sanitizer keeps freed memory on purpose")
-    for _ in range(2):
+    for _ in range(4):
         all_rows(victim)
     before, sent = node.rss_bytes(), 0
-    while sent < 1000:
+    while sent < 6000:
         sent += all_rows(victim)
     grown = node.rss_bytes() - before
-    assert grown * 1000 / sent < 1 << 20, f"{grown} bytes in {sent} requests"
+    assert grown < 128 * sent, f"{grown} bytes in {sent} requests"

@@ -305,6 +305,24 @@ static void the_same_client_id_is_the_same_nutrient(void **state)
     assert_int_equal(scene_pull(&s, "a", 10).count, 0);
 }
 
+static void the_same_client_id_of_two_tenants_is_two_nutrients(void **state)
+{
+    (void)state;
+    struct broadcast_in in = scene_nutrient(&s, "", AXIS(0));
+    struct broadcast_out mine, theirs;
+    struct ack_out ack;
+    in.client_id = BYTES_LIT("my-nutrient");
+    assert_int_equal(scene_broadcast(&s, &in, &mine), QMN_OK);
+    test_tenant(s.te, "rival");
+    struct caller rival = test_member(s.te, "rival", NULL);
+    in.summary = BYTES_LIT("another body");
+    assert_int_equal(TEST_CALL(s.te, &rival, engine_broadcast, &in, &theirs), QMN_OK);
+    assert_false(bytes_equal(mine.trace_id, theirs.trace_id));
+    struct ack_in acked = {.agent_id = BYTES_LIT("a"), .nutrient_ids = &in.client_id, .count = 1};
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_ack, &acked, &ack), QMN_OK);
+    assert_int_equal(ack.changed, 1);
+}
+
 static void one_group_makes_one_nutrient_of_one_client_id(void **state)
 {
     (void)state;
@@ -688,6 +706,7 @@ int main(void)
         INBOX(a_clients_own_id_works_for_ack_and_respond),
         INBOX(a_clients_own_id_is_never_one_of_ours),
         INBOX(the_same_client_id_is_the_same_nutrient),
+        INBOX(the_same_client_id_of_two_tenants_is_two_nutrients),
         INBOX(one_group_makes_one_nutrient_of_one_client_id),
         INBOX(unknown_ids_are_listed),
         INBOX(acks_of_one_item_in_one_group_count_it_once),

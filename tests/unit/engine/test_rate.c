@@ -103,26 +103,36 @@ static void no_rate_means_the_default(void **state)
     assert_int_equal(allowed, 166);
 }
 
+/* A burst that takes a while, and threads that begin together: else the first has it all before
+ * there is a second. */
+enum { HAMMERS = 4, BURST = 200000, RATE = 6 * BURST };
+
 static _Atomic int64_t shared;
 static _Atomic int granted;
+static pthread_barrier_t together;
 
 static void *hammer(void *arg)
 {
+    int got = 0;
     (void)arg;
-    for (int i = 0; i < 20000; i++)
-        granted += rate_take(&shared, 6000, 42).allowed;
+    pthread_barrier_wait(&together);
+    for (int i = 0; i < BURST / 2; i++)
+        got += rate_take(&shared, RATE, 42).allowed;
+    granted += got;
     return NULL;
 }
 
 static void threads_together_get_one_burst(void **state)
 {
     (void)state;
-    pthread_t threads[4];
-    for (int i = 0; i < 4; i++)
+    pthread_t threads[HAMMERS];
+    pthread_barrier_init(&together, NULL, HAMMERS);
+    for (int i = 0; i < HAMMERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, NULL), 0);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < HAMMERS; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(granted, 1000);
+    pthread_barrier_destroy(&together);
+    assert_int_equal(granted, BURST);
 }
 
 int main(void)

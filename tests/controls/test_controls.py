@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Negative controls: a protection is taken out of the source, one line, and the test that guards it has to fail.
+"""Negative controls: a protection is taken out of the source, a line or so, and the test that guards it has to fail.
 
-A test that stays green without what it tests proves nothing.  Each row names a file, the text that protects, what
-stands there instead, a test program and the test in it that must turn red.  The file is compiled with its change and
-linked in front of the library it belongs to; neither the tree nor the build folder is touched.  A row whose text is
-not there any more, or there twice, fails too: the control has to follow the code.
+A test that stays green without what it tests proves nothing.  Each row names a file, the text that
+protects, what stands there instead, a test program and the test in it that must turn red.  The file is compiled with
+its change and linked in front of the library it belongs to; neither the tree nor the build folder is touched.  A row
+whose text is not there any more, or there twice, fails too: the control has to follow the code.
+
+A test in C runs alone, and it is red when it says so, when its program crashes, or when it does not end.
 """
 import json
 import os
@@ -18,8 +20,24 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("QMN_BUILD") or ROOT / "build-test").resolve()
+PATIENCE_MS = 3000  # of waits in tests of which one is expected to be in vain
+HANG_S = 20
 
-# what is protected, file in src, protection, without it, program, test
+# linked into a test program: it runs one of its tests
+ONE_TEST = r"""
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+__attribute__((constructor)) static void only(void)
+{
+    cmocka_set_test_filter(getenv("ONE_TEST"));
+}
+"""
+
+# what is protected, file in src, protection, without it, program, test; several changes to a file as tuples
 UNITS = [
     ("isolation: live nutrients", "engine/network.c", "return x && x->tenant == t && memcmp", "return x && memcmp",
      "engine_outcomes", "a_trace_of_another_tenant_cannot_be_rated"),
@@ -78,9 +96,75 @@ UNITS = [
      "engine_inbox", "a_resume_takes_over_what_a_stream_that_ended_was_leasing"),
     ("a closed key's waits", "engine/key_changes.c", "    key_replace(k, TAKE(op->next));\n    wake_users(e, k);",
      "    key_replace(k, TAKE(op->next));", "engine_clearance", "whoever_waits_is_told_at_once_that_the_key_ended"),
+    ("isolation: names of nutrients", "engine/network.c",
+     ("return bytes_hash(client_id, (uint64_t)t->record->no * 8 + label);", "bool same = x && x->tenant == t &&"),
+     ("(void)t;\n    return bytes_hash(client_id, label);", "bool same = x &&"),
+     "engine_inbox", "the_same_client_id_of_two_tenants_is_two_nutrients"),
+    ("isolation: memories", "engine/memories.c",
+     "uint32_t slot = id_parse(text, PREFIX_MEMORY, &id) ? memory_slot(t, &id) : UINT32_MAX;",
+     "uint32_t slot = UINT32_MAX, at = 0;\n"
+     "for (bool is = id_parse(text, PREFIX_MEMORY, &id); is && slot == UINT32_MAX && at < e->net.tenant_count;)\n"
+     "    slot = memory_slot(t = e->net.tenants[at++], &id);",
+     "engine_memories", "another_tenant_sees_nothing"),
+    ("isolation: tasks", "engine/tasks.c",
+     "enum qmn_code code = t ? find(t, id, &row, err) : err_set(err, QMN_E_NOT_FOUND, \"no tenant\");",
+     "enum qmn_code code = QMN_E_NOT_FOUND;\n"
+     "for (uint32_t i = 0; code != QMN_OK && i < e->net.tenant_count; i++)\n"
+     "    code = find(t = e->net.tenants[i], id, &row, err);",
+     "engine_tasks", "tenants_do_not_share_tasks"),
+    ("isolation: audit", "engine/audit.c", "l->enough = row->tenant_no != l->tenant_no || l->count == l->limit;",
+     "l->enough = l->count == l->limit;",
+     "engine_audit", "tenants_see_their_own_audit"),
+    ("isolation: tenants and what is listed of them", "engine/control.c",
+     "else if (caller_is(caller, SCOPE_ADMIN))", "else",
+     "engine_tenants", "another_tenant_and_an_absent_one_are_the_same"),
+    ("isolation: idempotency keys", "engine/idempotency.c", "h = bytes_hash(caller->key_id, h);", "",
+     "engine_idempotency", "another_key_route_or_tenant_is_another_call"),
+    ("rate limit: an idle key saves up one burst", "engine/rate.c", "next = (old > now_us ? old : now_us) + interval;",
+     "next = old + interval;",
+     "engine_rate", "it_allows_what_a_token_bucket_allows"),
+    ("rate limit: what is refused costs nothing", "engine/rate.c", "if (next - now_us > window)\n",
+     "if (next - now_us > window && atomic_fetch_add(tat_us, interval))\n",
+     "engine_rate", "what_was_refused_costs_nothing"),
+    ("rate limit: loops share one bucket", "engine/rate.c",
+     "} while (!atomic_compare_exchange_weak_explicit(tat_us, &old, next, memory_order_relaxed,\n"
+     "                                                    memory_order_relaxed));",
+     "    if (next % 512 == 0)\n        (void)sched_yield(); /* what a busy machine does anyway, now and then */\n"
+     "        atomic_store(tat_us, next);\n    } while (0);",
+     "engine_rate", "threads_together_get_one_burst"),
+    ("rate limit: asked at each call", "engine/auth.c", "if (v.allowed)\n", "if (1)\n",
+     "engine_auth", "too_many_requests_are_told_when_to_come_back"),
+    ("slow clients: the head", "net/http1_codec.c", "h->begun ? s->header_timeout_ms :", "h->begun ? INT32_MAX :",
+     "net_slow", "a_head_that_drips_in_is_cut_with_408"),
+    ("slow clients: a head byte by byte", "net/http1_codec.c", "if (!h->begun) {", "if (1) {",
+     "net_slow", "a_head_that_drips_in_is_cut_with_408"),
+    ("slow clients: the body", "net/http1_codec.c",
+     ("if (ms >= c->server->body_timeout_ms)\n", "return since_ms + (next_ms < whole_ms ? next_ms : whole_ms);"),
+     ("if (0)\n", "return since_ms + next_ms;"),
+     "net_slow", "a_body_that_is_fast_enough_but_endless_is_cut"),
+    ("slow clients: the rate of a body", "net/http1_codec.c", "return ms >= c->server->body_timeout_ms / RATE_STEPS &&",
+     "return 0 &&",
+     "net_slow", "a_body_below_the_minimum_rate_is_cut_before_its_time"),
+    ("slow clients: idle ones", "net/http1_codec.c", ": s->idle_timeout_ms);", ": INT32_MAX);",
+     "net_slow", "an_idle_connection_is_closed_without_a_word"),
+    ("slow clients: who does not read", "net/conn.c",
+     "due_ms = c->write_us / 1000 + c->server->write_timeout_ms;", "due_ms = 0;",
+     "net_slow", "a_reader_that_takes_nothing_is_cut"),
+    ("the deadline of a request", "net/http1_codec.c",
+     "return h->x->req.streaming ? NEVER : (h->x->req.deadline_us + 999) / 1000;", "(void)h;\n    return NEVER;",
+     "net_deadline", "a_handler_that_never_answers_is_answered_for"),
+    ("drain: its deadline", "net/server.c", "clock_us(s->clock) < deadline_us)", "(deadline_us || true))",
+     "net_lifetime", "a_drain_ends_hard_at_its_deadline"),
+    ("drain: what is left is cut", "net/server.c", "while (lane->loop.conns) {\n        struct conn *c",
+     "while (0) {\n        struct conn *c",
+     "net_lifetime", "a_drain_ends_hard_at_its_deadline"),
+    ("streams: Last-Event-ID", "api/stream.c", "s->in.after = s->in.resume ? s->resume_from : 0;", "s->in.after = 0;",
+     "api_stream", "last_event_id_resumes_behind_it"),
+    ("streams: a position never moves back", "api/stream.c", "if (item->sequence > s->last_id) {", "if (1) {",
+     "api_stream", "a_redelivery_carries_no_id"),
 ]
 
-# the same for a whole node and the tests of tests/integration
+# the same for a whole node and the tests of it in Python
 NODES = [
     ("isolation matrix: scopes", "api/auth.c", "if (x->route->access == ACCESS_KEY ||", "if (1 ||",
      "test_isolation.py", "a_missing_scope_is_forbidden"),
@@ -92,16 +176,57 @@ NODES = [
      "test_isolation.py", "a_tenant_header_that_is_not_the_keys_is_forbidden"),
     ("the pepper of the keys", "engine/key_pepper.c", "return new_pepper ? QMN_OK : foreign(e, err);", "return QMN_OK;",
      "test_daemon.py", "keys_without_their_pepper_are_no_start"),
+    ("streams: Last-Event-ID", "api/stream.c", "s->in.after = s->in.resume ? s->resume_from : 0;", "s->in.after = 0;",
+     "test_stream.py", "last_event_id_resumes_behind_it"),
+    ("memory is flat: bodies", "net/exchange.c", "    mem_free(x->body_heap);\n", "",
+     "test_hostile.py", "memory_is_flat"),
+    ("memory is flat: connections", "net/conn.c", "    c->codec->free(c);\n    mem_free(c);", "    c->codec->free(c);",
+     "test_hostile.py", "memory_is_flat"),
+    ("memory is flat: parsers", "net/http1_codec.c", "    mem_free(c->state);\n", "(void)c;",
+     "test_hostile.py", "memory_is_flat"),
+    ("answers wait for the commit", "store/sqlite/write.c",
+     ("return dbconn_roll_back(s->writer) ? QMN_OK : err_nomem(err);",
+      "    enum qmn_code code = run_patiently(s, COMMON_BEGIN,",
+      "code = dbconn_run(s->writer, COMMON_COMMIT, \"committing\", err);"),
+     ("(void)s, (void)err;\n    return QMN_OK;",
+      "    (void)dbconn_run(s->writer, COMMON_COMMIT, \"committing\", err);\n"
+      "    enum qmn_code code = run_patiently(s, COMMON_BEGIN,",
+      ";"),
+     "test_daemon_crash.py", "kill_9_under_load_loses_nothing"),
+    ("a full disk is told from a broken one", "store/sqlite/conn.c",
+     "case SQLITE_FULL:\n        return err_set(err, QMN_E_DISK_FULL, \"no space left on the store's disk\");",
+     "case SQLITE_FULL:\n        return err_set(err, QMN_E_UNAVAILABLE, \"no disk\");",
+     "test_daemon_crash.py", "a_full_disk_answers_507_serves_reads_and_recovers"),
+    ("a full disk does not end writing", "store/sqlite/write.c",
+     "if (code == QMN_E_UNAVAILABLE)\n            s->failed = true;\n        return code;\n    }\n    if (s->changes.len)",
+     "if (code != QMN_E_CONFLICT)\n            s->failed = true;\n        return code;\n    }\n    if (s->changes.len)",
+     "test_daemon_crash.py", "a_full_disk_answers_507_serves_reads_and_recovers"),
+    ("a failed sync ends writing", "store/sqlite/write.c",
+     "if (s->failed)\n        return err_set(err, QMN_E_UNAVAILABLE,\n                       \"the store's disk",
+     "if (0)\n        return err_set(err, QMN_E_UNAVAILABLE,\n                       \"the store's disk",
+     "test_daemon_crash.py", "after_a_failed_sync_the_node_refuses_writes_and_serves_reads"),
 ]
 
 
-def unplugged(file, protection, instead, target, out):
-    """A program like `target`, at `out`, without the protection."""
-    source = ROOT / "src" / file
+class Row:
+    def __init__(self, what, file, protection, instead, program, test):
+        self.what, self.file, self.program, self.test = what, file, program, test
+        several = isinstance(protection, tuple)
+        self.changes = list(zip(protection, instead)) if several else [(protection, instead)]
+
+    def __repr__(self):
+        return self.what
+
+
+def compile_changed(row, folder):
+    """The object file of a source without its protection."""
+    source = ROOT / "src" / row.file
     text = source.read_text()
-    assert text.count(protection) == 1, f"{file} has {text.count(protection)} times: {protection}"
-    changed = out.parent / source.name
-    changed.write_text(text.replace(protection, instead))
+    for protection, instead in row.changes:
+        assert text.count(protection) == 1, f"{row.file} has {text.count(protection)} times: {protection}"
+        text = text.replace(protection, instead)
+    changed = folder / source.name
+    changed.write_text(text)
     entries = json.loads((BUILD / "compile_commands.json").read_text())
     entry = next(e for e in entries if (BUILD / e["file"]).resolve() == source)
     words = shlex.split(entry["command"])
@@ -112,30 +237,56 @@ def unplugged(file, protection, instead, target, out):
     made = changed.with_suffix(".o")
     words += ["-Wno-error", "-I", str(source.parent), "-o", str(made), "-c", str(changed)]
     subprocess.run(words, cwd=BUILD, check=True, capture_output=True, text=True)
+    return made
+
+
+def link(target, out, *objects):
+    """A program like `target`, at `out`, with these objects in place of members of its archives."""
     lines = subprocess.run(["ninja", "-C", str(BUILD), "-t", "commands", target], check=True, capture_output=True,
                            text=True).stdout.splitlines()
-    link = shlex.split(next(line for line in reversed(lines) if f" -o {target} " in line))
-    at = link.index("-o")
-    link[at:at + 2] = ["-o", str(out), str(made)]  # before the archive, whose member is then left out
-    subprocess.run(link, cwd=BUILD, check=True, capture_output=True, text=True)
+    words = shlex.split(next(line for line in reversed(lines) if f" -o {target} " in line))
+    at = words.index("-o")
+    words[at:at + 2] = ["-o", str(out), *map(str, objects)]  # before the archives, whose members are then left out
+    subprocess.run(words, cwd=BUILD, check=True, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("what, file, protection, instead, program, test", UNITS, ids=[u[0] for u in UNITS])
-def test_without_it_a_unit_test_fails(tmp_path, what, file, protection, instead, program, test):
-    out = tmp_path / program
-    folder = program.split("_")[0]
-    unplugged(file, protection, instead, f"tests/unit/{folder}/test_{program}", out)
-    done = subprocess.run([str(out)], env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"}, capture_output=True,
-                          text=True, timeout=120)
-    red = re.findall(r"^not ok \d+ - (\w+)", done.stdout, re.M)
-    assert done.returncode != 0 and test in red, (what, red, done.stderr[-500:])
+@pytest.fixture(scope="session")
+def one_test(tmp_path_factory):
+    source = tmp_path_factory.mktemp("one") / "one_test.c"
+    source.write_text(ONE_TEST)
+    made = source.with_suffix(".o")
+    subprocess.run([*shlex.split(os.environ.get("CC", "cc")), "-c", "-o", str(made), str(source)], check=True)
+    return made
 
 
-@pytest.mark.parametrize("what, file, protection, instead, script, test", NODES, ids=[n[0] for n in NODES])
-def test_without_it_an_integration_test_fails(tmp_path, what, file, protection, instead, script, test):
+@pytest.mark.parametrize("row", [Row(*u) for u in UNITS], ids=repr)
+def test_without_it_a_unit_test_fails(tmp_path, one_test, row):
+    out = tmp_path / row.program
+    folder = row.program.split("_")[0]
+    link(f"tests/unit/{folder}/test_{row.program}", out, compile_changed(row, tmp_path), one_test)
+    env = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "ONE_TEST": row.test,
+           "QMN_TEST_PATIENCE_MS": str(PATIENCE_MS)}
+    try:
+        done = subprocess.run([str(out)], env=env, capture_output=True, text=True, timeout=HANG_S)
+    except subprocess.TimeoutExpired:
+        return
+    says_so = re.search(rf"^not ok 1 - {row.test}\b", done.stdout, re.M)
+    assert done.returncode < 0 or says_so, (row, done.stdout[-500:], done.stderr[-500:])
+
+
+def environment(qmnd):
+    """What the tests of a node are told, by Meson (crash) or by tools/test.sh; the crash tests at their shortest."""
+    return {**os.environ, "QMND": str(qmnd), "QMN_BUILD": str(BUILD), "QMN_CRASH_SCALE": "0.02",
+            "QMN_TEST_PATIENCE_MS": str(PATIENCE_MS),
+            "QMN_POWERCUT": str(BUILD / "tests/crash/powercut.so"),
+            "QMN_STORE_DRIVER": str(BUILD / "tests/crash/store_driver")}
+
+
+@pytest.mark.parametrize("row", [Row(*n) for n in NODES], ids=repr)
+def test_without_it_a_test_of_a_node_fails(tmp_path, row):
     out = tmp_path / "qmnd"
-    unplugged(file, protection, instead, "qmnd", out)
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", test,
-                           str(ROOT / "tests/integration" / script)], env={**os.environ, "QMND": str(out)},
+    link("qmnd", out, compile_changed(row, tmp_path))
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", row.test,
+                           str(next((ROOT / "tests").glob(f"*/{row.program}")))], env=environment(out),
                           capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1 and re.search(rf"^FAILED .*{test}", done.stdout, re.M), (what, done.stdout[-500:])
+    assert done.returncode == 1 and re.search(rf"^FAILED .*{row.test}", done.stdout, re.M), (row, done.stdout[-500:])

@@ -35,7 +35,7 @@ struct codec {
                    size_t header_count, struct bytes body);
     void (*stream_begin)(struct exchange *x, int status, const struct header *headers,
                          size_t header_count);
-    bool (*stream_send)(struct exchange *x, struct bytes data);
+    bool (*stream_send)(struct exchange *x, struct bytes data); /* counts in x->stream_sent */
     void (*stream_end)(struct exchange *x);
     size_t (*stream_pending)(const struct exchange *x);
 };

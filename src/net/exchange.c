@@ -96,6 +96,8 @@ void exchange_tell_gone(struct exchange *x)
 
 void exchange_lost(struct exchange *x)
 {
+    if (x->req.streaming && x->conn && x->conn->closed)
+        x->stream_lost = x->conn->codec->stream_pending(x);
     x->conn = NULL;
     x->req.gone = true;
     exchange_tell_gone(x);
@@ -185,5 +187,18 @@ void request_stream_end(struct request *req)
 size_t request_stream_pending(const struct request *req)
 {
     const struct exchange *x = exchange_of(req);
-    return x->conn ? x->conn->codec->stream_pending(x) : 0;
+    return x->conn ? x->conn->codec->stream_pending(x) : x->stream_lost;
+}
+
+uint64_t request_stream_sent(const struct request *req)
+{
+    return exchange_of(req)->stream_sent;
+}
+
+size_t request_stream_lost(const struct request *req)
+{
+    const struct exchange *x = exchange_of(req);
+    if (!x->conn)
+        return x->stream_lost;
+    return x->cut || x->conn->broken ? request_stream_pending(req) : 0;
 }

@@ -19,7 +19,9 @@ struct exchange {
     char *body_heap;
     size_t body_heap_bytes;
     struct block *body_block;
-    bool head_only; /* a HEAD request */
+    uint64_t stream_sent; /* bytes that stream_send has put on the connection */
+    size_t stream_lost;   /* unsent when the connection was lost */
+    bool head_only;       /* a HEAD request */
     bool http10;
     bool told; /* on_gone was called */
     bool cut;  /* a stream that lost data: it must not look complete */

@@ -188,11 +188,11 @@ static bool http1_stream_send(struct exchange *x, struct bytes data)
 {
     struct conn *c = x->conn;
     char size[HTTP1_CHUNK_HEAD];
-    if (!x->http10)
-        conn_append(c, size, http1_write_chunk_head(size, data.len));
+    size_t head = x->http10 ? 0 : http1_write_chunk_head(size, data.len), tail = x->http10 ? 0 : 2;
+    conn_append(c, size, head);
     conn_append(c, data.ptr, data.len);
-    if (!x->http10)
-        conn_append(c, "\r\n", 2);
+    conn_append(c, "\r\n", tail);
+    x->stream_sent += head + data.len + tail;
     /* Many small events of one round leave in one write. */
     if (conn_pending(c) >= STREAM_FLUSH_BYTES)
         conn_flush(c);

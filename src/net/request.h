@@ -89,8 +89,13 @@ bool request_stream_begin(struct request *req, int status, const struct header *
                           size_t header_count);
 bool request_stream_send(struct request *req, struct bytes data);
 void request_stream_end(struct request *req);
-/* Unsent bytes; the handler may pause a producer on it. */
+/* Unsent bytes, for good once the peer is gone; the handler may pause a producer on it. */
 size_t request_stream_pending(const struct request *req);
+/* Bytes that the sends so far have put on the connection, framing and all: a position in the
+ * stream.  All of them but the pending ones have been handed to the kernel. */
+uint64_t request_stream_sent(const struct request *req);
+/* Of the pending ones, those that will never leave: none as long as the connection stands. */
+size_t request_stream_lost(const struct request *req);
 
 /* What net sends when it answers in the handler's place.  Everything is borrowed until it is
  * written. */

@@ -45,14 +45,17 @@ static void on_gone(struct request *req)
 {
     struct fixture *f = req->user;
     assert(req->gone);
-    atomic_fetch_add(&f->gone, 1);
     if (bytes_is(req->path, "/leave")) {
         unkeep(f, req);
         answer_text(req, 200, "left");
     } else if (req->streaming) {
+        f->stream_sent = request_stream_sent(req);
+        f->stream_lost = request_stream_lost(req);
+        assert(request_stream_pending(req) == f->stream_lost);
         unkeep(f, req);
         request_stream_end(req);
     }
+    atomic_fetch_add(&f->gone, 1);
 }
 
 /* ---- routes ---- */

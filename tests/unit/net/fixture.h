@@ -38,6 +38,7 @@ struct fixture {
     uint16_t port;
     struct manual_clock clock;
     _Atomic int requests, parked, gone, streams, rounds, refused, flooded;
+    _Atomic uint64_t stream_sent, stream_lost; /* of the last stream whose reader left */
     struct task hold;
     _Atomic int holding;
     _Atomic int round_batch; /* most requests one on_round answered */

@@ -205,6 +205,33 @@ static void a_stream_whose_reader_left_is_told_and_ended(void **state)
     fixture_stream_send(f, "two");
 }
 
+/* Sends until the sockets take no more; the reader takes nothing. */
+static void fill_stream(struct fixture *f)
+{
+    static char text[65536];
+    memset(text, 's', sizeof text - 1);
+    for (int i = 0; i < 1000 && scraped(f, "qmn_net_held_bytes") < sizeof text; i++) {
+        fixture_stream_send(f, text);
+        fixture_settle(f);
+    }
+    assert_true(scraped(f, "qmn_net_held_bytes") >= sizeof text);
+}
+
+static void a_stream_is_told_what_never_left(void **state)
+{
+    static const char sent[] = "qmn_net_sent_bytes_total";
+    struct fixture *f = *state;
+    struct http_client c;
+    http_connect(&c, f->port);
+    fixture_feeds(f, &c, GET("/stream"));
+    double head = scraped(f, sent);
+    fill_stream(f);
+    http_reset(&c);
+    assert_true(wait_for(&f->gone, 1));
+    assert_true(f->stream_lost > 0);
+    assert_true((double)(f->stream_sent - f->stream_lost) == scraped(f, sent) - head);
+}
+
 static void a_reader_that_is_too_slow_sees_its_stream_broken_not_ended(void **state)
 {
     struct fixture *f = *state;
@@ -508,6 +535,7 @@ int main(void)
         T(a_stream_arrives_piece_by_piece),
         T(an_old_client_reads_a_stream_to_the_end_of_its_connection),
         T(a_stream_whose_reader_left_is_told_and_ended),
+        T(a_stream_is_told_what_never_left),
         T(a_reader_that_is_too_slow_sees_its_stream_broken_not_ended),
         T(a_drain_lets_requests_finish_and_ends_the_idle),
         T(a_drain_ends_hard_at_its_deadline),

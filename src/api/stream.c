@@ -9,7 +9,9 @@
  * carries no id, so that a client's position never moves backwards.
  *
  * A reader that falls behind pauses the pulls (its items stay in the inbox, unleased) instead of
- * filling memory.  Belongs to the request's loop. */
+ * filling memory.  What was leased for it and had not left the node when its connection ended goes
+ * back, for the next reader to have at once.  Belongs to the request's loop. */
+#include "base/mem.h"
 #include "codec/json_encode.h"
 #include "inbox_priv.h"
 #include "operations_priv.h"
@@ -23,6 +25,12 @@ enum {
     EVENT_MAX_BYTES = 8 << 20,
 };
 
+/* An item that may not have left the node. */
+struct flight {
+    int64_t sequence;
+    uint64_t end; /* in request_stream_sent(); UINT64_MAX: not sent yet */
+};
+
 struct stream {
     struct timer timer;
     struct api_call *x;
@@ -33,6 +41,8 @@ struct stream {
     int64_t resume_from;  /* Last-Event-ID */
     int64_t resume_until; /* clock_mono_us() until which only sequences above it are asked for */
     uint64_t sent_bytes;
+    struct flight *flights; /* in the order they go */
+    size_t flight_count, flight_cap;
     bool begun;
     bool starting, done; /* a pull may be done before engine_pull returns */
 };
@@ -40,13 +50,70 @@ struct stream {
 /* What to do after a step. */
 enum next { NEXT_PULL = 1, NEXT_PAUSE, NEXT_ENDED };
 
+/* ---- what is on its way ---- */
+
+static uint64_t position(const struct request *req, size_t behind)
+{
+    uint64_t sent = request_stream_sent(req);
+    return sent > behind ? sent - behind : 0; /* the head may be pending, too */
+}
+
+/* The items of a pull, to be sent.  NULL: none, or no memory, and their leases run their time. */
+static struct flight *flights_add(struct stream *s)
+{
+    uint64_t left = position(s->x->req, request_stream_pending(s->x->req));
+    size_t landed = 0;
+    while (landed < s->flight_count && s->flights[landed].end <= left)
+        landed++;
+    s->flight_count -= landed;
+    if (landed)
+        memmove(s->flights, s->flights + landed, s->flight_count * sizeof *s->flights);
+    if (!s->out.count)
+        return NULL;
+    size_t need = s->flight_count + s->out.count;
+    if (need > s->flight_cap) {
+        struct flight *more = mem_resize(s->flights, need, sizeof *more);
+        if (!more)
+            return NULL;
+        s->flights = more;
+        s->flight_cap = need;
+    }
+    struct flight *first = s->flights + s->flight_count;
+    for (size_t i = 0; i < s->out.count; i++)
+        first[i] = (struct flight){s->out.items[i].sequence, UINT64_MAX};
+    s->flight_count = need;
+    return first;
+}
+
+/* The sequences of those that will never leave. */
+static const int64_t *flights_lost(struct stream *s, size_t *ret_count)
+{
+    uint64_t left = position(s->x->req, request_stream_lost(s->x->req));
+    int64_t *lost = arena_array(&s->arena, int64_t, s->flight_count + 1);
+    *ret_count = 0;
+    for (size_t i = 0; lost && i < s->flight_count; i++)
+        if (s->flights[i].end > left)
+            lost[(*ret_count)++] = s->flights[i].sequence;
+    return lost;
+}
+
+/* ---- the stream ---- */
+
+static void stream_release(struct stream *s)
+{
+    size_t count;
+    const int64_t *unsent = flights_lost(s, &count);
+    engine_stream_close(s->x->api->engine, s->in.stream, unsent, count);
+    mem_free(s->flights);
+    arena_release(&s->arena);
+}
+
 static void stream_end(struct stream *s)
 {
     struct api_call *x = s->x;
     struct request *req = x->req;
     req->exec->timer_cancel(req->exec, &s->timer);
-    arena_release(&s->arena);
-    engine_stream_close(x->api->engine, s->in.stream);
+    stream_release(s);
     answer_account(x, x->route->status, s->sent_bytes);
     request_stream_end(req);
 }
@@ -85,13 +152,16 @@ static bool send_item(struct stream *s, const struct inbox_item *item)
     return buf_ok(&b) && stream_send(s, buf_bytes(&b));
 }
 
-static bool send_items(struct stream *s)
+static bool send_items(struct stream *s, struct flight *flights)
 {
     if (s->out.count == 0 && s->in.wait_ms)
         return stream_send(s, BYTES_LIT(": heartbeat\n\n"));
-    for (size_t i = 0; i < s->out.count; i++)
+    for (size_t i = 0; i < s->out.count; i++) {
         if (!send_item(s, &s->out.items[i]))
             return false;
+        if (flights)
+            flights[i].end = request_stream_sent(s->x->req);
+    }
     return true;
 }
 
@@ -102,13 +172,13 @@ static enum next stream_step(struct stream *s)
     x->running = false;
     if (x->call.code != QMN_OK && !s->begun) {
         x->call.err.code = x->call.code;
-        arena_release(&s->arena);
-        engine_stream_close(x->api->engine, s->in.stream);
+        stream_release(s);
         answer_error(x, &x->call.err);
         return NEXT_ENDED;
     }
+    struct flight *flights = x->call.code == QMN_OK ? flights_add(s) : NULL;
     bool going = x->call.code == QMN_OK && !x->req->gone && x->req->method != HTTP_HEAD;
-    if (!(s->begun || stream_begin(s)) || !going || !send_items(s)) {
+    if (!(s->begun || stream_begin(s)) || !going || !send_items(s, flights)) {
         stream_end(s);
         return NEXT_ENDED;
     }

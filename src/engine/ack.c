@@ -135,11 +135,7 @@ static void ack_publish(struct engine *e, struct command *cmd)
         if (!d)
             continue;
         if (op->in->nack && !op->in->reject) {
-            d->ready_ms = engine_mono_ms(e) + op->in->delay_ms;
-            d->leased = false;
-            if (d->ready_ms < op->agent->inbox_scan_ms)
-                op->agent->inbox_scan_ms = d->ready_ms;
-            waiters_wake(&op->agent->waiters);
+            delivery_offer(d, engine_mono_ms(e) + op->in->delay_ms);
             continue;
         }
         delivery_end(d, op->in->nack ? DELIVERY_REJECTED : DELIVERY_ACKED);

@@ -329,7 +329,21 @@ uint32_t engine_stream_open(struct engine *e)
     return number;
 }
 
-void engine_stream_close(struct engine *e, uint32_t stream)
+/* As if it had not been leased, unless somebody else has it by now. */
+static void give_back(struct engine *e, struct agent *a, uint32_t stream, int64_t no)
+{
+    uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)no);
+    struct nutrient *x = at ? (struct nutrient *)(uintptr_t)*at : NULL;
+    struct delivery *d = x ? nutrient_delivery(x, a) : NULL;
+    if (!d || !d->queued || !d->leased || d->leased_to != stream)
+        return;
+    if (d->attempts)
+        d->attempts--;
+    delivery_offer(d, engine_mono_ms(e));
+}
+
+void engine_stream_close(struct engine *e, uint32_t stream, const int64_t *unsent,
+                         size_t unsent_count)
 {
     struct network *n = &e->net;
     if (!stream)
@@ -339,6 +353,8 @@ void engine_stream_close(struct engine *e, uint32_t stream)
     uint64_t *at = u64map_get(&n->streams, stream);
     struct agent *a = at ? network_agent_no(n, (int64_t)*at) : NULL;
     u64map_remove(&n->streams, stream);
+    for (size_t i = 0; a && i < unsent_count; i++)
+        give_back(e, a, stream, unsent[i]);
     if (a)
         waiters_wake_resuming(&a->waiters); /* back before the end of the old connection */
     pthread_mutex_unlock(&n->inbox_lock);

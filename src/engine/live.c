@@ -198,6 +198,16 @@ static void settle(struct nutrient *x)
     x->code_count = 0;
 }
 
+void delivery_offer(struct delivery *d, int64_t ready_ms)
+{
+    struct agent *a = d->agent;
+    d->ready_ms = ready_ms;
+    d->leased = false;
+    if (ready_ms < a->inbox_scan_ms)
+        a->inbox_scan_ms = ready_ms;
+    waiters_wake(&a->waiters);
+}
+
 void delivery_end(struct delivery *d, enum delivery_state state)
 {
     struct agent *a = d->agent;

@@ -52,6 +52,8 @@ bool live_reserve(struct engine *e);
 void live_publish(struct engine *e, struct nutrient *x);
 /* Takes it out of everything and frees it. */
 void live_remove(struct engine *e, struct nutrient *x);
+/* Nobody's any more: offered from ready_ms on (monotonic). */
+void delivery_offer(struct delivery *d, int64_t ready_ms);
 /* Takes one delivery out of its inbox with a final state. */
 void delivery_end(struct delivery *d, enum delivery_state state);
 /* Drops the tenant's oldest nutrients from the inboxes while what waits in them takes more than

@@ -48,7 +48,9 @@ struct pull_in {
 /* A stream is a row of pulls.  Its number says whose the leases are; 0 (none to be had): nobody's,
  * and they run their time. */
 uint32_t engine_stream_open(struct engine *e);
-void engine_stream_close(struct engine *e, uint32_t stream);
+/* `unsent`: sequences it was leased that never left the node: offered again at once, to anybody. */
+void engine_stream_close(struct engine *e, uint32_t stream, const int64_t *unsent,
+                         size_t unsent_count);
 
 struct inbox_item {
     int64_t sequence, created_ms, expires_ms, lease_until_ms;

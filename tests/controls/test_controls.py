@@ -162,6 +162,13 @@ UNITS = [
      "api_stream", "last_event_id_resumes_behind_it"),
     ("streams: a position never moves back", "api/stream.c", "if (item->sequence > s->last_id) {", "if (1) {",
      "api_stream", "a_redelivery_carries_no_id"),
+    ("streams: what never left goes back", "engine/inbox.c", "        give_back(e, a, stream, unsent[i]);", "        ;",
+     "engine_inbox", "what_a_stream_never_sent_is_anybodys_at_once"),
+    ("streams: but not from somebody else", "engine/inbox.c", "!d->leased || d->leased_to != stream)", "!d->leased)",
+     "engine_inbox", "what_somebody_else_holds_by_now_stays_theirs"),
+    ("streams: what was lost with its connection", "net/exchange.c",
+     "x->stream_lost = x->conn->codec->stream_pending(x);", "(void)x;",
+     "net_lifetime", "a_stream_is_told_what_never_left"),
 ]
 
 # the same for a whole node and the tests of it in Python
@@ -178,6 +185,9 @@ NODES = [
      "test_daemon.py", "keys_without_their_pepper_are_no_start"),
     ("streams: Last-Event-ID", "api/stream.c", "s->in.after = s->in.resume ? s->resume_from : 0;", "s->in.after = 0;",
      "test_stream.py", "last_event_id_resumes_behind_it"),
+    ("streams: what never left goes back", "api/stream.c", "engine, s->in.stream, unsent, count);",
+     "engine, s->in.stream, unsent, 0);",
+     "test_stream.py", "what_never_left_the_node_is_there_for_the_next_reader"),
     ("memory is flat: bodies", "net/exchange.c", "    mem_free(x->body_heap);\n", "",
      "test_hostile.py", "memory_is_flat"),
     ("memory is flat: connections", "net/conn.c", "    c->codec->free(c);\n    mem_free(c);", "    c->codec->free(c);",

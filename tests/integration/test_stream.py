@@ -2,6 +2,8 @@
 """Server-sent events over a real connection."""
 import http.client
 import json
+import socket
+import struct
 import threading
 import time
 
@@ -48,12 +50,14 @@ class Events:
         return self.next() is None
 
 
+def metric(node, name):
+    text = Client(node.port).get("/metrics", expect=200).body.decode()
+    return int(float(next(line.split()[1] for line in text.splitlines() if line.startswith(name))))
+
+
 def in_flight(node):
     """Requests in progress besides this one."""
-    text = Client(node.port).get("/metrics", expect=200).body.decode()
-    value = next(line.split()[1] for line in text.splitlines()
-                 if line.startswith("qmn_http_requests_in_flight"))
-    return int(float(value)) - 1
+    return metric(node, "qmn_http_requests_in_flight") - 1
 
 
 def settle(node):
@@ -109,6 +113,25 @@ def test_a_resume_takes_over_what_the_dead_stream_was_leasing(tenant):
         assert time.monotonic() - began < 5  # not when their leases of 30 s run out
     assert [e["data"]["nutrient_id"] for e in events] == sent[1:]
     assert [int(e["id"]) for e in events] == sorted(int(e["id"]) for e in events)
+
+
+def test_what_never_left_the_node_is_there_for_the_next_reader(tenant, node):
+    """A reader who takes nothing and is gone: only what the kernel had is still leased to it."""
+    tenant.agent("slow", seed="topic")
+    size = 60000
+    sent = [tenant.broadcast("topic", snippets=["x" * size])["nutrient_id"] for _ in range(150)]
+    settle(node)
+    before = metric(node, "qmn_net_sent_bytes_total")
+    with Events(tenant.client, "slow") as stream:
+        wait_until(lambda: metric(node, "qmn_net_held_bytes") > 200000, "events that wait in the node")
+        gone_by = metric(node, "qmn_net_sent_bytes_total") - before
+        linger = struct.pack("ii", 1, 0)
+        stream.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # a reset
+        stream.response.close()
+    settle(node)
+    items = tenant.pull("slow", limit=150)["nutrients"]
+    assert [i["nutrient_id"] for i in items] == sent[-len(items):]
+    assert 150 - len(items) <= gone_by // size and all(i["attempt"] == 1 for i in items)
 
 
 def test_what_is_not_acknowledged_comes_again_without_an_id(tenant):

@@ -276,11 +276,15 @@ uint32_t engine_stream_open(struct engine *e)
     return 7;
 }
 
-void engine_stream_close(struct engine *e, uint32_t stream)
+void engine_stream_close(struct engine *e, uint32_t stream, const int64_t *unsent,
+                         size_t unsent_count)
 {
     (void)e;
     assert(stream == 7 && fake.streams);
     fake.streams--;
+    fake.unsent_count = unsent_count;
+    for (size_t i = 0; i < unsent_count && i < ARRAY_LEN(fake.unsent); i++)
+        fake.unsent[i] = unsent[i];
 }
 
 void engine_cancel(struct engine *e, struct call *c)

@@ -39,6 +39,8 @@ struct fake_engine {
     char text[16][256]; /* texts of the last call, in the order of the parameter struct */
     double number[16];
     char tenant_header[80];
+    int64_t unsent[8]; /* of the last stream that was closed */
+    size_t unsent_count;
 };
 
 extern struct fake_engine fake;

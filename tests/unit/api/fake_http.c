@@ -151,6 +151,18 @@ size_t request_stream_pending(const struct request *req)
     return fake_pending;
 }
 
+uint64_t request_stream_sent(const struct request *req)
+{
+    assert(current && req == &current->req);
+    return got.body_len;
+}
+
+size_t request_stream_lost(const struct request *req)
+{
+    assert(current && req == &current->req);
+    return req->gone || fake_reader_gone ? fake_pending : 0;
+}
+
 static enum http_method method_of(struct bytes text)
 {
     static const char *const names[] = {"",      "GET",    "POST", "PUT",

@@ -178,6 +178,59 @@ static void a_reader_that_takes_nothing_is_given_up(void **state)
     assert_true(got.ended);
 }
 
+/* All of the stream from here on stays behind when its reader leaves. */
+static void strand_from(const char *text, size_t earlier)
+{
+    const char *at = strstr(got.body, text);
+    assert_non_null(at);
+    fake_pending = got.body_len - (size_t)(at - got.body) + earlier;
+    leave();
+}
+
+static void what_never_left_is_given_back(void **state)
+{
+    (void)state;
+    fake.pull_count = 3;
+    fake.pull_first = 41;
+    open_stream(KEY);
+    strand_from("event: nutrient\nid: 42\n", 0);
+    assert_int_equal(fake.unsent_count, 2);
+    assert_true(fake.unsent[0] == 42 && fake.unsent[1] == 43);
+}
+
+static void half_an_event_never_left(void **state)
+{
+    (void)state;
+    fake.pull_count = 2;
+    fake.pull_first = 41;
+    open_stream(KEY);
+    strand_from("event: nutrient\nid: 42\n", 1);
+    assert_int_equal(fake.unsent_count, 2);
+}
+
+static void what_has_left_is_not_given_back(void **state)
+{
+    (void)state;
+    fake.pull_count = 2;
+    open_stream(KEY);
+    leave();
+    assert_int_equal(fake.unsent_count, 0);
+}
+
+static void what_was_leased_for_a_reader_who_had_left_is_given_back(void **state)
+{
+    (void)state;
+    fake.pull_count = 2;
+    fake.pull_again = true;
+    open_stream(KEY);
+    fake.pull_first = 41;
+    fake_reader_gone = true;
+    fake_http_fire_timer();
+    assert_true(got.ended);
+    assert_int_equal(fake.unsent_count, 2);
+    assert_true(fake.unsent[0] == 41 && fake.unsent[1] == 42);
+}
+
 static void head_ends_at_once(void **state)
 {
     (void)state;
@@ -211,6 +264,10 @@ int main(void)
         TEST(an_error_later_ends_the_stream),
         TEST(a_slow_reader_pauses_the_pulls),
         TEST(a_reader_that_takes_nothing_is_given_up),
+        TEST(what_never_left_is_given_back),
+        TEST(half_an_event_never_left),
+        TEST(what_has_left_is_not_given_back),
+        TEST(what_was_leased_for_a_reader_who_had_left_is_given_back),
         TEST(head_ends_at_once),
         TEST(a_stream_leaves_nothing_in_flight),
     };

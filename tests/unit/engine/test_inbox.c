@@ -112,17 +112,17 @@ static void a_resume_takes_over_what_a_stream_that_ended_was_leasing(void **stat
     assert_int_equal(scene_pull_as(&s, &s.caller, &two, &out), QMN_OK);
     assert_int_equal(scene_pull(&s, "a", 1).count, 1); /* a pull of its own, no stream */
     assert_int_equal(pull_in_stream(next, first.items[0].sequence).count, 0);
-    engine_stream_close(s.te->engine, dead);
+    engine_stream_close(s.te->engine, dead, NULL, 0);
     out = pull_in_stream(next, first.items[0].sequence);
     assert_int_equal(out.count, 1); /* neither what was seen nor what others hold */
     assert_int_equal(out.items[0].sequence, first.items[1].sequence);
     assert_int_equal(out.items[0].attempt, 2);
     assert_int_equal(pull_in_stream(next, first.items[0].sequence).count, 0);
-    engine_stream_close(s.te->engine, alive);
+    engine_stream_close(s.te->engine, alive, NULL, 0);
     assert_int_equal(pull_in_stream(next, 0).count, 0); /* who does not resume waits for leases */
     test_engine_advance(s.te, 30000);
     assert_int_equal(scene_pull(&s, "a", 10).count, 4);
-    engine_stream_close(s.te->engine, next);
+    engine_stream_close(s.te->engine, next, NULL, 0);
 }
 
 static void a_resume_that_comes_before_the_end_of_its_old_stream_is_woken(void **state)
@@ -138,11 +138,47 @@ static void a_resume_that_comes_before_the_end_of_its_old_stream_is_woken(void *
     in.resume = true;
     struct call *c = start_pull(&in, &out);
     assert_false(test_call_done(s.te, c));
-    engine_stream_close(s.te->engine, dying);
+    engine_stream_close(s.te->engine, dying, NULL, 0);
     assert_int_equal(test_call_wait(s.te, c), QMN_OK);
     assert_int_equal(out.count, 1);
     assert_int_equal(out.items[0].sequence, first.items[1].sequence);
-    engine_stream_close(s.te->engine, next);
+    engine_stream_close(s.te->engine, next, NULL, 0);
+}
+
+static void what_a_stream_never_sent_is_anybodys_at_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        scene_send(&s, "", AXIS(0));
+    uint32_t dying = engine_stream_open(s.te->engine);
+    struct pull_out first = pull_in_stream(dying, 0), out;
+    assert_int_equal(first.count, 3);
+    struct call *c = start_pull(&waiting, &out); /* no stream, and nothing to resume */
+    assert_false(test_call_done(s.te, c));
+    int64_t unsent[] = {first.items[1].sequence, first.items[2].sequence};
+    engine_stream_close(s.te->engine, dying, unsent, 2);
+    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_int_equal(out.count, 2);
+    assert_int_equal(out.items[0].sequence, unsent[0]);
+    assert_int_equal(out.items[0].attempt, 1); /* the one in vain does not count */
+    assert_int_equal(out.items[1].sequence, unsent[1]);
+    assert_int_equal(scene_pull(&s, "a", 10).count, 0); /* the first was sent */
+}
+
+static void what_somebody_else_holds_by_now_stays_theirs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        scene_send(&s, "", AXIS(0));
+    uint32_t dying = engine_stream_open(s.te->engine);
+    struct pull_out first = pull_in_stream(dying, 0);
+    struct ack_out acked;
+    int64_t unsent[] = {first.items[0].sequence, first.items[1].sequence, 12345};
+    test_engine_advance(s.te, 30000); /* its leases are over */
+    assert_int_equal(scene_pull(&s, "a", 1).items[0].sequence, unsent[0]);
+    assert_int_equal(scene_ack(&s, "a", first.items[1].nutrient_id, &acked), QMN_OK);
+    engine_stream_close(s.te->engine, dying, unsent, 3);
+    assert_int_equal(scene_pull(&s, "a", 10).count, 0);
 }
 
 static void a_pulled_item_carries_its_embedding_when_asked(void **state)
@@ -696,6 +732,8 @@ int main(void)
         INBOX(a_stream_resumes_after_a_sequence),
         INBOX(a_resume_takes_over_what_a_stream_that_ended_was_leasing),
         INBOX(a_resume_that_comes_before_the_end_of_its_old_stream_is_woken),
+        INBOX(what_a_stream_never_sent_is_anybodys_at_once),
+        INBOX(what_somebody_else_holds_by_now_stays_theirs),
         INBOX(a_pulled_item_carries_its_embedding_when_asked),
         INBOX(a_leased_item_comes_again_after_its_lease),
         INBOX(what_is_acknowledged_is_gone),

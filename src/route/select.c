@@ -2,7 +2,10 @@
  *
  * Maximal marginal relevance [CG98: Carbonell and Goldstein, "The Use of MMR", SIGIR 1998], then
  * one draw for the last slot.  Departs from the paper in scaling the scores to [0, 1], where the
- * cosines it weighs them against already are. */
+ * cosines it weighs them against already are, from what is irrelevant to the best.  Irrelevant is,
+ * where others had to stay outside, whoever only just came in.  Where all are here it is a score of
+ * 0: the worst of three good ones is good, and taken for irrelevant it would lose to a double of
+ * the best. */
 #include "select.h"
 
 #include <assert.h>
@@ -31,13 +34,14 @@ static void mmr_init(struct mmr *m, const float *scores, uint32_t n,
     m->chosen = chosen;
     m->n = n;
     m->chosen_count = 0;
-    double low = DBL_MAX, high = -DBL_MAX;
+    bool all = n == options->eligible_total;
+    double low = all ? 0 : DBL_MAX, high = all ? 0 : -DBL_MAX;
     for (uint32_t i = 0; i < n; i++) {
-        low = fmin(low, (double)scores[i]);
+        low = all ? 0 : fmin(low, (double)scores[i]);
         high = fmax(high, (double)scores[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        double scaled = high > low ? ((double)scores[i] - low) / (high - low) : 1;
+        double scaled = high > low ? (fmax((double)scores[i], low) - low) / (high - low) : 1;
         m->relevance[i] = SELECT_LAMBDA * scaled;
         m->max_similarity[i] = -1;
         m->value[i] = m->relevance[i] + (1 - SELECT_LAMBDA);

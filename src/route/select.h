@@ -56,9 +56,10 @@ struct selection {
  *
  * Greedy choice: the best score first; with diversify, each next one maximises
  *   SELECT_LAMBDA s' - (1 - SELECT_LAMBDA) max over chosen c of similarity(candidate, c),
- * s' = score scaled to [0, 1] over the candidates (all 1 if they are equal); ties go to the earlier
- * candidate.  The last slot is then, with probability epsilon, given to one drawn uniformly from
- * all eligible agents outside the greedy choice, if there are any. */
+ * s' = score scaled to [0, 1] from the lowest of the pool, or from 0 if nobody is outside it, to
+ * the highest (all 1 if that is no range); ties go to the earlier candidate. The last slot is then,
+ * with probability epsilon, given to one drawn uniformly from all eligible agents outside the
+ * greedy choice, if there are any. */
 void route_select(const float *scores, uint32_t n, const struct select_options *options,
                   struct rng *rng, struct selection *ret_selection);
 

@@ -68,10 +68,60 @@ static void diversity_prefers_a_different_agent_to_a_second_of_the_same(void **s
     assert_int_equal(s.chosen[1], 2);
 }
 
+/* Nearly east, and somewhere else though not at right angles: all three are about the same need. */
+static const float east_too[2] = {0.99619470f, 0.08715574f},
+                   elsewhere[2] = {0.42261826f, 0.90630779f};
+
+/* The worst of a few good ones is good. */
+static void of_three_good_ones_the_double_comes_last(void **state)
+{
+    (void)state;
+    const struct candidate c[] = {{0.70f, east}, {0.69f, east_too}, {0.60f, elsewhere}};
+    struct rng r;
+    rng_seed(&r, 1);
+    struct selection s = selected(c, 3, options(2, 3, true, 0), &r);
+    assert_int_equal(s.chosen[0], 0);
+    assert_int_equal(s.chosen[1], 2);
+}
+
+static void among_many_the_worst_of_the_pool_is_irrelevant(void **state)
+{
+    (void)state;
+    const struct candidate c[] = {{0.70f, east}, {0.69f, east_too}, {0.60f, elsewhere}};
+    struct rng r;
+    rng_seed(&r, 1);
+    assert_int_equal(selected(c, 3, options(2, 1000, true, 0), &r).chosen[1], 1);
+}
+
+static void a_hair_of_score_weighs_as_little_as_none(void **state)
+{
+    (void)state;
+    static const float hairs[] = {0, 1e-6f, 1e-3f};
+    for (size_t i = 0; i < ARRAY_LEN(hairs); i++) {
+        const struct candidate c[] = {{0.7f, east}, {0.7f, east_too}, {0.7f - hairs[i], elsewhere}};
+        struct rng r;
+        rng_seed(&r, 1);
+        struct selection s = selected(c, 3, options(2, 3, true, 0), &r);
+        assert_int_equal(s.chosen[0], 0);
+        assert_int_equal(s.chosen[1], 2);
+    }
+}
+
+static void scores_of_nothing_and_less_are_irrelevant(void **state)
+{
+    (void)state;
+    const struct candidate some[] = {{0.5f, east}, {0.0f, north_east}, {-0.5f, north}};
+    const struct candidate none[] = {{0.0f, east}, {-0.1f, east}, {-0.2f, north}};
+    struct rng r;
+    rng_seed(&r, 1);
+    assert_int_equal(selected(some, 3, options(2, 3, true, 0), &r).chosen[1], 2);
+    assert_int_equal(selected(none, 3, options(2, 3, true, 0), &r).chosen[1], 2);
+}
+
 static void a_much_better_score_still_beats_diversity(void **state)
 {
     (void)state;
-    /* scaled: 1, .94, 0; .5 * .94 - .5 * .707 > .5 * 0 - 0 */
+    /* scaled: 1, .94, .11; .5 * .94 - .5 * .707 > .5 * .11 - 0 */
     const struct candidate c[] = {{0.9f, east}, {0.85f, north_east}, {0.1f, north}};
     struct rng r;
     rng_seed(&r, 1);
@@ -103,24 +153,28 @@ static void scores_are_scaled_over_the_candidates_so_their_unit_does_not_matter(
     for (int round = 0; round < 200; round++) {
         enum { N = 20 };
         float units[N][2];
-        struct candidate c[N], shifted[N];
+        struct candidate c[N], smaller[N], shifted[N];
         for (int i = 0; i < N; i++) {
             float v[2] = {(float)rng_normal(&r), (float)rng_normal(&r)};
             assert_true(vector_normalise(v, 2, units[i]));
             c[i] = (struct candidate){1 - (float)i / 32, units[i]};
+            smaller[i] = (struct candidate){0.25f * c[i].score, units[i]};
             shifted[i] = (struct candidate){0.25f * c[i].score + 0.5f, units[i]};
         }
         struct selection a = selected(c, N, options(6, N, true, 0), &r),
-                         b = selected(shifted, N, options(6, N, true, 0), &r);
+                         b = selected(smaller, N, options(6, N, true, 0), &r);
+        assert_memory_equal(a.chosen, b.chosen, 6 * sizeof a.chosen[0]);
+        a = selected(c, N, options(6, N + 1, true, 0), &r); /* one more, outside the pool */
+        b = selected(shifted, N, options(6, N + 1, true, 0), &r);
         assert_memory_equal(a.chosen, b.chosen, 6 * sizeof a.chosen[0]);
     }
 }
 
 /* The definition: every value computed anew for every slot. */
-static void select_by_definition(const struct candidate *c, uint32_t n, uint32_t count,
-                                 uint32_t *ret_chosen)
+static void select_by_definition(const struct candidate *c, uint32_t n, uint32_t outside,
+                                 uint32_t count, uint32_t *ret_chosen)
 {
-    double low = (double)c[n - 1].score, range = (double)c[0].score - low;
+    double low = outside ? (double)c[n - 1].score : 0, range = (double)c[0].score - low;
     for (uint32_t slot = 0; slot < count; slot++) {
         double best_value = 0;
         ret_chosen[slot] = n;
@@ -163,8 +217,9 @@ static void random_pools_are_chosen_from_as_the_definition_says(void **state)
             c[i] = (struct candidate){score, rng_below(&r, 8) ? units[i] : NULL};
         }
         uint32_t want[LIMIT_TOP_K];
-        select_by_definition(c, n, count, want);
-        struct selection s = selected(c, n, options(count, n, true, 0), &r);
+        uint32_t outside = rng_below(&r, 2);
+        select_by_definition(c, n, outside, count, want);
+        struct selection s = selected(c, n, options(count, n + outside, true, 0), &r);
         for (uint32_t i = 0; i < count; i++)
             assert_int_equal(s.chosen[i], want[i]);
     }
@@ -311,6 +366,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_diversity_the_best_scores_are_chosen_in_order),
         cmocka_unit_test(diversity_prefers_a_different_agent_to_a_second_of_the_same),
+        cmocka_unit_test(of_three_good_ones_the_double_comes_last),
+        cmocka_unit_test(among_many_the_worst_of_the_pool_is_irrelevant),
+        cmocka_unit_test(a_hair_of_score_weighs_as_little_as_none),
+        cmocka_unit_test(scores_of_nothing_and_less_are_irrelevant),
         cmocka_unit_test(a_much_better_score_still_beats_diversity),
         cmocka_unit_test(similarity_is_the_maximum_to_those_chosen_not_the_mean),
         cmocka_unit_test(scores_are_scaled_over_the_candidates_so_their_unit_does_not_matter),

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,7 +21,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { ANSWER_MAX = 1 << 20, TICK_US = 100000, SILENCE_US = 30000000, SUB_BITS = 6 };
+enum {
+    ANSWER_MAX = 1 << 20,
+    TICK_US = 100000,
+    SILENCE_US = 30000000,
+    SUB_BITS = 6,
+    SENDS_AT_ONCE = 32, /* before answers are looked for: they wait, and count, meanwhile */
+};
 
 /* ---- histogram: 64 buckets per power of two ---- */
 
@@ -73,6 +80,7 @@ struct conn {
     char *in;            /* ANSWER_MAX */
     size_t in_len, need; /* need: bytes of head and body; 0: head not whole yet */
     int status;
+    bool retry_after;
 };
 
 struct load {
@@ -200,7 +208,7 @@ static void conn_send(struct load *l, struct conn *c, int64_t due_us)
 /* Once the head is whole: the status, and how many bytes belong to the answer. */
 static bool conn_head(struct conn *c)
 {
-    static const char name[] = "content-length:";
+    static const char name[] = "content-length:", retry[] = "retry-after:";
     char *end = memmem(c->in, c->in_len, "\r\n\r\n", 4);
     if (!end)
         return c->in_len < 16384;
@@ -208,28 +216,39 @@ static bool conn_head(struct conn *c)
     if (head < 12 || memcmp(c->in, "HTTP/1.1 ", 9) != 0)
         return false;
     c->status = (int)strtol(c->in + 9, NULL, 10);
+    c->retry_after = false;
     for (char *line = c->in; line < end;) {
         char *next = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
         if (strncasecmp(line, name, sizeof name - 1) == 0)
             body = (size_t)strtoull(line + sizeof name - 1, NULL, 10);
+        c->retry_after |= strncasecmp(line, retry, sizeof retry - 1) == 0;
         line = next ? next + 2 : end;
     }
     c->need = head + body;
     return c->need <= ANSWER_MAX;
 }
 
+static void count_answer(struct load_result *r, const struct conn *c, uint64_t took_us)
+{
+    r->done++;
+    if (c->status < 400) {
+        load_histogram_add(&r->latency, took_us);
+        return;
+    }
+    r->failed++;
+    r->worst_status = c->status > r->worst_status ? c->status : r->worst_status;
+    if ((c->status == 429 || c->status == 503) && c->retry_after) {
+        r->refused++;
+        load_histogram_add(&r->refusals, took_us);
+    }
+}
+
 static void conn_done(struct load *l, struct conn *c)
 {
     int64_t now = clock_mono_us();
-    struct load_result *r = l->result;
     l->last_answer_us = now;
     c->busy = false;
-    r->done++;
-    if (c->status >= 400) {
-        r->failed++;
-        r->worst_status = c->status > r->worst_status ? c->status : r->worst_status;
-    }
-    load_histogram_add(&r->latency, (uint64_t)(now - c->due_us));
+    count_answer(l->result, c, (uint64_t)(now - c->due_us));
     if (l->config->answer) {
         char *body = memmem(c->in, c->need, "\r\n\r\n", 4);
         size_t skip = (size_t)(body - c->in) + 4;
@@ -278,21 +297,49 @@ static bool more_to_send(const struct load *l, int64_t now)
     return k->seconds <= 0 || (double)(now - l->began_us) < k->seconds * 1e6;
 }
 
-/* Sends what is due; returns microseconds until the next is, or -1. */
+static int64_t due_us(const struct load *l)
+{
+    return l->began_us + (int64_t)((double)l->next_number * 1e6 / l->config->rate);
+}
+
+/* Open loop: passes over what nobody would wait for any more. */
+static void give_up_late(struct load *l, int64_t now)
+{
+    const struct load_config *k = l->config;
+    int64_t patience_us = (int64_t)(k->patience * 1e6);
+    while (patience_us && more_to_send(l, now) && now - due_us(l) > patience_us) {
+        l->next_number++;
+        l->result->unsent++;
+    }
+}
+
+/* Sends what is due; returns microseconds until more is, or -1. */
 static int64_t send_due(struct load *l)
 {
-    for (;;) {
+    bool open_loop = l->config->rate > 0;
+    for (int i = 0; i < SENDS_AT_ONCE; i++) {
         int64_t now = clock_mono_us();
+        if (open_loop)
+            give_up_late(l, now);
         if (l->idle_count == 0 || !more_to_send(l, now) || l->code != QMN_OK)
             return -1;
-        int64_t due = now;
-        if (l->config->rate > 0) {
-            due = l->began_us + (int64_t)((double)l->next_number * 1e6 / l->config->rate);
-            if (due > now)
-                return due - now;
-        }
+        int64_t due = open_loop ? due_us(l) : now;
+        if (due > now)
+            return due - now;
         conn_send(l, l->idle[--l->idle_count], due);
     }
+    return 0;
+}
+
+/* At the end of an open loop: what was due in its time and still had no connection. */
+static void count_unsent(struct load *l)
+{
+    const struct load_config *k = l->config;
+    double due = k->rate * k->seconds;
+    if (k->requests && due > (double)k->requests)
+        due = (double)k->requests;
+    if (due > (double)l->next_number)
+        l->result->unsent += (uint64_t)(due - (double)l->next_number);
 }
 
 static void maybe_tick(struct load *l, int64_t now)
@@ -330,12 +377,25 @@ static enum qmn_code run(struct load *l)
         maybe_tick(l, clock_mono_us());
     }
     l->result->seconds = (double)(clock_mono_us() - l->began_us) / 1e6;
+    count_unsent(l);
     return QMN_OK;
+}
+
+/* Thousands of connections are more than what a shell gives by default. */
+static void allow_descriptors(uint32_t n)
+{
+    enum { OTHERS = 64 };
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= (rlim_t)n + OTHERS)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* if refused, connecting says so */
 }
 
 static enum qmn_code open_all(struct load *l)
 {
     const struct load_config *k = l->config;
+    allow_descriptors(k->connections);
     if (!parse_address(k->host, k->port, &l->address, &l->address_len))
         return err_set(l->err, QMN_E_INVALID, "expected a numeric address, got \"%.60s\"", k->host);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -6,7 +6,9 @@
  *
  * Closed loop (rate 0): a connection sends as soon as its answer is there.  Open loop: requests are
  * due at fixed times whether or not earlier ones were answered, and latency counts from the time a
- * request was due, so that a stall is not hidden by the requests it kept from being sent. */
+ * request was due, so that a stall is not hidden by the requests it kept from being sent.  One that
+ * is due while all connections are busy waits for one, for as long as the configuration has
+ * patience; then it is never sent, and counts as unsent. */
 #ifndef QMN_CLIENT_LOAD_H
 #define QMN_CLIENT_LOAD_H
 
@@ -43,6 +45,7 @@ struct load_config {
     uint16_t port;
     uint32_t connections;
     double rate;       /* a second; 0: closed loop */
+    double patience;   /* seconds; 0: whatever is late is sent all the same */
     double seconds;    /* 0: until `requests` are done */
     uint64_t requests; /* 0: no bound */
     void *ctx;
@@ -56,10 +59,13 @@ struct load_config {
 
 struct load_result {
     uint64_t done, failed; /* failed: status >= 400, counted in done too */
+    uint64_t refused;      /* of those failed: 429 or 503, with Retry-After */
+    uint64_t unsent;       /* open loop: was due and never sent */
     uint64_t broken;       /* connections that ended early */
     int worst_status;
     double seconds;
-    struct load_histogram latency;
+    struct load_histogram latency;  /* of what succeeded */
+    struct load_histogram refusals; /* of what was refused */
 };
 
 /* QMN_E_UNAVAILABLE: cannot connect, or nobody answers for 30 s. */

@@ -131,49 +131,63 @@ static enum qmn_code measure(struct bench *b, const char *scenario, struct load_
 
 /* ---- scenarios with ready-made bodies ---- */
 
-struct rotating {
+struct bench_rotating {
     struct bench *b;
     const char *path;
     bool mutation;
     struct buf bodies[BENCH_BODIES];
 };
 
-static void make_rotating(void *ctx, uint64_t n, struct load_request *r)
+void bench_rotate(void *ctx, uint64_t n, struct load_request *r)
 {
-    struct rotating *k = ctx;
+    struct bench_rotating *k = ctx;
     r->body = buf_bytes(&k->bodies[n % BENCH_BODIES]);
     bench_head(k->b, r, "POST", k->path, n, k->mutation);
 }
 
-typedef void body_fn(struct bench *b, struct buf *s, uint32_t i);
+enum qmn_code bench_rotating_new(struct bench *b, const char *path, bool mutation,
+                                 bench_body_fn *body, struct bench_rotating **ret, struct err *err)
+{
+    enum { BODY_MAX = 1 << 20 };
+    struct bench_rotating *k = mem_calloc(1, sizeof *k);
+    if (!k)
+        return err_nomem(err);
+    k->b = b;
+    k->path = path;
+    k->mutation = mutation;
+    bool ok = true;
+    for (uint32_t i = 0; i < BENCH_BODIES; i++) {
+        buf_init(&k->bodies[i], BODY_MAX);
+        body(b, &k->bodies[i], i);
+        ok = ok && buf_ok(&k->bodies[i]);
+    }
+    if (!ok) {
+        bench_rotating_free(k);
+        return err_nomem(err);
+    }
+    *ret = k;
+    return QMN_OK;
+}
+
+void bench_rotating_free(struct bench_rotating *k)
+{
+    for (uint32_t i = 0; i < BENCH_BODIES; i++)
+        buf_release(&k->bodies[i]);
+    mem_free(k);
+}
 
 /* `scenario` NULL: part of setting up, no figures. */
 static enum qmn_code run_rotating(struct bench *b, const char *scenario, const char *path,
-                                  bool mutation, body_fn *body, struct load_config *k,
+                                  bool mutation, bench_body_fn *body, struct load_config *k,
                                   struct err *err)
 {
-    enum { BODY_MAX = 1 << 20 };
-    struct rotating *ctx = mem_calloc(1, sizeof *ctx);
-    if (!ctx)
-        return err_nomem(err);
-    ctx->b = b;
-    ctx->path = path;
-    ctx->mutation = mutation;
-    bool ok = true;
-    for (uint32_t i = 0; i < BENCH_BODIES; i++) {
-        buf_init(&ctx->bodies[i], BODY_MAX);
-        body(b, &ctx->bodies[i], i);
-        ok = ok && buf_ok(&ctx->bodies[i]);
-    }
+    struct bench_rotating *ctx;
+    TRY(bench_rotating_new(b, path, mutation, body, &ctx, err));
     k->ctx = ctx;
-    k->make = make_rotating;
-    enum qmn_code code = !ok ? err_nomem(err)
-                         : scenario
-                             ? measure(b, scenario, k, err)
-                             : bench_prepare(b, "preparing", BENCH_BODIES, k->make, ctx, err);
-    for (uint32_t i = 0; i < BENCH_BODIES; i++)
-        buf_release(&ctx->bodies[i]);
-    mem_free(ctx);
+    k->make = bench_rotate;
+    enum qmn_code code = scenario ? measure(b, scenario, k, err)
+                                  : bench_prepare(b, "preparing", BENCH_BODIES, k->make, ctx, err);
+    bench_rotating_free(ctx);
     return code;
 }
 
@@ -193,7 +207,7 @@ static void broadcast_body(struct bench *b, struct buf *s, uint32_t i, bool base
     buf_addc(s, '}');
 }
 
-static void broadcast_json(struct bench *b, struct buf *s, uint32_t i)
+void bench_broadcast_body(struct bench *b, struct buf *s, uint32_t i)
 {
     broadcast_body(b, s, i, false);
 }
@@ -207,7 +221,8 @@ static enum qmn_code run_broadcast(struct bench *b, struct err *err)
 {
     struct load_config k = {.seconds = b->seconds};
     TRY(bench_recents(b, err));
-    return run_rotating(b, "broadcast", "/v1/nutrients:broadcast", true, broadcast_json, &k, err);
+    return run_rotating(b, "broadcast", "/v1/nutrients:broadcast", true, bench_broadcast_body, &k,
+                        err);
 }
 
 static enum qmn_code run_broadcast_b64(struct bench *b, struct err *err)
@@ -223,7 +238,7 @@ static enum qmn_code run_broadcast_b64(struct bench *b, struct err *err)
 static enum qmn_code run_http(struct bench *b, struct err *err)
 {
     struct load_config k = {.seconds = b->seconds};
-    return run_rotating(b, "http", "/", true, broadcast_json, &k, err);
+    return run_rotating(b, "http", "/", true, bench_broadcast_body, &k, err);
 }
 
 /* ---- collect ---- */
@@ -407,7 +422,7 @@ static const struct scenario {
     {"idle", false, run_idle},          {"http", false, run_http},
     {"broadcast", true, run_broadcast}, {"broadcast-b64", true, run_broadcast_b64},
     {"collect", true, run_collect},     {"collect-window", true, run_collect_window},
-    {"outcomes", true, run_outcomes},
+    {"outcomes", true, run_outcomes},   {"overload", true, bench_overload},
 };
 
 static const struct scenario *scenario_find(const char *name)
@@ -428,7 +443,7 @@ static enum qmn_code check_scenarios(struct cli *c, struct err *err)
             const char *near = suggest_word(c->args[i], names, ARRAY_LEN(names));
             return cli_usage(c, err,
                              "there is no scenario \"%s\"%s%s%s; there are broadcast, "
-                             "broadcast-b64, collect, collect-window, outcomes, idle",
+                             "broadcast-b64, collect, collect-window, outcomes, overload, idle",
                              c->args[i], near ? "; did you mean " : "", near ? near : "",
                              near ? "?" : "");
         }
@@ -476,7 +491,7 @@ static enum qmn_code run_all(struct bench *b, struct err *err)
     bool ready = false;
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         const struct scenario *s = &scenarios[i];
-        bool wanted = c->arg_count == 0 && s->network;
+        bool wanted = c->arg_count == 0 && s->network && s->run != bench_overload;
         for (size_t k = 0; k < c->arg_count; k++)
             wanted |= strcmp(c->args[k], s->name) == 0;
         if (!wanted)

@@ -59,6 +59,23 @@ void bench_vector(struct bench *b, float *ret);
 void bench_put_vector(struct buf *out, const char *name, const float *v, uint32_t dim, bool base64);
 void bench_put_tags(struct buf *out, const char *name, struct rng *rng, uint32_t count);
 
+/* ---- ready-made bodies, sent in turn ---- */
+
+struct bench_rotating;
+typedef void bench_body_fn(struct bench *b, struct buf *s, uint32_t i);
+QMN_NODISCARD enum qmn_code bench_rotating_new(struct bench *b, const char *path, bool mutation,
+                                               bench_body_fn *body, struct bench_rotating **ret,
+                                               struct err *err);
+void bench_rotating_free(struct bench_rotating *k);
+/* load_config's make; ctx: struct bench_rotating. */
+void bench_rotate(void *ctx, uint64_t n, struct load_request *r);
+/* A broadcast with its embedding in JSON. */
+void bench_broadcast_body(struct bench *b, struct buf *s, uint32_t i);
+
+/* ---- scenarios elsewhere ---- */
+
+QMN_NODISCARD enum qmn_code bench_overload(struct bench *b, struct err *err);
+
 /* ---- figures ---- */
 
 struct bench_cpu {

@@ -154,3 +154,14 @@ def test_bench_measures_a_small_run(qmn, own):
     assert [r["scenario"] for r in rows] == ["broadcast", "broadcast-b64", "collect", "collect-window", "outcomes"]
     assert [(r["connections"], r["offered"]) for r in rows] == [(4, 100)] * len(rows)
     assert all(r["failed"] == 0 and r["requests"] > 0 for r in rows), rows
+
+
+def test_bench_accounts_for_every_request_of_an_overload(qmn):
+    rows = [json.loads(line) for line in qmn("bench", "overload", "--agents", "60", "--dim", "16", "--seconds", "0.5",
+                                             "--connections", "4", "--rate", "200", "--json").splitlines()]
+    *passes, after = rows
+    assert [(r["times"], r["offered"]) for r in passes] == [(1, 200), (2, 400), (5, 1000)]
+    for r in passes:
+        assert r["due"] == r["offered"] / 2 == r["served"] + r["refused"] + r["failed"] + r["unsent"], r
+        assert r["served"] > 0 and r["health_checks"] > 0 and r["health_failed"] == 0, r
+    assert after["scenario"] == "capacity-after" and after["per_second"] > 0

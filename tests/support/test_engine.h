@@ -80,7 +80,7 @@ void test_engine_release(struct test_engine *te);
 
 /* A call of `caller` that nobody has started.  Freed with the engine. */
 struct call *test_call_new(struct test_engine *te, const struct caller *caller);
-/* Runs posted tasks until the call is done.  Five seconds without its end fail the test. */
+/* Runs posted tasks until the call is done.  Without its end (patience.h) the test fails. */
 enum qmn_code test_call_wait(struct test_engine *te, struct call *c);
 /* Runs what is posted now; whether the call is done. */
 bool test_call_done(struct test_engine *te, struct call *c);

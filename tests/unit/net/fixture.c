@@ -362,6 +362,20 @@ void fixture_stop(struct fixture *f)
     pthread_mutex_destroy(&f->lock);
 }
 
+int fixture_setup(void **state)
+{
+    static struct fixture f;
+    fixture_start(&f, NULL);
+    *state = &f;
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture_stop(*state);
+    return 0;
+}
+
 /* ---- waiting and looking ---- */
 
 static int64_t patience_end_us(void)
@@ -425,11 +439,16 @@ bool wait_scraped_above(struct fixture *f, const char *series, double value)
     return true;
 }
 
+void fixture_open(struct fixture *f, struct http_client *c, const char *text)
+{
+    http_connect(c, f->port);
+    assert_true(http_sends(c, text));
+}
+
 void fixture_ask(struct fixture *f, const char *request, struct http_reply *ret)
 {
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, request));
+    fixture_open(f, &c, request);
     http_get_reply(&c, ret);
     http_close(&c);
 }

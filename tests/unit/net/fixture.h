@@ -47,6 +47,15 @@ struct fixture {
     struct request *kept[FIXTURE_KEPT]; /* parked or streaming; NULL: free */
 };
 
+/* A test with a server of one loop and default limits as *state. */
+#define FIXTURE_TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+
+/* Requests; POST goes on with more headers, an empty line and the body. */
+#define GET(path)  "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
+#define POST(path) "POST " path " HTTP/1.1\r\nHost: t\r\n"
+
 /* Starts with one loop and default limits unless `change` sets otherwise. */
 void fixture_start(struct fixture *f, void (*change)(struct server_config *));
 void fixture_stop(struct fixture *f);
@@ -79,6 +88,8 @@ bool wait_scraped_above(struct fixture *f, const char *series, double value);
 /* One turn of a loop that waits. */
 void a_moment(void);
 
+/* Connects and sends. */
+void fixture_open(struct fixture *f, struct http_client *c, const char *text);
 /* One request on a new connection; the reply is released by the caller. */
 void fixture_ask(struct fixture *f, const char *request, struct http_reply *ret);
 /* Asserts a status, and body (NULL: any), then releases. */

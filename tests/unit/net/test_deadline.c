@@ -5,24 +5,9 @@
 
 #include "base/limits.h"
 
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
-#define TOO_LATE  "{\"code\":\"deadline_exceeded\"}"
-#define TIMEOUTS  "qmn_net_timeouts_total{phase=\"handler\"}"
-#define REFUSED   "qmn_net_refused_total{reason=\"deadline_exceeded\"}"
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    fixture_start(&f, NULL);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_stop(*state);
-    return 0;
-}
+#define TOO_LATE "{\"code\":\"deadline_exceeded\"}"
+#define TIMEOUTS "qmn_net_timeouts_total{phase=\"handler\"}"
+#define REFUSED  "qmn_net_refused_total{reason=\"deadline_exceeded\"}"
 
 static void without_deadline(struct server_config *c)
 {
@@ -213,18 +198,17 @@ static void a_server_is_freed_with_late_requests_unanswered(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_handler_that_never_answers_is_answered_for),
-        T(what_it_says_later_goes_nowhere),
-        T(it_may_answer_while_it_is_told),
+        FIXTURE_TEST(a_handler_that_never_answers_is_answered_for),
+        FIXTURE_TEST(what_it_says_later_goes_nowhere),
+        FIXTURE_TEST(it_may_answer_while_it_is_told),
         cmocka_unit_test(without_a_deadline_the_client_would_wait_for_ever),
-        T(an_answer_at_the_last_moment_counts),
-        T(a_wait_that_was_asked_for_moves_the_deadline),
-        T(a_stream_that_has_begun_has_no_deadline),
-        T(requests_behind_a_late_one_are_not_served),
-        T(a_half_closed_peer_gets_the_503),
-        T(head_gets_the_503_without_its_body),
+        FIXTURE_TEST(an_answer_at_the_last_moment_counts),
+        FIXTURE_TEST(a_wait_that_was_asked_for_moves_the_deadline),
+        FIXTURE_TEST(a_stream_that_has_begun_has_no_deadline),
+        FIXTURE_TEST(requests_behind_a_late_one_are_not_served),
+        FIXTURE_TEST(a_half_closed_peer_gets_the_503),
+        FIXTURE_TEST(head_gets_the_503_without_its_body),
         cmocka_unit_test(a_server_is_freed_with_late_requests_unanswered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

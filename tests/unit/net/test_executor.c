@@ -10,20 +10,6 @@
 
 enum { POSTERS = 4, TASKS = 20000 };
 
-static int setup(void **state)
-{
-    static struct fixture f;
-    fixture_start(&f, NULL);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_stop(*state);
-    return 0;
-}
-
 /* ---- posting ---- */
 
 struct poster {
@@ -248,14 +234,13 @@ static void a_task_behind_a_slow_one_shows_as_lag(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_storm_of_tasks_runs_whole_and_in_each_posters_order),
-        T(a_task_may_post_itself_again),
-        T(timers_fire_to_the_millisecond_and_not_when_cancelled),
-        T(timers_that_are_late_fire_in_the_order_they_were_due),
-        T(a_timer_may_arm_itself_again),
-        T(a_task_behind_a_slow_one_shows_as_lag),
+        FIXTURE_TEST(a_storm_of_tasks_runs_whole_and_in_each_posters_order),
+        FIXTURE_TEST(a_task_may_post_itself_again),
+        FIXTURE_TEST(timers_fire_to_the_millisecond_and_not_when_cancelled),
+        FIXTURE_TEST(timers_that_are_late_fire_in_the_order_they_were_due),
+        FIXTURE_TEST(a_timer_may_arm_itself_again),
+        FIXTURE_TEST(a_task_behind_a_slow_one_shows_as_lag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

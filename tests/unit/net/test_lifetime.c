@@ -4,7 +4,6 @@
  * all of them.  What these tests look for most shows under ASan. */
 #include "fixture.h"
 
-#include <stdio.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,24 +12,7 @@
 #include "base/mem.h"
 #include "net/loop_priv.h"
 
-#define GET(path)  "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
-#define POST(path) "POST " path " HTTP/1.1\r\nHost: t\r\n"
-
 enum { GONE_MS = 2000 }; /* http1_codec.c: a peer that has shut its side is then told as gone */
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    fixture_start(&f, NULL);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_stop(*state);
-    return 0;
-}
 
 static void two_loops(struct server_config *c)
 {
@@ -45,8 +27,7 @@ static void a_reset_peer_is_told_once_and_may_still_be_answered(void **state)
     enum { N = 20 };
     struct http_client c[N];
     for (int i = 0; i < N; i++) {
-        http_connect(&c[i], f->port);
-        assert_true(http_sends(&c[i], POST("/park") "Content-Length: 5\r\n\r\nhello"));
+        fixture_open(f, &c[i], POST("/park") "Content-Length: 5\r\n\r\nhello");
     }
     assert_true(wait_for(&f->parked, N));
     for (int i = 0; i < N; i++)
@@ -62,8 +43,7 @@ static void a_half_closed_peer_gets_its_answer(void **state)
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/park") GET("/peer")));
+    fixture_open(f, &c, GET("/park") GET("/peer"));
     http_shut(&c);
     assert_true(wait_for(&f->parked, 1) && http_delivered(&c));
     fixture_advance(f, GONE_MS - 1);
@@ -79,8 +59,7 @@ static void a_peer_that_closed_long_ago_is_told_as_gone_but_answered(void **stat
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/park")));
+    fixture_open(f, &c, GET("/park"));
     http_shut(&c);
     assert_true(wait_for(&f->parked, 1) && http_delivered(&c));
     fixture_settle(f);
@@ -98,8 +77,7 @@ static void a_peer_that_shuts_and_then_resets_is_told_once(void **state)
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/park")));
+    fixture_open(f, &c, GET("/park"));
     http_shut(&c);
     assert_true(wait_for(&f->parked, 1) && http_delivered(&c));
     fixture_settle(f);
@@ -157,8 +135,7 @@ static void a_stream_arrives_piece_by_piece(void **state)
     struct http_client c;
     struct http_reply r;
     char value[32];
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/stream") GET("/peer")));
+    fixture_open(f, &c, GET("/stream") GET("/peer"));
     http_read_head(&c, &r);
     assert_int_equal(r.status, 200);
     assert_string_equal(http_reply_header(&r, "Transfer-Encoding", value, sizeof value), "chunked");
@@ -181,8 +158,7 @@ static void an_old_client_reads_a_stream_to_the_end_of_its_connection(void **sta
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+    fixture_open(f, &c, "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     assert_true(wait_for(&f->streams, 1));
     fixture_stream_send(f, "one ");
     fixture_stream_send(f, "two");
@@ -195,8 +171,7 @@ static void a_stream_whose_reader_left_is_told_and_ended(void **state)
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/stream")));
+    fixture_open(f, &c, GET("/stream"));
     assert_true(wait_for(&f->streams, 1));
     fixture_stream_send(f, "one");
     http_reset(&c);
@@ -237,8 +212,7 @@ static void a_reader_that_is_too_slow_sees_its_stream_broken_not_ended(void **st
     struct fixture *f = *state;
     struct http_client c;
     struct http_reply r;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/flood")));
+    fixture_open(f, &c, GET("/flood"));
     http_get_reply(&c, &r);
     assert_int_equal(r.status, 200);
     assert_true(r.truncated); /* no last chunk */
@@ -301,8 +275,7 @@ static void a_drain_lets_requests_finish_and_ends_the_idle(void **state)
     struct fixture *f = *state;
     struct http_client idle, busy, late;
     struct http_reply r;
-    http_connect(&busy, f->port);
-    assert_true(http_sends(&busy, GET("/park")));
+    fixture_open(f, &busy, GET("/park"));
     assert_true(wait_for(&f->parked, 1));
     struct drain d = {.f = f, .grace_ms = 5000};
     drain_begin(&d, &idle);
@@ -363,8 +336,7 @@ static void a_drain_ends_streams_at_once_and_properly(void **state)
     struct fixture *f = *state;
     struct http_client c;
     struct http_reply r;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/stream")));
+    fixture_open(f, &c, GET("/stream"));
     assert_true(wait_for(&f->streams, 1));
     fixture_stream_send(f, "one");
     struct drain d = {.f = f, .grace_ms = 5000};
@@ -386,8 +358,7 @@ static void requests_already_sent_are_served_by_a_draining_server(void **state)
     (void)state;
     fixture_start(&f, two_loops);
     for (int i = 0; i < N; i++) {
-        http_connect(&c[i], f.port);
-        assert_true(http_sends(&c[i], POST("/echo") "Content-Length: 2\r\n\r\nok"));
+        fixture_open(&f, &c[i], POST("/echo") "Content-Length: 2\r\n\r\nok");
     }
     assert_int_equal(server_drain(f.server, 5000), 0);
     for (int i = 0; i < N; i++) { /* in the backlog, accepted or read: all of them */
@@ -404,8 +375,7 @@ static void a_server_may_be_freed_with_requests_unanswered(void **state)
     struct err err;
     (void)state;
     fixture_start(&f, two_loops);
-    http_connect(&c, f.port);
-    assert_true(http_sends(&c, POST("/park") "Content-Length: 9000\r\n\r\n"));
+    fixture_open(&f, &c, POST("/park") "Content-Length: 9000\r\n\r\n");
     char body[9000] = {0};
     assert_true(http_send(&c, body, sizeof body));
     assert_true(wait_for(&f.parked, 1));
@@ -455,8 +425,7 @@ static void a_connection_on_its_way_between_loops_is_closed_by_free(void **state
     (void)state;
     fixture_start(&f, two_loops);
     for (int i = 0; i < 2; i++) {
-        http_connect(&c[i], f.port);
-        assert_true(http_sends(&c[i], GET("/park")));
+        fixture_open(&f, &c[i], GET("/park"));
         assert_true(wait_for(&f.parked, i + 1));
     }
     /* One on each loop; the first loop loses its own, so that the second gives it the next. */
@@ -524,27 +493,26 @@ static void each_failed_allocation_costs_one_request_at_most(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_reset_peer_is_told_once_and_may_still_be_answered),
-        T(a_half_closed_peer_gets_its_answer),
-        T(a_peer_that_closed_long_ago_is_told_as_gone_but_answered),
-        T(a_peer_that_shuts_and_then_resets_is_told_once),
-        T(a_request_and_its_end_may_come_together),
-        T(a_peer_that_leaves_inside_its_request_is_forgotten),
-        T(a_stream_arrives_piece_by_piece),
-        T(an_old_client_reads_a_stream_to_the_end_of_its_connection),
-        T(a_stream_whose_reader_left_is_told_and_ended),
-        T(a_stream_is_told_what_never_left),
-        T(a_reader_that_is_too_slow_sees_its_stream_broken_not_ended),
-        T(a_drain_lets_requests_finish_and_ends_the_idle),
-        T(a_drain_ends_hard_at_its_deadline),
-        T(a_handler_that_holds_its_loop_does_not_hold_a_drain),
-        T(a_drain_ends_streams_at_once_and_properly),
+        FIXTURE_TEST(a_reset_peer_is_told_once_and_may_still_be_answered),
+        FIXTURE_TEST(a_half_closed_peer_gets_its_answer),
+        FIXTURE_TEST(a_peer_that_closed_long_ago_is_told_as_gone_but_answered),
+        FIXTURE_TEST(a_peer_that_shuts_and_then_resets_is_told_once),
+        FIXTURE_TEST(a_request_and_its_end_may_come_together),
+        FIXTURE_TEST(a_peer_that_leaves_inside_its_request_is_forgotten),
+        FIXTURE_TEST(a_stream_arrives_piece_by_piece),
+        FIXTURE_TEST(an_old_client_reads_a_stream_to_the_end_of_its_connection),
+        FIXTURE_TEST(a_stream_whose_reader_left_is_told_and_ended),
+        FIXTURE_TEST(a_stream_is_told_what_never_left),
+        FIXTURE_TEST(a_reader_that_is_too_slow_sees_its_stream_broken_not_ended),
+        FIXTURE_TEST(a_drain_lets_requests_finish_and_ends_the_idle),
+        FIXTURE_TEST(a_drain_ends_hard_at_its_deadline),
+        FIXTURE_TEST(a_handler_that_holds_its_loop_does_not_hold_a_drain),
+        FIXTURE_TEST(a_drain_ends_streams_at_once_and_properly),
         cmocka_unit_test(requests_already_sent_are_served_by_a_draining_server),
         cmocka_unit_test(a_server_may_be_freed_with_requests_unanswered),
         cmocka_unit_test(a_connection_on_its_way_between_loops_is_closed_by_free),
-        T(each_failed_allocation_costs_one_request_at_most),
+        FIXTURE_TEST(each_failed_allocation_costs_one_request_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

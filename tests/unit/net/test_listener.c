@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
-
 static void four_loops(struct server_config *c)
 {
     c->loops = 4;
@@ -136,8 +134,7 @@ static void connections_are_shared_out_evenly(void **state)
     assert_int_equal(server_loops(f.server), 4);
     assert_null(server_loop(f.server, 4));
     for (int i = 0; i < N; i++) {
-        http_connect(&c[i], f.port);
-        assert_true(http_sends(&c[i], GET("/park")));
+        fixture_open(&f, &c[i], GET("/park"));
         assert_true(wait_for(&f.parked, i + 1));
     }
     pthread_mutex_lock(&f.lock);

@@ -10,23 +10,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#define GET(path)  "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
-#define POST(path) "POST " path " HTTP/1.1\r\nHost: t\r\n"
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    fixture_start(&f, NULL);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_stop(*state);
-    return 0;
-}
-
 static void a_connection_serves_many_requests(void **state)
 {
     struct fixture *f = *state;
@@ -214,9 +197,7 @@ static void a_body_too_large_is_refused_before_it_is_sent(void **state)
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(
-        http_sends(&c, POST("/echo") "Expect: 100-continue\r\nContent-Length: 1048577\r\n\r\n"));
+    fixture_open(f, &c, POST("/echo") "Expect: 100-continue\r\nContent-Length: 1048577\r\n\r\n");
     check_reply(&c, 413, "{\"code\":\"too_large\"}");
     assert_true(http_closed(&c));
     assert_int_equal(f->requests, 0);
@@ -233,8 +214,7 @@ static void a_route_may_move_the_body_limit(void **state)
     assert_true(r.close);
     http_reply_release(&r);
     char *body = mem_calloc(1, 2000000);
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, POST("/limit/2000000") "Content-Length: 2000000\r\n\r\n"));
+    fixture_open(f, &c, POST("/limit/2000000") "Content-Length: 2000000\r\n\r\n");
     assert_true(http_send(&c, body, 2000000));
     http_get_reply(&c, &r);
     assert_int_equal(r.status, 200);
@@ -250,8 +230,7 @@ static void the_answer_to_413_survives_a_client_that_sends_on(void **state)
     char *body = mem_calloc(1, 1500000);
     for (int i = 0; i < 10; i++) {
         struct http_client c;
-        http_connect(&c, f->port);
-        assert_true(http_sends(&c, POST("/echo") "Content-Length: 1500000\r\n\r\n"));
+        fixture_open(f, &c, POST("/echo") "Content-Length: 1500000\r\n\r\n");
         assert_true(http_send(&c, body, 1500000)); /* reads nothing meanwhile */
         check_reply(&c, 413, "{\"code\":\"too_large\"}");
         http_close(&c);
@@ -283,8 +262,7 @@ static void an_early_answer_to_an_expectation_closes(void **state)
     struct fixture *f = *state;
     struct http_client c;
     struct http_reply r;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, POST("/early") "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
+    fixture_open(f, &c, POST("/early") "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     http_get_reply(&c, &r);
     assert_int_equal(r.status, 401);
     assert_true(r.close); /* the body may or may not follow: nobody can tell */
@@ -298,9 +276,9 @@ static void head_gets_the_head_only(void **state)
     struct http_client c;
     struct http_reply r;
     char value[32];
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, "HEAD /big/1234 HTTP/1.1\r\nHost: t\r\n\r\n"
-                               "HEAD /stream HTTP/1.1\r\nHost: t\r\n\r\n"));
+    fixture_open(f, &c,
+                 "HEAD /big/1234 HTTP/1.1\r\nHost: t\r\n\r\n"
+                 "HEAD /stream HTTP/1.1\r\nHost: t\r\n\r\n");
     http_read(&c, true, &r);
     assert_int_equal(r.status, 200);
     assert_string_equal(http_reply_header(&r, "Content-Length", value, sizeof value), "1234");
@@ -324,10 +302,10 @@ static void options_and_odd_methods_reach_the_handler(void **state)
 {
     struct fixture *f = *state;
     struct http_client c;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, "OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n"
-                               "DELETE /x HTTP/1.1\r\nHost: t\r\n\r\n"
-                               "PROPFIND /x HTTP/1.1\r\nHost: t\r\n\r\n"));
+    fixture_open(f, &c,
+                 "OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n"
+                 "DELETE /x HTTP/1.1\r\nHost: t\r\n\r\n"
+                 "PROPFIND /x HTTP/1.1\r\nHost: t\r\n\r\n");
     for (int i = 0; i < 3; i++)
         check_reply(&c, 200, "");
     assert_int_equal(f->requests, 3);
@@ -349,8 +327,7 @@ static void old_and_closing_clients_are_closed_after_the_answer(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct http_client c;
         struct http_reply r;
-        http_connect(&c, f->port);
-        assert_true(http_sends(&c, rows[i].text));
+        fixture_open(f, &c, rows[i].text);
         http_get_reply(&c, &r);
         assert_int_equal(r.status, 200);
         assert_int_equal(r.close, rows[i].closes);
@@ -371,8 +348,7 @@ static void a_refused_request_ends_its_connection(void **state)
     struct http_client c;
     struct http_reply r;
     char type[64];
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/peer") "GET / HTTP/1.1\nHost: t\n\n" GET("/peer")));
+    fixture_open(f, &c, GET("/peer") "GET / HTTP/1.1\nHost: t\n\n" GET("/peer"));
     check_reply(&c, 200, "127.0.0.1");
     http_get_reply(&c, &r);
     assert_int_equal(r.status, 400);
@@ -489,8 +465,7 @@ static void large_answers_arrive_whole(void **state)
     struct fixture *f = *state;
     struct http_client c;
     struct http_reply r;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/big/30000000") GET("/peer")));
+    fixture_open(f, &c, GET("/big/30000000") GET("/peer"));
     assert_true(wait_scraped_above(f, "qmn_net_held_bytes", 0)); /* the socket is full */
     http_get_reply(&c, &r);
     assert_int_equal(r.status, 200);
@@ -522,32 +497,31 @@ static void requests_of_one_round_are_gathered(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_connection_serves_many_requests),
-        T(pipelined_requests_are_answered_in_order),
-        T(a_request_behind_a_parked_one_waits_for_its_answer),
-        T(read_ahead_behind_a_parked_request_is_bounded),
-        T(bodies_of_all_sizes_come_whole_however_they_are_cut),
-        T(a_request_sent_byte_by_byte_is_understood),
-        T(large_chunked_bodies_are_joined),
-        T(expect_100_is_met_before_the_body),
-        T(a_body_too_large_is_refused_before_it_is_sent),
-        T(a_route_may_move_the_body_limit),
-        T(the_answer_to_413_survives_a_client_that_sends_on),
-        T(an_answer_before_the_body_keeps_the_connection),
-        T(an_early_answer_to_an_expectation_closes),
-        T(head_gets_the_head_only),
-        T(options_and_odd_methods_reach_the_handler),
-        T(old_and_closing_clients_are_closed_after_the_answer),
-        T(a_refused_request_ends_its_connection),
-        T(each_refusal_has_its_status),
-        T(a_refusal_is_the_handlers_to_word),
-        T(an_answer_cannot_forge_headers),
-        T(every_answer_is_dated),
-        T(who_does_not_read_answers_is_not_served_more),
-        T(large_answers_arrive_whole),
-        T(requests_of_one_round_are_gathered),
+        FIXTURE_TEST(a_connection_serves_many_requests),
+        FIXTURE_TEST(pipelined_requests_are_answered_in_order),
+        FIXTURE_TEST(a_request_behind_a_parked_one_waits_for_its_answer),
+        FIXTURE_TEST(read_ahead_behind_a_parked_request_is_bounded),
+        FIXTURE_TEST(bodies_of_all_sizes_come_whole_however_they_are_cut),
+        FIXTURE_TEST(a_request_sent_byte_by_byte_is_understood),
+        FIXTURE_TEST(large_chunked_bodies_are_joined),
+        FIXTURE_TEST(expect_100_is_met_before_the_body),
+        FIXTURE_TEST(a_body_too_large_is_refused_before_it_is_sent),
+        FIXTURE_TEST(a_route_may_move_the_body_limit),
+        FIXTURE_TEST(the_answer_to_413_survives_a_client_that_sends_on),
+        FIXTURE_TEST(an_answer_before_the_body_keeps_the_connection),
+        FIXTURE_TEST(an_early_answer_to_an_expectation_closes),
+        FIXTURE_TEST(head_gets_the_head_only),
+        FIXTURE_TEST(options_and_odd_methods_reach_the_handler),
+        FIXTURE_TEST(old_and_closing_clients_are_closed_after_the_answer),
+        FIXTURE_TEST(a_refused_request_ends_its_connection),
+        FIXTURE_TEST(each_refusal_has_its_status),
+        FIXTURE_TEST(a_refusal_is_the_handlers_to_word),
+        FIXTURE_TEST(an_answer_cannot_forge_headers),
+        FIXTURE_TEST(every_answer_is_dated),
+        FIXTURE_TEST(who_does_not_read_answers_is_not_served_more),
+        FIXTURE_TEST(large_answers_arrive_whole),
+        FIXTURE_TEST(requests_of_one_round_are_gathered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#define GET(path)  "GET " path " HTTP/1.1\r\nHost: t\r\n\r\n"
-#define POST(path) "POST " path " HTTP/1.1\r\nHost: t\r\n"
-
 enum {
     RATE_FROM_MS = LIMIT_BODY_MS / 6, /* http1_codec.c: RATE_STEPS */
     ACCEPT_PAUSE_MS = 100,            /* listener.c: PAUSE_MS */
@@ -27,20 +24,6 @@ enum {
 static void three_connections(struct server_config *c)
 {
     c->max_connections = 3;
-}
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    fixture_start(&f, NULL);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_stop(*state);
-    return 0;
 }
 
 static double timeouts(struct fixture *f, const char *phase)
@@ -206,8 +189,7 @@ static void a_reader_that_takes_nothing_is_cut(void **state)
     struct fixture *f = *state;
     struct http_client c;
     int64_t waited_ms = 0;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/big/60000000")));
+    fixture_open(f, &c, GET("/big/60000000"));
     assert_true(wait_scraped_above(f, "qmn_net_held_bytes", 0));
     for (; timeouts(f, "write") == 0 && waited_ms < 10 * LIMIT_WRITE_MS; waited_ms += 1000)
         fixture_advance(f, 1000);
@@ -226,8 +208,7 @@ static void a_slow_but_steady_reader_gets_everything(void **state)
     struct http_client c;
     size_t want = 0;
     int pauses = 0;
-    http_connect(&c, f->port);
-    assert_true(http_sends(&c, GET("/big/60000000")));
+    fixture_open(f, &c, GET("/big/60000000"));
     assert_true(wait_scraped_above(f, held, 0));
     for (; scraped(f, held) > 0; pauses++) {
         double before = scraped(f, sent);
@@ -270,8 +251,7 @@ static void connections_beyond_the_limit_are_turned_away(void **state)
     assert_true(scraped(&f, "qmn_net_refused_total{reason=\"overloaded\"}") == 1);
     http_close(&c[0]);
     assert_true(wait_scraped(&f, "qmn_net_connections", 2));
-    http_connect(&more, f.port);
-    assert_true(http_sends(&more, GET("/peer")));
+    fixture_open(&f, &more, GET("/peer"));
     check_reply(&more, 200, NULL);
     http_close(&more);
     http_close(&c[1]);
@@ -323,8 +303,7 @@ static void a_peer_has_no_more_than_its_share_of_connections(void **state)
     check_reply(&other, 200, "127.0.0.2");
     http_close(&c[0]); /* makes room */
     assert_true(wait_scraped(&f, "qmn_net_connections", 3));
-    http_connect(&more, f.port);
-    assert_true(http_sends(&more, GET("/peer")));
+    fixture_open(&f, &more, GET("/peer"));
     check_reply(&more, 200, "127.0.0.1");
     assert_true(scraped(&f, refused) == 5);
     http_close(&more);
@@ -377,8 +356,7 @@ static void out_of_descriptors_clients_are_shed_not_left_hanging(void **state)
     assert_true(scraped(&f, "qmn_net_refused_total{reason=\"overloaded\"}") == N);
     for (int i = 0; i < N; i++)
         http_close(&c[i]);
-    http_connect(&c[0], f.port);
-    assert_true(http_sends(&c[0], GET("/peer")));
+    fixture_open(&f, &c[0], GET("/peer"));
     check_reply(&c[0], 200, NULL);
     http_close(&c[0]);
     fixture_stop(&f);
@@ -471,18 +449,17 @@ static void an_idle_connection_costs_little(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_head_that_drips_in_is_cut_with_408),
-        T(a_body_that_stops_is_cut_with_408),
-        T(a_body_below_the_minimum_rate_is_cut_before_its_time),
-        T(a_body_that_grows_slow_is_cut_at_the_next_look),
-        T(a_body_that_is_fast_enough_but_endless_is_cut),
-        T(a_body_above_the_minimum_rate_may_take_its_time),
-        T(an_idle_connection_is_closed_without_a_word),
-        T(a_busy_connection_outlives_the_idle_time),
-        T(a_reader_that_takes_nothing_is_cut),
-        T(a_slow_but_steady_reader_gets_everything),
+        FIXTURE_TEST(a_head_that_drips_in_is_cut_with_408),
+        FIXTURE_TEST(a_body_that_stops_is_cut_with_408),
+        FIXTURE_TEST(a_body_below_the_minimum_rate_is_cut_before_its_time),
+        FIXTURE_TEST(a_body_that_grows_slow_is_cut_at_the_next_look),
+        FIXTURE_TEST(a_body_that_is_fast_enough_but_endless_is_cut),
+        FIXTURE_TEST(a_body_above_the_minimum_rate_may_take_its_time),
+        FIXTURE_TEST(an_idle_connection_is_closed_without_a_word),
+        FIXTURE_TEST(a_busy_connection_outlives_the_idle_time),
+        FIXTURE_TEST(a_reader_that_takes_nothing_is_cut),
+        FIXTURE_TEST(a_slow_but_steady_reader_gets_everything),
         cmocka_unit_test(connections_beyond_the_limit_are_turned_away),
         cmocka_unit_test(a_peer_has_no_more_than_its_share_of_connections),
         cmocka_unit_test(out_of_descriptors_clients_are_shed_not_left_hanging),

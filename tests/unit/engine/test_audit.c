@@ -1,33 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The audit: every change leaves an entry, denials leave a few. */
-#include "support/test.h"
+#include "acme.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "engine/control_priv.h"
-#include "support/test_engine.h"
-
-static struct test_engine *te;
-static struct caller boss;
-
-static int setup(void **state)
-{
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
-    boss = test_member(te, "acme", "tenant:admin");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
-    return 0;
-}
 
 static struct audit_out audit(const struct caller *who, int64_t after, uint32_t limit)
 {
@@ -275,23 +255,21 @@ static void numbers_go_on_after_a_restart(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_change_of_the_control_plane_is_recorded),
-        TEST(a_denial_behind_the_stopped_writer_keeps_nobody_waiting),
-        TEST(no_entry_holds_a_secret),
-        TEST(what_was_refused_is_no_change),
-        TEST(lists_page_by_number),
-        TEST(tenants_see_their_own_audit),
-        TEST(a_denial_is_recorded_with_its_reason),
-        TEST(a_wrong_tenant_header_is_a_denial),
-        TEST(a_flood_of_denials_is_bounded_and_counted),
-        TEST(one_keys_flood_leaves_room_for_others),
-        TEST(long_and_odd_texts_are_cut_whole),
-        TEST(numbers_go_on_after_a_restart),
+        ACME_TEST(every_change_of_the_control_plane_is_recorded),
+        ACME_TEST(a_denial_behind_the_stopped_writer_keeps_nobody_waiting),
+        ACME_TEST(no_entry_holds_a_secret),
+        ACME_TEST(what_was_refused_is_no_change),
+        ACME_TEST(lists_page_by_number),
+        ACME_TEST(tenants_see_their_own_audit),
+        ACME_TEST(a_denial_is_recorded_with_its_reason),
+        ACME_TEST(a_wrong_tenant_header_is_a_denial),
+        ACME_TEST(a_flood_of_denials_is_bounded_and_counted),
+        ACME_TEST(one_keys_flood_leaves_room_for_others),
+        ACME_TEST(long_and_odd_texts_are_cut_whole),
+        ACME_TEST(numbers_go_on_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

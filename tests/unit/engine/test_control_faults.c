@@ -3,35 +3,16 @@
  * Every call of the control plane with its n-th allocation failing, for all n: on the loop, on the
  * writer, in the store.  It says so or succeeds, leaves nothing half done, and the next call works.
  * (That nothing leaks is the sanitizer's part.) */
-#include "support/test.h"
+#include "acme.h"
 
 #include <stdio.h>
 
 #include "base/log.h"
 #include "engine/control_priv.h"
 #include "support/fault.h"
-#include "support/test_engine.h"
 
-static struct test_engine *te;
-static struct caller boss;
 static struct key_out spare; /* a key to rotate or revoke */
 static char name[24];        /* fresh for each attempt */
-
-static int setup(void **state)
-{
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
-    boss = test_member(te, "acme", "tenant:admin");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
-    return 0;
-}
 
 /* ---- what is tried; inputs must outlive the call ---- */
 
@@ -266,15 +247,13 @@ static void authentication_survives_every_failing_allocation(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_LOGFMT); /* each failed commit would say so */
     const struct CMUnitTest tests[] = {
-        TEST(every_call_survives_every_failing_allocation),
-        TEST(a_failed_change_of_keys_is_no_change),
-        TEST(authentication_survives_every_failing_allocation),
+        ACME_TEST(every_call_survives_every_failing_allocation),
+        ACME_TEST(a_failed_change_of_keys_is_no_change),
+        ACME_TEST(authentication_survives_every_failing_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

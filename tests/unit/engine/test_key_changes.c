@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Rotation and revocation. */
-#include "support/test.h"
+#include "acme.h"
 
 #include "engine/control_priv.h"
-#include "support/test_engine.h"
 
-static struct test_engine *te;
-static struct caller boss; /* tenant:admin of acme */
 static struct err err;
 
 enum { DAY_MS = 86400000 };
-
-static int setup(void **state)
-{
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
-    boss = test_member(te, "acme", "tenant:admin");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
-    return 0;
-}
 
 static struct key_out create(struct key_in in)
 {
@@ -364,33 +345,31 @@ static void changes_survive_a_restart(void **state)
     assert_int_equal(enter(old.secret), QMN_E_UNAUTHENTICATED);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(both_keys_work_during_the_grace_and_one_after),
-        TEST(without_grace_the_old_key_ends_at_once),
-        TEST(grace_never_extends_the_old_key),
-        TEST(a_key_rotates_itself_when_none_is_named),
-        TEST(rotating_oneself_does_not_outlive_the_term),
-        TEST(anothers_key_takes_the_administrators_scope),
-        TEST(rotating_a_stronger_key_is_no_way_up),
-        TEST(other_tenants_keys_do_not_exist),
-        TEST(a_key_rotates_once),
-        TEST(the_new_key_waits_for_the_end_of_the_old),
-        TEST(rotating_does_not_refill_the_bucket),
-        TEST(two_rotations_at_once_make_one_key),
-        TEST(a_repeated_rotation_gives_its_metadata_without_the_secret),
-        TEST(revocation_is_immediate_and_may_be_repeated),
-        TEST(an_admin_key_takes_an_admin_to_revoke),
-        TEST(a_key_may_revoke_itself),
-        TEST(the_last_admin_key_stays),
-        TEST(a_key_in_grace_is_no_second_admin),
-        TEST(a_key_that_ends_sooner_is_no_second_admin),
-        TEST(an_expired_admin_key_does_not_count),
-        TEST(two_admins_cannot_revoke_each_other_at_once),
-        TEST(changes_survive_a_restart),
+        ACME_TEST(both_keys_work_during_the_grace_and_one_after),
+        ACME_TEST(without_grace_the_old_key_ends_at_once),
+        ACME_TEST(grace_never_extends_the_old_key),
+        ACME_TEST(a_key_rotates_itself_when_none_is_named),
+        ACME_TEST(rotating_oneself_does_not_outlive_the_term),
+        ACME_TEST(anothers_key_takes_the_administrators_scope),
+        ACME_TEST(rotating_a_stronger_key_is_no_way_up),
+        ACME_TEST(other_tenants_keys_do_not_exist),
+        ACME_TEST(a_key_rotates_once),
+        ACME_TEST(the_new_key_waits_for_the_end_of_the_old),
+        ACME_TEST(rotating_does_not_refill_the_bucket),
+        ACME_TEST(two_rotations_at_once_make_one_key),
+        ACME_TEST(a_repeated_rotation_gives_its_metadata_without_the_secret),
+        ACME_TEST(revocation_is_immediate_and_may_be_repeated),
+        ACME_TEST(an_admin_key_takes_an_admin_to_revoke),
+        ACME_TEST(a_key_may_revoke_itself),
+        ACME_TEST(the_last_admin_key_stays),
+        ACME_TEST(a_key_in_grace_is_no_second_admin),
+        ACME_TEST(a_key_that_ends_sooner_is_no_second_admin),
+        ACME_TEST(an_expired_admin_key_does_not_count),
+        ACME_TEST(two_admins_cannot_revoke_each_other_at_once),
+        ACME_TEST(changes_survive_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * Making, listing and validating keys. */
-#include "support/test.h"
+#include "acme.h"
 
 #include "engine/control_priv.h"
-#include "support/test_engine.h"
-
-static struct test_engine *te;
-static struct caller boss; /* tenant:admin of acme */
 
 static int setup(void **state)
 {
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
+    acme_setup(state);
     test_tenant(te, "other");
-    boss = test_member(te, "acme", "tenant:admin");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
     return 0;
 }
 
@@ -439,7 +425,7 @@ static void keys_survive_a_restart(void **state)
     assert_int_equal(engine_bootstrap(te->engine, key, BOOTSTRAP_FIRST, NULL), QMN_E_CONFLICT);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, acme_teardown)
 
 int main(void)
 {

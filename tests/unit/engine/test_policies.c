@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Policies through the engine: stored, listed, asked together. */
-#include "support/test.h"
+#include "acme.h"
 
 #include "engine/control_priv.h"
-#include "support/test_engine.h"
-
-static struct test_engine *te;
-static struct caller boss;
-
-static int setup(void **state)
-{
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
-    boss = test_member(te, "acme", "tenant:admin");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
-    return 0;
-}
 
 static enum qmn_code create(uint32_t type, const char *rules, bool enabled, struct policy_out *out)
 {
@@ -264,23 +244,21 @@ static void policies_survive_a_restart(void **state)
     assert_true(bytes_equal(out.policy_id, made.id));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_policy_is_kept_as_made),
-        TEST(a_listing_may_ask_for_one_type),
-        TEST(a_listing_comes_in_pages_in_order_of_making),
-        TEST(bad_rules_are_refused_by_name),
-        TEST(without_a_policy_it_is_allowed_and_says_so),
-        TEST(all_policies_of_a_type_must_allow),
-        TEST(parts_may_stand_in_the_context),
-        TEST(a_bad_request_is_refused_by_field),
-        TEST(a_damaged_row_denies),
-        TEST(tenants_do_not_share_policies),
-        TEST(a_repeat_answers_the_first),
-        TEST(policies_survive_a_restart),
+        ACME_TEST(a_policy_is_kept_as_made),
+        ACME_TEST(a_listing_may_ask_for_one_type),
+        ACME_TEST(a_listing_comes_in_pages_in_order_of_making),
+        ACME_TEST(bad_rules_are_refused_by_name),
+        ACME_TEST(without_a_policy_it_is_allowed_and_says_so),
+        ACME_TEST(all_policies_of_a_type_must_allow),
+        ACME_TEST(parts_may_stand_in_the_context),
+        ACME_TEST(a_bad_request_is_refused_by_field),
+        ACME_TEST(a_damaged_row_denies),
+        ACME_TEST(tenants_do_not_share_policies),
+        ACME_TEST(a_repeat_answers_the_first),
+        ACME_TEST(policies_survive_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tasks. */
-#include "support/test.h"
+#include "acme.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #include "engine/control_priv.h"
-#include "support/test_engine.h"
 
-static struct test_engine *te;
 static struct caller ann;
 
 static int setup(void **state)
 {
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
+    acme_setup(state);
     ann = test_member(te, "acme", "tasks:read tasks:write");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
     return 0;
 }
 
@@ -289,7 +278,7 @@ static void tasks_survive_a_restart(void **state)
     assert_int_equal(create("t", "x", &out), QMN_E_CONFLICT);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, acme_teardown)
 
 int main(void)
 {

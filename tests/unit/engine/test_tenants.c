@@ -1,32 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tenants: making, looking, changing, deleting. */
-#include "support/test.h"
+#include "acme.h"
 
 #include <stdio.h>
 
 #include "engine/agents.h"
 #include "engine/control_priv.h"
-#include "support/test_engine.h"
-
-static struct test_engine *te;
-static struct caller boss; /* tenant:admin of acme */
-
-static int setup(void **state)
-{
-    (void)state;
-    te = test_engine_new();
-    test_tenant(te, "acme");
-    boss = test_member(te, "acme", "tenant:admin");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_engine_free(te);
-    return 0;
-}
 
 static enum qmn_code create(const struct caller *who, struct tenant_in in, struct tenant_out *out)
 {
@@ -396,31 +376,29 @@ static void tenants_survive_a_restart(void **state)
     assert_int_equal(out.status, TENANT_DELETED);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_new_tenant_is_described_as_made),
-        TEST(what_is_not_said_gets_its_default),
-        TEST(every_tenant_has_its_default_agent),
-        TEST(ids_are_lower_case_words),
-        TEST(an_id_is_given_once),
-        TEST(of_two_creations_at_once_one_wins),
-        TEST(only_an_admin_makes_tenants),
-        TEST(a_repeated_creation_answers_the_first),
-        TEST(me_and_none_are_the_callers_own),
-        TEST(another_tenant_and_an_absent_one_are_the_same),
-        TEST(lists_filter_and_page),
-        TEST(an_update_changes_what_it_names),
-        TEST(two_updates_at_once_both_stay),
-        TEST(an_update_behind_a_deletion_is_refused),
-        TEST(plan_and_status_are_the_operators_say),
-        TEST(the_system_tenant_stays),
-        TEST(a_deleted_tenant_can_be_brought_back_by_an_admin),
-        TEST(a_deleted_tenant_refuses_what_is_under_way),
-        TEST(an_update_does_not_lose_the_vector_space),
-        TEST(tenants_survive_a_restart),
+        ACME_TEST(a_new_tenant_is_described_as_made),
+        ACME_TEST(what_is_not_said_gets_its_default),
+        ACME_TEST(every_tenant_has_its_default_agent),
+        ACME_TEST(ids_are_lower_case_words),
+        ACME_TEST(an_id_is_given_once),
+        ACME_TEST(of_two_creations_at_once_one_wins),
+        ACME_TEST(only_an_admin_makes_tenants),
+        ACME_TEST(a_repeated_creation_answers_the_first),
+        ACME_TEST(me_and_none_are_the_callers_own),
+        ACME_TEST(another_tenant_and_an_absent_one_are_the_same),
+        ACME_TEST(lists_filter_and_page),
+        ACME_TEST(an_update_changes_what_it_names),
+        ACME_TEST(two_updates_at_once_both_stay),
+        ACME_TEST(an_update_behind_a_deletion_is_refused),
+        ACME_TEST(plan_and_status_are_the_operators_say),
+        ACME_TEST(the_system_tenant_stays),
+        ACME_TEST(a_deleted_tenant_can_be_brought_back_by_an_admin),
+        ACME_TEST(a_deleted_tenant_refuses_what_is_under_way),
+        ACME_TEST(an_update_does_not_lose_the_vector_space),
+        ACME_TEST(tenants_survive_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

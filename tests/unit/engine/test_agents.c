@@ -1,26 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Agents that come, go and come back, and what that does to their inbox and quota. */
-#include "scene.h"
+#include "stage.h"
 
 #include "model/labels.h"
-
-static struct scene s;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_begin(&s, (struct test_engine_options){0});
-    scene_agent(&s, "a", AXIS(0), NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
-    return 0;
-}
 
 /* A nutrient and the suspension that ends it are committed together. */
 static void a_suspension_takes_what_comes_with_it(void **state)
@@ -75,7 +58,7 @@ static void the_agent_quota_says_when_to_come_again(void **state)
     assert_in_range(s.te->last->err.retry_after_s, 1, 3600);
 }
 
-#define AGENTS(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define AGENTS(test) cmocka_unit_test_setup_teardown(test, stage_a, stage_end)
 
 int main(void)
 {

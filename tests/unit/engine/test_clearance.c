@@ -2,11 +2,10 @@
  *
  * Labels, wherever something secret could show itself sideways: through a trace, an answer to an
  * acknowledgement, a count, an agent that lends its key what it must not have. */
-#include "scene.h"
+#include "stage.h"
 
 #include "engine/engine_priv.h"
 
-static struct scene s;
 static struct caller weak; /* as s.caller, but cleared for public only */
 
 static int begin(void **state)
@@ -18,13 +17,6 @@ static int begin(void **state)
     scene_agent_cleared(&s, "b", AXIS(1), LABEL_INTERNAL);
     weak = s.caller;
     weak.clearance = LABEL_PUBLIC;
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
     return 0;
 }
 
@@ -436,7 +428,7 @@ static void a_changed_clearance_is_in_the_audit_log(void **state)
     assert_int_equal(seen, 1);
 }
 
-#define LABELS(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define LABELS(test) cmocka_unit_test_setup_teardown(test, begin, stage_end)
 
 int main(void)
 {

@@ -3,7 +3,7 @@
  * The system's wall clock is set: forwards while the node runs, backwards while it is stopped (the
  * process's own clock never steps back).  Leases and waits do not notice; TTLs go by what the clock
  * says. */
-#include "scene.h"
+#include "stage.h"
 
 #include <string.h>
 
@@ -11,21 +11,12 @@
 
 enum { HOUR = 3600000, MINUTE = 60000 };
 
-static struct scene s;
-
 static int begin(void **state)
 {
     (void)state;
     scene_begin(&s, (struct test_engine_options){.sqlite = true});
     scene_agent(&s, "a", AXIS(0), NULL);
     scene_agent(&s, "b", AXIS(1), NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
     return 0;
 }
 
@@ -166,7 +157,7 @@ static void a_clock_set_back_before_a_start_loses_nothing(void **state)
     assert_int_equal(scene_pull(&s, "a", 10).count, 0);
 }
 
-#define CLOCK(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define CLOCK(test) cmocka_unit_test_setup_teardown(test, begin, stage_end)
 
 int main(void)
 {

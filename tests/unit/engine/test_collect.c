@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Collect: for whom it waits, what it finds, how it ranks. */
-#include "scene.h"
+#include "stage.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/limits.h"
-
-static struct scene s;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_begin(&s, (struct test_engine_options){0});
-    scene_agent(&s, "a", AXIS(0), NULL);
-    scene_agent(&s, "b", AXIS(1), NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
-    return 0;
-}
 
 static struct call *start_collect(const struct collect_in *in, struct collect_out *out)
 {
@@ -38,6 +20,13 @@ static bool ends_at_once(struct call *c)
 {
     scene_settle(&s);
     return test_call_done(s.te, c);
+}
+
+static void assert_lasts_its_window(struct call *c)
+{
+    assert_false(ends_at_once(c));
+    test_engine_advance(s.te, 300);
+    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
 }
 
 static bool found(const struct collect_out *out, const char *agent, bool memory)
@@ -101,9 +90,7 @@ static void an_agent_counts_as_around_for_a_minute(void **state)
     struct collect_in demand = scene_demand(&s, "", AXIS(0));
     struct collect_out out;
     struct call *c = start_collect(&demand, &out);
-    assert_false(ends_at_once(c));
-    test_engine_advance(s.te, 300);
-    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_lasts_its_window(c);
     assert_true(ends_at_once(start_collect(&demand, &out)));
 }
 
@@ -121,9 +108,7 @@ static void for_a_lease_it_waits_however_long_ago_the_poll_was(void **state)
     struct collect_in demand = scene_demand(&s, "", AXIS(0));
     struct collect_out out;
     struct call *c = start_collect(&demand, &out);
-    assert_false(ends_at_once(c));
-    test_engine_advance(s.te, 300);
-    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_lasts_its_window(c);
 }
 
 static void the_response_wakes_it_early(void **state)
@@ -224,9 +209,7 @@ static void it_waits_only_for_its_own_nutrients_of_the_task_or_near_the_demand(v
     assert_true(ends_at_once(start_collect(&far, &out)));
     struct collect_in near = scene_demand(&s, "source", VEC(0.51f, 0.86f)); /* cosine > .5 */
     struct call *c = start_collect(&near, &out);
-    assert_false(ends_at_once(c));
-    test_engine_advance(s.te, 300);
-    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_lasts_its_window(c);
 
     struct broadcast_in in = scene_nutrient(&s, "source", AXIS(1));
     struct broadcast_out sent;
@@ -235,9 +218,7 @@ static void it_waits_only_for_its_own_nutrients_of_the_task_or_near_the_demand(v
     struct collect_in same = scene_demand(&s, "source", AXIS(5)); /* of the same task */
     same.task_id = BYTES_LIT("task-9");
     c = start_collect(&same, &out);
-    assert_false(ends_at_once(c));
-    test_engine_advance(s.te, 300);
-    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    assert_lasts_its_window(c);
 }
 
 static void a_response_to_another_nutrient_does_not_end_the_wait(void **state)
@@ -536,7 +517,7 @@ static void a_draining_node_ends_a_collect_with_what_there_is(void **state)
     assert_int_equal(out.count, 1);
 }
 
-#define COLLECT(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define COLLECT(test) cmocka_unit_test_setup_teardown(test, stage_a_b, stage_end)
 
 int main(void)
 {

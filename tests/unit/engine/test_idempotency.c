@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * Idempotency-Key: a repeat answers what the first call did, whatever it was, and does nothing. */
-#include "scene.h"
+#include "stage.h"
 
 #include <stdio.h>
 
 #include "engine/idempotency_priv.h"
-
-static struct scene s;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_begin(&s, (struct test_engine_options){0});
-    scene_agent(&s, "a", AXIS(0), NULL);
-    return 0;
-}
 
 static int begin_sqlite(void **state)
 {
     (void)state;
     scene_begin(&s, (struct test_engine_options){.sqlite = true});
     scene_agent(&s, "a", AXIS(0), NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
     return 0;
 }
 
@@ -563,23 +546,24 @@ static void the_oldest_key_leaves_first_and_is_counted(void **state)
     idempotency_free(d);
 }
 
-#define KEY(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define KEY(test) cmocka_unit_test_setup_teardown(test, stage_a, stage_end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KEY(a_repeat_of_every_mutation_answers_as_the_first),
         KEY(repeats_survive_a_restart),
-        cmocka_unit_test_setup_teardown(repeats_survive_a_restart, begin_sqlite, end),
+        cmocka_unit_test_setup_teardown(repeats_survive_a_restart, begin_sqlite, stage_end),
         KEY(an_answer_outlived_by_its_key_is_repeated),
         KEY(an_answer_to_a_nutrient_with_a_name_is_repeated_with_it),
         KEY(a_memory_outlived_by_its_key_is_repeated),
         KEY(an_ack_is_repeated_with_what_was_unknown),
         KEY(a_forgotten_task_is_repeated_as_it_was_made),
         cmocka_unit_test_setup_teardown(an_outcome_whose_trace_retention_took_is_repeated,
-                                        begin_one_day, end),
+                                        begin_one_day, stage_end),
         cmocka_unit_test_setup_teardown(
-            an_old_nutrient_named_again_is_repeated_when_its_trace_is_gone, begin_one_day, end),
+            an_old_nutrient_named_again_is_repeated_when_its_trace_is_gone, begin_one_day,
+            stage_end),
         KEY(without_a_key_every_call_is_a_new_one),
         KEY(another_key_route_or_tenant_is_another_call),
         KEY(a_call_that_failed_may_be_tried_again),

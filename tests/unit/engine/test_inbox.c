@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inboxes: order, leases, redelivery, waiting, bounds, restarts. */
-#include "scene.h"
+#include "stage.h"
 
 #include <stdio.h>
 
 #include "engine/engine_priv.h"
-
-static struct scene s;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_begin(&s, (struct test_engine_options){0});
-    scene_agent(&s, "a", AXIS(0), NULL);
-    return 0;
-}
 
 static int begin_bounded(void **state)
 {
     (void)state;
     scene_begin(&s, (struct test_engine_options){.inbox_bytes = 1000});
     scene_agent(&s, "a", AXIS(0), NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
     return 0;
 }
 
@@ -722,8 +705,8 @@ static void what_reached_nobody_does_not_count_against_the_bound(void **state)
     assert_true(bytes_equal(out.items[0].nutrient_id, kept.nutrient_id));
 }
 
-#define INBOX(test) cmocka_unit_test_setup_teardown(test, begin, end)
-#define BOUND(test) cmocka_unit_test_setup_teardown(test, begin_bounded, end)
+#define INBOX(test) cmocka_unit_test_setup_teardown(test, stage_a, stage_end)
+#define BOUND(test) cmocka_unit_test_setup_teardown(test, begin_bounded, stage_end)
 
 int main(void)
 {

@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Hyphal memory: exact order, filters, labels, time. */
-#include "scene.h"
+#include "stage.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/rng.h"
 #include "engine/engine_priv.h"
-
-static struct scene s;
-
-static int begin(void **state)
-{
-    (void)state;
-    scene_begin(&s, (struct test_engine_options){0});
-    scene_agent(&s, "a", AXIS(0), NULL);
-    scene_agent(&s, "b", AXIS(1), NULL);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    scene_end(&s);
-    return 0;
-}
 
 static struct vec random_unit(struct rng *rng)
 {
@@ -503,7 +485,7 @@ static void only_a_memory_brings_an_author_into_being(void **state)
                      QMN_E_NOT_FOUND);
 }
 
-#define MEMORY(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define MEMORY(test) cmocka_unit_test_setup_teardown(test, stage_a_b, stage_end)
 
 int main(void)
 {

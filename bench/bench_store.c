@@ -5,11 +5,14 @@
  *
  *     bench_store [DIR] [groups] [body bytes] [commands per group]
  *
- * broadcast = insert nutrient + trace + idempotency, put usage; a DELETE_BELOW per group keeps the
- * live nutrients at `LIVE` (so expiry at the same rate is in the figure); outcome = 3 edges of one
- * source among SOURCES x FANOUT, insert outcome: with a row put for each edge, and with the edge
- * log (a record a group, and what brings the rows of CATCH_UP sources up to date).  The bound
- * printed beside is the same bytes appended to a file and synced once per group. */
+ * broadcast = insert nutrient + trace + idempotency, and for each one that expires, once LIVE are
+ * there: its nutrient deleted, before the inserts as the engine does it; usage is put once a group.
+ * Only groups with expiry are measured.  outcome = 3 edges of one source among SOURCES x FANOUT,
+ * insert outcome: with a row put for each edge, and with the edge log (a record a group, and what
+ * brings the rows of CATCH_UP sources up to date).  The bound printed beside is the same bytes
+ * appended to a file and synced once per group.
+ *
+ * The writer thread's system calls and bytes are the kernel's own count of them. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,12 +30,12 @@
 
 enum {
     GROUP_MAX = 64,
-    TRACE_BYTES = 1200,
-    LIVE = 20000, /* nutrients: at most what a ttl of 2 s at 10,000 a second keeps */
+    TRACE_BYTES = 1250,
+    LIVE = 10000, /* nutrients; their pages do not fit the writer's cache */
     SOURCES = 1000,
     FANOUT = 100,
     DEFAULT_GROUPS = 800,
-    DEFAULT_BODY = 3072 + 128,
+    DEFAULT_BODY = 3072 + 600, /* a float16 vector of 1,536 dimensions, and text */
     /* A log of 4 MB holds 341 groups of 64 outcomes: in that time each of the sources has to be
      * brought up to date once, in some 50 of its edges. */
     CATCH_UP = 3,
@@ -40,7 +43,10 @@ enum {
     LOG_GROUPS = 341,
     LOGGED_EDGE_BYTES = 64,
     BATCH_MAX = GROUP_MAX * 4 + 2,
+    NO_STEP = 90, /* microseconds between broadcasts */
 };
+
+#define FIRST_NO INT64_C(1795000000000000)
 
 static char filler[65536];
 static struct rng rng;
@@ -54,8 +60,44 @@ static int64_t cpu_us(void)
     return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
 }
 
+/* What this thread has asked of the kernel so far. */
+struct io {
+    int64_t reads, writes, bytes; /* calls, calls, bytes written */
+};
+
+static struct io io_now(void)
+{
+    struct io io = {0};
+    char line[64];
+    FILE *f = fopen("/proc/thread-self/io", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        char *colon = strchr(line, ':');
+        int64_t value = colon ? strtoll(colon + 1, NULL, 10) : 0;
+        if (strncmp(line, "syscr", 5) == 0)
+            io.reads = value;
+        else if (strncmp(line, "syscw", 5) == 0)
+            io.writes = value;
+        else if (strncmp(line, "wchar", 5) == 0)
+            io.bytes = value;
+    }
+    if (f)
+        fclose(f);
+    return io;
+}
+
+static struct io io_since(struct io sum, struct io then)
+{
+    struct io now = io_now();
+    enum { OWN_READS = 1 }; /* of io_now() before */
+    sum.reads += now.reads - then.reads - OWN_READS;
+    sum.writes += now.writes - then.writes;
+    sum.bytes += now.bytes - then.bytes;
+    return sum;
+}
+
 struct sums {
     int64_t cpu, wall, maintain_cpu, maintain_wall, longest;
+    struct io io, maintain_io;
 };
 
 static void check(enum qmn_code code, const struct err *err)
@@ -71,17 +113,27 @@ static void timed_commit(struct store *s, const struct mutation *batch, size_t c
 {
     struct err err;
     size_t failed;
+    struct io io = io_now();
     int64_t cpu = cpu_us(), wall = clock_mono_us();
     check(s->ops->commit(s, batch, count, &failed, &err), &err);
-    int64_t cpu_mid = cpu_us(), wall_mid = clock_mono_us();
+    sums->cpu += cpu_us() - cpu;
+    sums->wall += clock_mono_us() - wall;
+    sums->io = io_since(sums->io, io);
+    io = io_now();
+    cpu = cpu_us(), wall = clock_mono_us();
     check(s->ops->maintain(s, &err), &err);
     int64_t end = clock_mono_us();
-    sums->cpu += cpu_mid - cpu;
-    sums->wall += wall_mid - wall;
-    sums->maintain_cpu += cpu_us() - cpu_mid;
-    sums->maintain_wall += end - wall_mid;
-    if (end - wall_mid > sums->longest)
-        sums->longest = end - wall_mid;
+    sums->maintain_cpu += cpu_us() - cpu;
+    sums->maintain_wall += end - wall;
+    sums->maintain_io = io_since(sums->maintain_io, io);
+    if (end - wall > sums->longest)
+        sums->longest = end - wall;
+}
+
+static void report_io(const char *what, double n, const struct io *io)
+{
+    printf("               %-10s %5.2f writes, %7.0f bytes, %5.2f reads a command\n", what,
+           (double)io->writes / n, (double)io->bytes / n, (double)io->reads / n);
 }
 
 static void report(const char *name, int64_t groups, const struct sums *s)
@@ -92,60 +144,75 @@ static void report(const char *name, int64_t groups, const struct sums *s)
            name, (double)(s->cpu + s->maintain_cpu) / n, (double)s->cpu / n,
            (double)s->maintain_cpu / n, (double)(s->wall + s->maintain_wall) / n,
            n * 1e6 / (double)(s->wall + s->maintain_wall), (double)s->longest / 1000);
+    report_io("commit", n, &s->io);
+    report_io("checkpoint", n, &s->maintain_io);
+}
+
+/* One group of broadcasts, the first of them number `no`. */
+struct broadcast_group {
+    struct record_nutrient nutrients[GROUP_MAX], expired[GROUP_MAX];
+    struct record_trace traces[GROUP_MAX];
+    struct record_idempotency replays[GROUP_MAX];
+    struct id ids[GROUP_MAX];
+    struct record_usage usage;
+    struct mutation batch[BATCH_MAX];
+    size_t count;
+};
+
+static void add(struct broadcast_group *b, enum mutation_op op, enum record_kind kind,
+                const void *record)
+{
+    b->batch[b->count++] = (struct mutation){.op = op, .kind = kind, .record = record};
+}
+
+static void add_broadcast(struct broadcast_group *b, int i, int64_t no, size_t body)
+{
+    int64_t ms = no / 1000;
+    b->ids[i] = id_make(ms);
+    b->nutrients[i] = (struct record_nutrient){.no = no,
+                                               .tenant_no = FIRST_NO,
+                                               .source_no = no,
+                                               .sensitivity = 2,
+                                               .created_ms = ms,
+                                               .expires_ms = ms + 30000,
+                                               .summary = bytes_of(filler, 100),
+                                               .embedding = bytes_of(filler + 128, body - 100)};
+    b->traces[i] = (struct record_trace){.no = no,
+                                         .tenant_no = FIRST_NO,
+                                         .id = id_bytes(&b->ids[i]),
+                                         .kind = 1,
+                                         .agent_no = no,
+                                         .created_ms = ms,
+                                         .expires_ms = ms + 30000,
+                                         .decision = bytes_of(filler, TRACE_BYTES)};
+    b->replays[i] = (struct record_idempotency){.no = no,
+                                                .tenant_no = FIRST_NO,
+                                                .key_hash = bytes_of(filler + no % 999, 16),
+                                                .body_hash = bytes_of(filler, 16),
+                                                .status = 200,
+                                                .created_ms = ms,
+                                                .result = bytes_of(filler, 40)};
+    add(b, MUT_INSERT, RECORD_NUTRIENT, &b->nutrients[i]);
+    add(b, MUT_INSERT, RECORD_TRACE, &b->traces[i]);
+    add(b, MUT_INSERT, RECORD_IDEMPOTENCY, &b->replays[i]);
 }
 
 static void broadcasts(struct store *s, int64_t groups, size_t body)
 {
-    static struct record_nutrient nutrients[GROUP_MAX], bound;
-    static struct record_trace traces[GROUP_MAX];
-    static struct record_idempotency replays[GROUP_MAX];
-    static struct id ids[GROUP_MAX];
-    static struct record_usage usage;
-    struct mutation batch[BATCH_MAX];
-    struct sums sums = {0};
-    int64_t no = INT64_C(1795000000000000);
-    for (int64_t g = 0; g < groups; g++) {
-        size_t n = 0;
-        for (int i = 0; i < group; i++, no += 90) {
-            int64_t ms = no / 1000;
-            ids[i] = id_make(ms);
-            nutrients[i] =
-                (struct record_nutrient){.no = no,
-                                         .tenant_no = 1795000000000000,
-                                         .source_no = no,
-                                         .sensitivity = 2,
-                                         .created_ms = ms,
-                                         .expires_ms = ms + 30000,
-                                         .summary = bytes_of(filler, 100),
-                                         .embedding = bytes_of(filler + 128, body - 100)};
-            traces[i] = (struct record_trace){.no = no,
-                                              .tenant_no = 1795000000000000,
-                                              .id = id_bytes(&ids[i]),
-                                              .kind = 1,
-                                              .agent_no = no,
-                                              .created_ms = ms,
-                                              .expires_ms = ms + 30000,
-                                              .decision = bytes_of(filler, TRACE_BYTES)};
-            replays[i] = (struct record_idempotency){.no = no,
-                                                     .tenant_no = 1795000000000000,
-                                                     .key_hash = bytes_of(filler + no % 999, 16),
-                                                     .body_hash = bytes_of(filler, 16),
-                                                     .status = 200,
-                                                     .created_ms = ms,
-                                                     .result = bytes_of(filler, 40)};
-            batch[n++] = (struct mutation){
-                .op = MUT_INSERT, .kind = RECORD_NUTRIENT, .record = &nutrients[i]};
-            batch[n++] =
-                (struct mutation){.op = MUT_INSERT, .kind = RECORD_TRACE, .record = &traces[i]};
-            batch[n++] = (struct mutation){
-                .op = MUT_INSERT, .kind = RECORD_IDEMPOTENCY, .record = &replays[i]};
-            usage = (struct record_usage){.tenant_no = 1, .hour = 1, .nutrients = g * group};
-            batch[n++] = (struct mutation){.op = MUT_PUT, .kind = RECORD_USAGE, .record = &usage};
+    static struct broadcast_group b;
+    struct sums sums = {0}, filling = {0};
+    int64_t no = FIRST_NO, fill = LIVE / group + 1;
+    for (int64_t g = 0; g < fill + groups; g++) {
+        b.count = 0;
+        for (int i = 0; i < group && g >= fill; i++) {
+            b.expired[i] = (struct record_nutrient){.no = no + (i - fill * group) * NO_STEP};
+            add(&b, MUT_DELETE, RECORD_NUTRIENT, &b.expired[i]);
         }
-        bound = (struct record_nutrient){.no = no - LIVE * INT64_C(90)};
-        batch[n++] = (struct mutation){
-            .op = MUT_DELETE_BELOW, .kind = RECORD_NUTRIENT, .record = &bound, .limit = 256};
-        timed_commit(s, batch, n, &sums);
+        for (int i = 0; i < group; i++, no += NO_STEP)
+            add_broadcast(&b, i, no, body);
+        b.usage = (struct record_usage){.tenant_no = 1, .hour = 1, .nutrients = g * group};
+        add(&b, MUT_PUT, RECORD_USAGE, &b.usage);
+        timed_commit(s, b.batch, b.count, g < fill ? &filling : &sums);
     }
     report("broadcast", groups, &sums);
 }
@@ -158,9 +225,9 @@ static void fill_edges(struct store *s)
     size_t failed;
     for (int64_t src = 0; edges && src < SOURCES; src++) {
         for (int64_t i = 0; i < FANOUT; i++) {
-            edges[i] = (struct record_edge){.src_no = 1795000000000000 + src,
-                                            .dst_no = 1795000000000000 + (src + i * 7) % SOURCES,
-                                            .tenant_no = 1795000000000000,
+            edges[i] = (struct record_edge){.src_no = FIRST_NO + src,
+                                            .dst_no = FIRST_NO + (src + i * 7) % SOURCES,
+                                            .tenant_no = FIRST_NO,
                                             .weight = 0.5};
             batch[i] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = &edges[i]};
         }
@@ -172,9 +239,9 @@ static void fill_edges(struct store *s)
 
 static void change_edge(struct record_edge *e, int64_t src, int64_t dst, int64_t now_ms)
 {
-    *e = (struct record_edge){.src_no = 1795000000000000 + src,
-                              .dst_no = 1795000000000000 + dst % SOURCES,
-                              .tenant_no = 1795000000000000,
+    *e = (struct record_edge){.src_no = FIRST_NO + src,
+                              .dst_no = FIRST_NO + dst % SOURCES,
+                              .tenant_no = FIRST_NO,
                               .weight = rng_unit(&rng),
                               .outcomes = now_ms,
                               .success = rng_unit(&rng),
@@ -206,7 +273,7 @@ static size_t log_edges(struct mutation *batch, int64_t no)
     size_t n = 0;
     row = (struct record_edge_log){
         .no = no, .tenant_no = 1, .edges = bytes_of(filler, (size_t)group * 3 * LOGGED_EDGE_BYTES)};
-    below = (struct record_edge_log){.no = no - LOG_GROUPS * INT64_C(90) * group};
+    below = (struct record_edge_log){.no = no - (int64_t)LOG_GROUPS * NO_STEP * group};
     for (int k = 0; k < CATCH_UP; k++, src = (src + 1) % SOURCES)
         for (int i = 0; i < CATCH_UP_EDGES; i++, n++) {
             change_edge(&edges[n], src, src + i * 14, no / 1000);
@@ -226,10 +293,10 @@ static void outcomes(struct store *s, int64_t groups, const char *name,
     struct sums sums = {0};
     for (int64_t g = 0; g < groups; g++) {
         size_t n = add_edges(batch, no);
-        for (int i = 0; i < group; i++, no += 90) {
+        for (int i = 0; i < group; i++, no += NO_STEP) {
             rated[i] = (struct record_outcome){.trace_no = no - rng_below(&rng, 100000),
                                                .rater_no = no,
-                                               .tenant_no = 1795000000000000,
+                                               .tenant_no = FIRST_NO,
                                                .score = 0.7,
                                                .hops = bytes_of(filler, 100),
                                                .at_ms = no / 1000};
@@ -309,7 +376,7 @@ int main(int argc, char **argv)
     check(store_sqlite_open(&config, &s, &err), &err);
     broadcasts(s, groups, body);
     fill_edges(s);
-    outcomes(s, groups, "outcome, rows", put_edges, INT64_C(1795000000000000));
+    outcomes(s, groups, "outcome, rows", put_edges, FIRST_NO);
     outcomes(s, groups, "outcome, log", log_edges, INT64_C(1796000000000000));
     scan(s);
     struct store_stats stats;

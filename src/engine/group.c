@@ -52,7 +52,6 @@ void group_begin(struct engine *e)
     w->edges = NULL;
     w->usage_len = 0;
     w->spaces = NULL;
-    upkeep_begin(e);
 }
 
 struct arena *writer_arena(struct engine *e)

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Background work of the writer: what expires, what has been kept long enough, counters that loops
- * have moved.  It rides in the groups that commit anyway, a bounded piece at a time.
+ * have moved.  It rides in the groups that commit anyway, a bounded piece at a time, in front of
+ * what the commands add: the pages that old rows leave take the new ones in the same transaction.
+ * The other way round they were written twice, once as zeros and once with something in them; that
+ * was a quarter of what a broadcast wrote.  No command writes a row that may be among those which
+ * go: what expires is inserted once, under a number of its own, and an outcome or the end of a
+ * delivery that comes at the very end of its trace's retention is below the bound of the next
+ * second too.
  *
  * One heap holds every expiry.  Entries are never taken out early: when one comes due it is checked
  * against what its slot or number holds by then, and ignored if that has gone. */
@@ -33,7 +39,8 @@ struct upkeep {
     size_t due_len, due_cap;
     int64_t next_second_ms;
     int64_t hour;
-    size_t written; /* mutations since the last retention */
+    size_t own;     /* mutations of the running group that are upkeep's */
+    size_t written; /* by commands, since the last retention */
 };
 
 bool upkeep_new(struct engine *e)
@@ -221,7 +228,7 @@ static void retain(struct engine *e, uint32_t limit)
     (void)idempotency_trim(e->idempotency, keys);
 }
 
-void upkeep_begin(struct engine *e)
+static void begin_hour(struct engine *e)
 {
     struct upkeep *u = e->writer->upkeep;
     int64_t hour = e->writer->now_ms / HOUR_MS;
@@ -247,11 +254,10 @@ static void save_usage(struct engine *e)
             group_put_usage(e, e->net.tenants[i], nothing);
 }
 
-void upkeep_check(struct engine *e)
+static void add_due(struct engine *e)
 {
     struct writer *w = e->writer;
     struct upkeep *u = w->upkeep;
-    u->written += w->batch_len;
     expire_due(e);
     bool second = w->now_ms >= u->next_second_ms;
     if (!second && u->written < UPKEEP_RETENTION_ROWS)
@@ -261,7 +267,14 @@ void upkeep_check(struct engine *e)
     if (!second)
         return;
     u->next_second_ms = w->now_ms + UPKEEP_SECOND_MS;
-    save_usage(e);
+    save_usage(e); /* before a command's use of the same counters, which is put once more */
+}
+
+void upkeep_begin(struct engine *e)
+{
+    begin_hour(e);
+    add_due(e);
+    e->writer->upkeep->own = e->writer->batch_len;
 }
 
 void upkeep_publish(struct engine *e)
@@ -270,6 +283,7 @@ void upkeep_publish(struct engine *e)
     for (size_t i = 0; i < u->due_len; i++)
         expire_one(e, &u->due[i]);
     u->due_len = 0;
+    u->written += e->writer->batch_len - u->own;
 }
 
 void upkeep_discard(struct engine *e)

@@ -425,8 +425,8 @@ static void run_group(struct engine *e, struct command *list)
     struct err err = {0};
     size_t failed_at = 0;
     group_begin(e);
+    upkeep_begin(e); /* what goes makes room for what comes */
     check_all(e, &list, &refused, &deferred);
-    upkeep_check(e);
     group_finish(e);
     enum qmn_code code = commit_group(e, &failed_at, &err);
     uint32_t n = 0;

@@ -141,10 +141,9 @@ QMN_NODISCARD enum qmn_code writer_fix_space(struct engine *e, struct command *c
                                              struct bytes space, uint32_t dim, struct err *err);
 
 /* The writer's clock-work, called by it. */
-/* Before the checks: a new hour begins with fresh counters. */
+/* Before the checks: a new hour begins with fresh counters, and the batch with the background work
+ * that is due: expiry, retention, dirty usage. */
 void upkeep_begin(struct engine *e);
-/* Adds to the batch what background work is due: expiry, retention, dirty usage. */
-void upkeep_check(struct engine *e);
 /* The batch is committed; write lock and inbox lock held. */
 void upkeep_publish(struct engine *e);
 /* The commit failed: forget what was planned. */

@@ -19,6 +19,7 @@ struct faulty_store {
     enum record_kind fail_kind, hold_kind; /* 0: any, none */
     bool held;
     int commits;
+    struct faulty_order order[RECORD_KIND_COUNT];
     faulty_store_read_fn *on_read;
     void *on_read_ctx;
 };
@@ -43,6 +44,23 @@ static bool find_kind(const struct mutation *m, size_t count, enum record_kind k
     return false;
 }
 
+/* Whether deletions came before insertions of their kind. */
+static void note_order(struct faulty_store *f, const struct mutation *m, size_t count)
+{
+    bool inserted[RECORD_KIND_COUNT] = {false}, early[RECORD_KIND_COUNT] = {false},
+         late[RECORD_KIND_COUNT] = {false};
+    for (size_t i = 0; i < count; i++) {
+        if (m[i].op == MUT_INSERT)
+            inserted[m[i].kind] = true;
+        else if (m[i].op == MUT_DELETE || m[i].op == MUT_DELETE_BELOW)
+            *(inserted[m[i].kind] ? &late[m[i].kind] : &early[m[i].kind]) = true;
+    }
+    for (int k = 0; k < RECORD_KIND_COUNT; k++) {
+        f->order[k].early += inserted[k] && early[k];
+        f->order[k].late += inserted[k] && late[k];
+    }
+}
+
 static enum qmn_code front_commit(struct store *s, const struct mutation *m, size_t count,
                                   size_t *ret_failed, struct err *err)
 {
@@ -51,6 +69,7 @@ static enum qmn_code front_commit(struct store *s, const struct mutation *m, siz
     enum qmn_code code = QMN_OK;
     pthread_mutex_lock(&f->lock);
     f->commits++;
+    note_order(f, m, count);
     while (f->hold_kind && find_kind(m, count, f->hold_kind, &at)) {
         f->held = true;
         pthread_cond_broadcast(&f->changed);
@@ -219,6 +238,14 @@ void faulty_store_let_go(struct faulty_store *f)
     f->hold_kind = (enum record_kind)0;
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
+}
+
+struct faulty_order faulty_store_order(struct faulty_store *f, enum record_kind kind)
+{
+    pthread_mutex_lock(&f->lock);
+    struct faulty_order order = f->order[kind];
+    pthread_mutex_unlock(&f->lock);
+    return order;
 }
 
 int faulty_store_commits(struct faulty_store *f)

@@ -35,5 +35,10 @@ typedef void faulty_store_read_fn(void *ctx, enum record_kind kind);
 void faulty_store_on_read(struct faulty_store *f, faulty_store_read_fn *fn, void *ctx);
 /* Commits tried since the start, failed ones too. */
 int faulty_store_commits(struct faulty_store *f);
+/* Commits that deleted rows of `kind` before, and after, they inserted one. */
+struct faulty_order {
+    int early, late;
+};
+struct faulty_order faulty_store_order(struct faulty_store *f, enum record_kind kind);
 
 #endif

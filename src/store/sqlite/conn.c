@@ -11,8 +11,9 @@
  * the file by mistake is turned away.
  *
  * secure_delete is ON, the distribution's default: deleted content is zeroed, so it is in no backup
- * either.  It costs nothing measurable here (bench_store: within 1 us a command of OFF), because
- * the pages that expiry frees are filled again by the same group's inserts.
+ * either.  It costs nothing measurable here (bench_store: within 1 us a command of OFF, the same
+ * bytes), because the pages that expiry frees are filled again by the same group's inserts: the
+ * engine deletes first.
  *
  * mmap is on during scans only: it halves the start scan, but on a damaged disk it turns a read
  * error into a signal, and mapped pages count as resident. */

@@ -46,6 +46,35 @@ static void retention_keeps_up_with_whatever_is_written(void **state)
     scene_end(&s);
 }
 
+/* The pages that old rows leave take the new ones, if the old ones go first. */
+static void what_goes_leaves_its_place_to_what_comes(void **state)
+{
+    enum { KEPT_MS = 3600 * 1000 };
+    struct scene s;
+    struct scene_hold hold;
+    struct broadcast_out sent;
+    (void)state;
+    scene_begin(&s, (struct test_engine_options){.retention_ms = KEPT_MS});
+    scene_agent(&s, "a", AXIS(0), NULL);
+    scene_agent(&s, "b", AXIS(0), NULL);
+    broadcasts(&s, 10);
+    scene_hold(&s, &hold);
+    test_engine_advance(s.te, 2 * KEPT_MS);
+    struct broadcast_in in = scene_nutrient(&s, "a", AXIS(0));
+    struct call *c = test_call_new(s.te, &s.caller);
+    engine_broadcast(s.te->engine, c, &in, &sent);
+    scene_let_go(&s, &hold);
+    assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+    static const enum record_kind kinds[] = {RECORD_NUTRIENT, RECORD_TRACE};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct faulty_order order = faulty_store_order(s.te->store, kinds[i]);
+        assert_true(order.early > 0);
+        assert_int_equal(order.late, 0);
+        assert_int_equal(rows(&s, kinds[i]), 1);
+    }
+    scene_end(&s);
+}
+
 /* Thirty outcomes of one trace must go one after the other; somebody else's broadcast does not wait
  * for them. */
 static void commands_that_wait_for_each_other_do_not_hold_up_the_rest(void **state)
@@ -122,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retention_keeps_up_with_whatever_is_written),
+        cmocka_unit_test(what_goes_leaves_its_place_to_what_comes),
         cmocka_unit_test(stored_bytes_come_back_when_nutrients_expire),
         cmocka_unit_test(an_agent_answers_a_nutrient_only_so_often),
         cmocka_unit_test(commands_that_wait_for_each_other_do_not_hold_up_the_rest),

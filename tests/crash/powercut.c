@@ -11,6 +11,7 @@
  *     PC_CUT_AT_EXIT=1          the power goes when the program ends
  *     PC_STRICT=1               names are durable only when their directory is synced
  *     PC_FSYNC_FAIL_AT=n        the n-th sync of a file fails with EIO, later ones succeed
+ *     PC_WRITE_FAIL_AT=n        the n-th write fails with EIO, later ones succeed
  *     PC_ENOSPC_AT_BYTES=n      files may grow by n bytes, then ENOSPC, until PC_DIR.lift exists
  *
  * Writes through a memory mapping and through stdio are not seen; the store uses neither. */
@@ -38,7 +39,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct disk_file *file_of[FDS_MAX];
 static char *dir_of[FDS_MAX];
 static bool active;
-static uint64_t operations, cut_at, syncs, fail_sync_at;
+static uint64_t operations, cut_at, syncs, fail_sync_at, writes, fail_write_at;
 static int64_t space_left;
 static bool limited;
 static char lift[PATH_LEN];
@@ -96,6 +97,7 @@ __attribute__((constructor)) static void powercut_init(void)
         return;
     cut_at = env_number("PC_AT");
     fail_sync_at = env_number("PC_FSYNC_FAIL_AT");
+    fail_write_at = env_number("PC_WRITE_FAIL_AT");
     limited = getenv("PC_ENOSPC_AT_BYTES") != NULL;
     space_left = (int64_t)env_number("PC_ENOSPC_AT_BYTES");
     snprintf(lift, sizeof lift, "%.480s.lift", dir);
@@ -277,6 +279,10 @@ static size_t fits(const struct disk_file *f, off_t at, size_t len)
 
 static ssize_t write_watched(int fd, struct disk_file *f, const void *data, size_t len, off_t at)
 {
+    if (++writes == fail_write_at) {
+        errno = EIO;
+        return -1;
+    }
     size_t n = fits(f, at, len);
     if (len && !n) {
         errno = ENOSPC;

@@ -141,6 +141,20 @@ def test_after_a_failed_sync_no_commit_succeeds(lab, sync):
     assert result == 0, said
 
 
+@pytest.mark.parametrize("write", [25, 26, 27, 40, 60, 100, 101, 102, 400, 1000])
+def test_after_a_failed_write_no_commit_succeeds(lab, write):
+    env = under_powercut(lab, PC_WRITE_FAIL_AT=write, PC_SEED=write, PC_CUT_AT_EXIT=1)
+    run = subprocess.run([DRIVER, "run", lab + "/s.db", "full", "0"], env=env, capture_output=True,
+                         timeout=60)
+    lines = run.stdout.decode().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("E "))
+    assert not [line for line in lines[first:] if line.startswith("A ")]
+    assert set(words(run.stdout, "E")) == {"unavailable"}
+    assert set(words(run.stdout, "R")) == {"ok"}
+    result, _, _, said = verify(lab + "/s.db", acknowledged(run.stdout))
+    assert result == 0, said
+
+
 @pytest.mark.parametrize("sync", [1, 2, 3, 4, 5])
 def test_a_failed_sync_at_birth_leaves_nothing_half_made(lab, sync):
     env = under_powercut(lab, PC_FSYNC_FAIL_AT=sync, PC_SEED=sync, PC_CUT_AT_EXIT=1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * SQLite's file layer, with one change: a relative name stays relative.
+ * SQLite's file layer, with two changes: the writes of a log are gathered (gather.c), and a
+ * relative name stays relative.
  *
  * A node started as root in a folder that only root may pass (a checkout under /root) drops to an
  * unprivileged user that still stands in its data directory but can no longer reach it from above.
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-static sqlite3_vfs plain_names;
+static sqlite3_vfs node_files;
 
 static int keep_name(sqlite3_vfs *vfs, const char *name, int room, char *ret)
 {
@@ -36,7 +37,10 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 {
     (void)vfs;
     sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
-    return base ? base->xOpen(base, name, file, flags, ret_flags) : SQLITE_ERROR;
+    if (!base)
+        return SQLITE_ERROR;
+    return flags & SQLITE_OPEN_WAL ? gather_open(base, name, file, flags, ret_flags)
+                                   : base->xOpen(base, name, file, flags, ret_flags);
 }
 
 int sqlite_vfs_register(void)
@@ -44,10 +48,11 @@ int sqlite_vfs_register(void)
     const sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
     if (!base)
         return SQLITE_ERROR;
-    plain_names = *base;
-    plain_names.zName = SQLITE_NODE_VFS;
-    plain_names.pNext = NULL;
-    plain_names.xFullPathname = full_name;
-    plain_names.xOpen = open_file;
-    return sqlite3_vfs_register(&plain_names, 0);
+    node_files = *base;
+    node_files.szOsFile = gather_file_bytes(base);
+    node_files.zName = SQLITE_NODE_VFS;
+    node_files.pNext = NULL;
+    node_files.xFullPathname = full_name;
+    node_files.xOpen = open_file;
+    return sqlite3_vfs_register(&node_files, 0);
 }

@@ -300,6 +300,81 @@ static void a_log_that_a_reader_held_open_shrinks_again(void **state)
     assert_true(stats.log_bytes < 16 << 20);
 }
 
+/* Write calls of this thread so far; -1 where the kernel does not count them. */
+static long write_calls(void)
+{
+    char line[64];
+    long calls = -1;
+    FILE *file = fopen("/proc/thread-self/io", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "syscw: ", 7) == 0)
+            calls = strtol(line + 7, NULL, 10);
+    if (file)
+        fclose(file);
+    return calls;
+}
+
+static void a_batch_is_written_in_a_few_calls(void **state)
+{
+    enum { ROWS = 20, BYTES = 3700 };
+    struct fixture *f = *state;
+    static char content[BYTES];
+    struct record_memory rows[ROWS];
+    struct mutation batch[ROWS];
+    size_t failed;
+    for (int i = 0; i < ROWS; i++) {
+        rows[i] = (struct record_memory){
+            .no = i + 1, .tenant_no = 1, .content = bytes_of(content, sizeof content)};
+        batch[i] = (struct mutation){.op = MUT_INSERT, .kind = RECORD_MEMORY, .record = &rows[i]};
+    }
+    assert_int_equal(put_memory(f, 100, 10), QMN_OK); /* with it goes the header of the log */
+    long before = write_calls();
+    assert_int_equal(f->store->ops->commit(f->store, batch, ROWS, &failed, &f->err), QMN_OK);
+    long calls = write_calls() - before;
+    if (before < 0)
+        skip();
+    assert_in_range(calls, 1, 3); /* of 80 KB and more: two calls a page without gathering */
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    static char bytes[1 << 20];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, in));)
+        assert_int_equal(fwrite(bytes, 1, n, out), n);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* Pages leave the cache before the end and are written again, and with them the checksums of
+ * everything behind: what is in the files is whole all the same once the commit returns. */
+static void a_batch_larger_than_the_cache_is_whole_once_it_is_committed(void **state)
+{
+    enum { ROWS = 400, BYTES = 60000 };
+    struct fixture *f = *state;
+    static char content[BYTES], other[BYTES] = "other";
+    struct record_memory rows[2 * ROWS];
+    struct mutation batch[2 * ROWS];
+    size_t failed;
+    char log[128], copied_log[128];
+    int64_t verified;
+    for (int i = 0; i < 2 * ROWS; i++) {
+        rows[i] = (struct record_memory){.no = i % ROWS + 1,
+                                         .tenant_no = 1,
+                                         .content = bytes_of(i < ROWS ? content : other, BYTES)};
+        batch[i] = (struct mutation){.op = MUT_PUT, .kind = RECORD_MEMORY, .record = &rows[i]};
+    }
+    assert_int_equal(f->store->ops->commit(f->store, batch, 2 * ROWS, &failed, &f->err), QMN_OK);
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    snprintf(copied_log, sizeof copied_log, "%s-wal", f->copy);
+    copy_file(f->path, f->copy);
+    copy_file(log, copied_log);
+    assert_int_equal(store_sqlite_verify(f->copy, &sealer_identity, &verified, &f->err), QMN_OK);
+    assert_int_equal(verified, ROWS);
+}
+
 struct progress {
     struct fixture *f;
     int64_t last, calls;
@@ -608,6 +683,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(checkpoints_keep_the_log_short, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_a_reader_held_open_shrinks_again, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_batch_is_written_in_a_few_calls, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_batch_larger_than_the_cache_is_whole_once_it_is_committed,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_backup_is_one_moment_though_writes_go_on, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_backup_overwrites_nothing, setup, teardown),

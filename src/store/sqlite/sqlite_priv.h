@@ -53,8 +53,10 @@ struct dbconn {
 
 enum {
     CONN_POOL_MAX = 8, /* idle readers kept; a burst may open more, which close after use */
-    /* CPU per broadcast of 3.4 KB / of 5.5 KB / outcome (bench_store, us): 4 KB pages 25 / 32 / 29,
-     * 8 KB 20 / 29 / 31, 16 KB 18 / 25 / 37. */
+    /* CPU of a broadcast with expiry (nutrient 3.7 KB, trace 1.25 KB) in groups of 1 / 5 / 21 / 50
+     * (bench_store, us): 8 KB pages 132 / 42 / 19 / 16, 16 KB 147 / 48 / 21 / 15, 4 KB - / - / 24 /
+     * 19; bytes of log in groups of 21: 8 KB pages 10,400, 16 KB 14,700, 4 KB 8,300.  A group
+     * writes some ten pages whatever it holds: the two ends of the trees and page 1. */
     STORE_PAGE_BYTES = 8192,
 };
 

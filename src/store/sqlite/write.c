@@ -23,8 +23,8 @@
 #include "store/feed.h"
 
 enum {
-    /* CPU per broadcast / outcome in groups of 64 (bench_store, us): 250 pages 23 / 34, 500 21 /
-     * 29, 1,000 22 / 30, 2,000 21 / 24; pauses grow with it. */
+    /* CPU of a broadcast in groups of 21 (bench_store, us): 250 pages 20.4, 500 19.3, 1,000 19.6,
+     * 2,000 21.0, all within the noise; pauses grow with it. */
     CHECKPOINT_PAGES = 500,
     LOG_TRUNCATE_BYTES = 64 << 20 /* a log this large, once empty, gives its space back */
 };

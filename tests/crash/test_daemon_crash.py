@@ -110,7 +110,10 @@ class Client:
 
     def check_edges(self, call, pending):
         """The weights answered, or one outcome further where one was under way."""
-        _, answer = call("GET", f"/v1/edges/{self.name}")
+        status, answer = call("GET", f"/v1/edges/{self.name}")
+        if status == 404:
+            raise Missing(f"the agent {self.name}")
+        assert status == 200, (status, answer)
         stored = {edge["dst"]: edge for edge in answer["edges"]}
         for target, (weight, count) in self.agents.items():
             edge = stored.get(target)
@@ -266,7 +269,7 @@ def cut_cycles(cycles, seed, *options):
                     done += lab.done
                     lab.close()
                 lab = Lab(seed + i, *options)
-            at = rng.randint(1, 60) if i % 10 == 0 else rng.randint(100, 2500)
+            at = rng.randint(1, 40) if i % 10 == 0 else rng.randint(40, 900)
             try:
                 if start_quickly(lab.node, PC_AT=at, PC_SEED=rng.getrandbits(40), PC_STRICT=i % 2):
                     lab.verify_and_load()

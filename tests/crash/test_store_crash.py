@@ -60,7 +60,7 @@ def cut_many(cuts, mode, seed):
                 discard(lab)
             lab, acked = scratch(), 0
         # few operations: the file's creation; many: commits and checkpoints
-        at = rng.randint(1, 60) if i % 5 == 0 else rng.randint(1, 2500)
+        at = rng.randint(1, 40) if i % 5 == 0 else rng.randint(1, 900)
         status, now, output = cut_once(lab, mode, at, rng.getrandbits(40), i % 2)
         assert status == CUT_STATUS, (status, output[-300:])
         acked = max(acked, now)

@@ -95,13 +95,13 @@ struct store_sqlite {
 /* Registers the file layer every connection uses.  A result code of SQLite's. */
 int sqlite_vfs_register(void);
 
-/* gather.c */
+/* log_file.c */
 
 /* Opens a log file of the layer `below` so that its writes are gathered.  As xOpen; `file` has room
- * for gather_file_bytes(). */
-int gather_open(sqlite3_vfs *below, const char *name, sqlite3_file *file, int flags,
-                int *ret_flags);
-int gather_file_bytes(const sqlite3_vfs *below);
+ * for log_file_bytes(). */
+int log_file_open(sqlite3_vfs *below, const char *name, sqlite3_file *file, int flags,
+                  int *ret_flags);
+int log_file_bytes(const sqlite3_vfs *below);
 
 /* conn.c */
 

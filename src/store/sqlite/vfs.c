@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * SQLite's file layer, with two changes: the writes of a log are gathered (gather.c), and a
+ * SQLite's file layer, with two changes: the writes of a log are gathered (log_file.c), and a
  * relative name stays relative.
  *
  * A node started as root in a folder that only root may pass (a checkout under /root) drops to an
@@ -39,7 +39,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     sqlite3_vfs *base = sqlite3_vfs_find(SQLITE_BASE_VFS);
     if (!base)
         return SQLITE_ERROR;
-    return flags & SQLITE_OPEN_WAL ? gather_open(base, name, file, flags, ret_flags)
+    return flags & SQLITE_OPEN_WAL ? log_file_open(base, name, file, flags, ret_flags)
                                    : base->xOpen(base, name, file, flags, ret_flags);
 }
 
@@ -49,7 +49,7 @@ int sqlite_vfs_register(void)
     if (!base)
         return SQLITE_ERROR;
     node_files = *base;
-    node_files.szOsFile = gather_file_bytes(base);
+    node_files.szOsFile = log_file_bytes(base);
     node_files.zName = SQLITE_NODE_VFS;
     node_files.pNext = NULL;
     node_files.xFullPathname = full_name;

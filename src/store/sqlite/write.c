@@ -7,7 +7,7 @@
  * the very pages it could not write, and a second sync would report success: so nothing is ever
  * retried and the store takes no more commits (TRUST of the log is restored by recovery at the next
  * start).  Running out of space is different: the pages were never accepted, the transaction rolls
- * back, and the next commit may succeed.  That the writes of a commit are gathered (gather.c)
+ * back, and the next commit may succeed.  That the writes of a commit are gathered (log_file.c)
  * changes neither: the buffer is empty before the last write returns.
  *
  * A checkpoint copies the log into the database file between groups.  When it got everything the

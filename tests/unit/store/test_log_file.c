@@ -136,9 +136,9 @@ static int setup(void **state)
     memset(&disk, 0, sizeof disk);
     memset(page, 'p', sizeof page);
     last_header[4] = 1; /* the database has so many pages after this commit */
-    sqlite3_file *f = calloc(1, (size_t)gather_file_bytes(&below));
+    sqlite3_file *f = calloc(1, (size_t)log_file_bytes(&below));
     assert_non_null(f);
-    assert_int_equal(gather_open(&below, "log", f, SQLITE_OPEN_WAL, NULL), SQLITE_OK);
+    assert_int_equal(log_file_open(&below, "log", f, SQLITE_OPEN_WAL, NULL), SQLITE_OK);
     *state = f;
     return 0;
 }
@@ -215,7 +215,7 @@ static void every_other_call_comes_after_it_too(void **state)
     must(frame(f, 32 + 2 * FRAME, false));
     must(f->pMethods->xClose(f));
     assert_noted("w8272+4120 c ");
-    must(gather_open(&below, "log", f, SQLITE_OPEN_WAL, NULL));
+    must(log_file_open(&below, "log", f, SQLITE_OPEN_WAL, NULL));
 }
 
 static void writes_elsewhere_keep_their_order(void **state)
@@ -273,9 +273,9 @@ static void without_memory_every_write_goes_out_at_once(void **state)
 
 static void what_cannot_be_opened_is_not_closed(void **state)
 {
-    sqlite3_file *f = calloc(1, (size_t)gather_file_bytes(&below));
+    sqlite3_file *f = calloc(1, (size_t)log_file_bytes(&below));
     (void)state;
-    assert_int_equal(gather_open(&below, NULL, f, SQLITE_OPEN_WAL, NULL), SQLITE_CANTOPEN);
+    assert_int_equal(log_file_open(&below, NULL, f, SQLITE_OPEN_WAL, NULL), SQLITE_CANTOPEN);
     assert_null(f->pMethods);
     free(f);
 }

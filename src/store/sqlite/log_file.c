@@ -34,7 +34,7 @@ enum {
     FRAME_COMMIT_BYTES = 4,
 };
 
-struct gather_file {
+struct log_file {
     sqlite3_file base; /* first: what SQLite sees */
     char *buf;         /* GATHER_BYTES, from the first write on; NULL: none to be had */
     size_t len;
@@ -47,17 +47,17 @@ struct gather_file {
     _Alignas(sqlite3_int64) char real[];
 };
 
-static struct gather_file *gather_of(sqlite3_file *file)
+static struct log_file *log_file_of(sqlite3_file *file)
 {
-    return (struct gather_file *)(void *)file;
+    return (struct log_file *)(void *)file;
 }
 
-static sqlite3_file *real_of(struct gather_file *g)
+static sqlite3_file *real_of(struct log_file *g)
 {
     return (sqlite3_file *)(void *)g->real;
 }
 
-static int write_now(struct gather_file *g, const void *data, size_t len, sqlite3_int64 at)
+static int write_now(struct log_file *g, const void *data, size_t len, sqlite3_int64 at)
 {
     int rc = real_of(g)->pMethods->xWrite(real_of(g), data, (int)len, at);
     if (rc != SQLITE_OK) {
@@ -67,7 +67,7 @@ static int write_now(struct gather_file *g, const void *data, size_t len, sqlite
     return rc;
 }
 
-static int flush(struct gather_file *g)
+static int flush(struct log_file *g)
 {
     size_t len = g->len;
     g->len = 0;
@@ -75,13 +75,13 @@ static int flush(struct gather_file *g)
 }
 
 /* Everything is in the file; or the code of what is not. */
-static int settle(struct gather_file *g)
+static int settle(struct log_file *g)
 {
     int rc = flush(g);
     return rc != SQLITE_OK ? rc : g->lost;
 }
 
-static bool ends_transaction(struct gather_file *g, const char *data, size_t len)
+static bool ends_transaction(struct log_file *g, const char *data, size_t len)
 {
     static const char zero[FRAME_COMMIT_BYTES];
     bool header = len == FRAME_HEADER_BYTES, ends = g->ending && !header;
@@ -89,7 +89,7 @@ static bool ends_transaction(struct gather_file *g, const char *data, size_t len
     return ends;
 }
 
-static int gather(struct gather_file *g, const void *data, size_t len, sqlite3_int64 at)
+static int gather(struct log_file *g, const void *data, size_t len, sqlite3_int64 at)
 {
     if (!g->buf)
         g->buf = mem_alloc(GATHER_BYTES);
@@ -111,7 +111,7 @@ static int gather(struct gather_file *g, const void *data, size_t len, sqlite3_i
 
 static int file_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     if (g->lost && at > g->lost_at)
         return g->lost;
     g->lost = SQLITE_OK;
@@ -124,7 +124,7 @@ static int file_write(sqlite3_file *file, const void *data, int len, sqlite3_int
 
 static int file_read(sqlite3_file *file, void *ret, int len, sqlite3_int64 at)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     int rc = flush(g);
     if (rc == SQLITE_OK && g->lost && at + len > g->lost_at)
         rc = g->lost;
@@ -133,7 +133,7 @@ static int file_read(sqlite3_file *file, void *ret, int len, sqlite3_int64 at)
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     int rc = flush(g);
     if (rc == SQLITE_OK)
         rc = real_of(g)->pMethods->xTruncate(real_of(g), size);
@@ -148,21 +148,21 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 
 static int file_sync(sqlite3_file *file, int flags)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     int rc = settle(g);
     return rc != SQLITE_OK ? rc : real_of(g)->pMethods->xSync(real_of(g), flags);
 }
 
 static int file_size(sqlite3_file *file, sqlite3_int64 *ret)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     int rc = settle(g);
     return rc != SQLITE_OK ? rc : real_of(g)->pMethods->xFileSize(real_of(g), ret);
 }
 
 static int file_close(sqlite3_file *file)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     int rc = flush(g); /* of a transaction that was given up, if there is anything */
     int closed = real_of(g)->pMethods->xClose(real_of(g));
     mem_free(g->buf);
@@ -171,7 +171,7 @@ static int file_close(sqlite3_file *file)
 
 static int file_control(sqlite3_file *file, int op, void *arg)
 {
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     int rc = settle(g);
     return rc != SQLITE_OK ? rc : real_of(g)->pMethods->xFileControl(real_of(g), op, arg);
 }
@@ -179,35 +179,37 @@ static int file_control(sqlite3_file *file, int op, void *arg)
 /* A log is never locked, its database is; the layer below decides all the same. */
 static int file_lock(sqlite3_file *file, int level)
 {
-    return real_of(gather_of(file))->pMethods->xLock(real_of(gather_of(file)), level);
+    return real_of(log_file_of(file))->pMethods->xLock(real_of(log_file_of(file)), level);
 }
 
 static int file_unlock(sqlite3_file *file, int level)
 {
-    return real_of(gather_of(file))->pMethods->xUnlock(real_of(gather_of(file)), level);
+    return real_of(log_file_of(file))->pMethods->xUnlock(real_of(log_file_of(file)), level);
 }
 
 static int file_locked(sqlite3_file *file, int *ret)
 {
-    return real_of(gather_of(file))->pMethods->xCheckReservedLock(real_of(gather_of(file)), ret);
+    return real_of(log_file_of(file))
+        ->pMethods->xCheckReservedLock(real_of(log_file_of(file)), ret);
 }
 
 static int file_sector(sqlite3_file *file)
 {
-    return real_of(gather_of(file))->pMethods->xSectorSize(real_of(gather_of(file)));
+    return real_of(log_file_of(file))->pMethods->xSectorSize(real_of(log_file_of(file)));
 }
 
 static int file_traits(sqlite3_file *file)
 {
-    return real_of(gather_of(file))->pMethods->xDeviceCharacteristics(real_of(gather_of(file)));
+    return real_of(log_file_of(file))->pMethods->xDeviceCharacteristics(real_of(log_file_of(file)));
 }
 
-int gather_file_bytes(const sqlite3_vfs *below)
+int log_file_bytes(const sqlite3_vfs *below)
 {
-    return (int)sizeof(struct gather_file) + below->szOsFile;
+    return (int)sizeof(struct log_file) + below->szOsFile;
 }
 
-int gather_open(sqlite3_vfs *below, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+int log_file_open(sqlite3_vfs *below, const char *name, sqlite3_file *file, int flags,
+                  int *ret_flags)
 {
     /* version 1: no memory mapping and no shared memory, which belong to a database file */
     static const sqlite3_io_methods methods = {.iVersion = 1,
@@ -223,7 +225,7 @@ int gather_open(sqlite3_vfs *below, const char *name, sqlite3_file *file, int fl
                                                .xFileControl = file_control,
                                                .xSectorSize = file_sector,
                                                .xDeviceCharacteristics = file_traits};
-    struct gather_file *g = gather_of(file);
+    struct log_file *g = log_file_of(file);
     memset(g, 0, sizeof *g);
     int rc = below->xOpen(below, name, real_of(g), flags, ret_flags);
     if (real_of(g)->pMethods)

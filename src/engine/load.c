@@ -59,12 +59,12 @@ static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
     return QMN_OK;
 }
 
-static enum qmn_code on_agent_task(void *ctx, const void *record, struct err *err)
+static enum qmn_code on_agent_tasks(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
-    const struct record_agent_task *row = record;
+    const struct record_agent_tasks *row = record;
     struct agent *a = network_agent_no(&l->e->net, row->agent_no);
-    return !a || recent_load(a, row) ? QMN_OK : err_nomem(err);
+    return a ? recent_load_row(a, row, err) : QMN_OK;
 }
 
 static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
@@ -87,10 +87,10 @@ static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
     return QMN_OK;
 }
 
-static enum qmn_code on_edge_log(void *ctx, const void *record, struct err *err)
+static enum qmn_code on_learning_log(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
-    return edge_log_load(l->e, record, err);
+    return learning_log_load(l->e, record, err);
 }
 
 /* ---- live nutrients: their bodies first, then the traces of the same numbers ---- */
@@ -255,7 +255,7 @@ static enum qmn_code find_last_no(struct engine *e, struct err *err)
 {
     static const enum record_kind kinds[] = {
         RECORD_TENANT, RECORD_AGENT,  RECORD_NUTRIENT, RECORD_TRACE,       RECORD_RESPONSE,
-        RECORD_MEMORY, RECORD_POLICY, RECORD_TASK,     RECORD_IDEMPOTENCY, RECORD_EDGE_LOG};
+        RECORD_MEMORY, RECORD_POLICY, RECORD_TASK,     RECORD_IDEMPOTENCY, RECORD_LEARNING_LOG};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         int64_t no = 0;
         TRY(e->store->ops->max_no(e->store, kinds[i], &no, err));
@@ -286,9 +286,9 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     struct store *s = l->e->store;
     TRY(engine_load_control(l->e, err));
     TRY(s->ops->scan(s, RECORD_AGENT, NULL, on_agent, l, err));
-    TRY(s->ops->scan(s, RECORD_AGENT_TASK, NULL, on_agent_task, l, err));
+    TRY(s->ops->scan(s, RECORD_AGENT_TASKS, NULL, on_agent_tasks, l, err));
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
-    TRY(s->ops->scan(s, RECORD_EDGE_LOG, NULL, on_edge_log, l, err));
+    TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
     TRY(load_live(l, err));
     TRY(s->ops->scan(s, RECORD_RESPONSE, NULL, on_response, l, err));

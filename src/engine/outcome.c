@@ -20,9 +20,8 @@ struct hop_credit {
     struct agent *src, *dst;
     double score;
     uint32_t hop;
-    bool known;                /* rated before, with the same score */
-    struct edge_next *edge;    /* in the group at hand; NULL: rated before */
-    struct recent_next recent; /* what this rating adds to the tasks of dst */
+    bool known;             /* rated before, with the same score */
+    struct edge_next *edge; /* in the group at hand; NULL: rated before */
 };
 
 struct outcome_op {
@@ -234,7 +233,7 @@ static bool make_room(struct engine *e, struct outcome_op *op)
             continue;
         h->edge = writer_edge(e, h->src, h->dst);
         if (!h->edge || (h->score >= RECENT_TASK_FROM &&
-                         !recent_check(e, h->dst, op->trace.no, op->decision.hints, &h->recent)))
+                         !recent_add(e, h->dst, op->trace.no, op->decision.hints)))
             return false;
     }
     return true;
@@ -258,13 +257,6 @@ static void reinforce(struct engine *e, struct outcome_op *op, const struct hop_
                                                            .old_weight = old,
                                                            .new_weight = x->weight,
                                                            .hop = h->hop};
-}
-
-static void outcome_discard(struct engine *e, struct command *cmd)
-{
-    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
-    for (uint32_t i = 0; i < op->hop_count; i++)
-        recent_discard(e, op->hops[i].dst, &op->hops[i].recent);
 }
 
 static enum qmn_code keep_answer(struct engine *e, struct outcome_op *op, struct err *err)
@@ -295,10 +287,8 @@ static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct
     if (!fresh && op->rated_before)
         return keep_answer(e, op, err); /* a repeat: finish answers what stands */
     TRY(writer_use(e, cmd->tenant, USAGE_OUTCOMES, 1, err));
-    if (!make_room(e, op)) {
-        outcome_discard(e, cmd);
+    if (!make_room(e, op))
         return err_nomem(err);
-    }
     for (uint32_t i = 0; i < op->hop_count; i++)
         if (op->hops[i].edge)
             reinforce(e, op, &op->hops[i]);
@@ -320,8 +310,6 @@ static void outcome_publish(struct engine *e, struct command *cmd)
     struct nutrient *live = live_of(e, op);
     if (live)
         live->rated = true;
-    for (uint32_t i = 0; i < op->hop_count; i++)
-        recent_publish(op->hops[i].dst, &op->hops[i].recent);
     counter_add(e->m.outcomes, 1);
     counter_add(e->m.edge_changes, op->credit_count - op->old_count);
     /* the arena of the writer goes with the group, the answer is made after: keep what it needs */
@@ -396,7 +384,6 @@ static const struct command_ops outcome_ops = {
     .publish = outcome_publish,
     .finish = outcome_finish,
     .replay = outcome_replay,
-    .discard = outcome_discard,
 };
 
 /* Who rates: the agent named; else the one that asked, if the key may act as it, since clients rate

@@ -248,12 +248,10 @@ static void add_idempotency(struct engine *e, struct command *cmd)
 static void check_all(struct engine *e, struct command **list, struct command **ret_refused,
                       struct command **ret_deferred)
 {
-    struct writer *w = e->writer;
     struct command **keep = list, *cmd;
     while ((cmd = *keep)) {
         struct err local, *err = cmd->call ? &cmd->call->err : &local;
-        size_t mark = w->batch_len;
-        struct usage_next before = group_usage(e, cmd->tenant);
+        struct group_mark mark = group_mark(e, cmd->tenant);
         cmd->defer = false;
         cmd->code = cmd->ops->check(e, cmd, err);
         if (cmd->code == QMN_OK && cmd->call && cmd->call->arena->failed)
@@ -264,8 +262,7 @@ static void check_all(struct engine *e, struct command **list, struct command **
             keep = &cmd->next;
             continue;
         }
-        w->batch_len = mark;
-        group_restore_usage(e, &before);
+        group_back_to(e, &mark);
         *keep = cmd->next;
         cmd->next = NULL;
         struct command ***tail = cmd->code == QMN_OK ? &ret_deferred : &ret_refused;

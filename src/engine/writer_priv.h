@@ -9,10 +9,10 @@
  * each command in order, under the write lock: memory follows the store.  Cannot fail. finish   on
  * the loop the call came from, then the call's done.
  *
- * Within a group a command must not miss the effect of an earlier one.  Three ways: edges and usage
- * are accumulated in the group itself (writer_edge, writer_usage); anything else that must be
- * unique or unchanged is claimed (writer_claim), and a second claimant is put off to the next
- * group.
+ * Within a group a command must not miss the effect of an earlier one.  Three ways: edges, recent
+ * tasks and usage are accumulated in the group itself (writer_edge, recent_add, writer_use);
+ * anything else that must be unique or unchanged is claimed (writer_claim), and a second claimant
+ * is put off to the next group.
  *
  * Thread rule: submit from any thread; check and publish run on the writer. */
 #ifndef QMN_ENGINE_WRITER_PRIV_H

@@ -246,7 +246,7 @@ enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
                                    .epsilon = te->options.epsilon,
                                    .retention_ms = te->options.retention_ms,
                                    .inbox_bytes = te->options.inbox_bytes,
-                                   .edge_log_bytes = te->options.edge_log_bytes};
+                                   .learning_log_bytes = te->options.learning_log_bytes};
     return engine_new(&config, &te->engine, err);
 }
 

@@ -124,6 +124,22 @@ bool writer_claim(struct engine *e, struct command *cmd, enum record_kind kind, 
     return !cmd->defer;
 }
 
+void writer_stamp(struct engine *e, uint64_t what)
+{
+    struct writer *w = e->writer;
+    w->stamps[what % WRITER_STAMPS] = w->serial;
+}
+
+bool writer_stamped_since(struct engine *e, uint64_t what, uint64_t published)
+{
+    return e->writer->stamps[what % WRITER_STAMPS] > published;
+}
+
+uint64_t writer_published(struct engine *e)
+{
+    return atomic_load_explicit(&e->writer->published, memory_order_acquire);
+}
+
 /* ---- edges ---- */
 
 static uint64_t edge_key(const struct agent *src, const struct agent *dst)

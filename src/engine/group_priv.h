@@ -8,6 +8,8 @@
 #include "engine/engine_priv.h"
 #include "engine/learning_log_priv.h"
 
+enum { WRITER_STAMPS = 4096 }; /* two hashes that share one cost a look at the store */
+
 struct usage_next {
     struct tenant *tenant;
     uint64_t add[USAGE_BYTES + 1]; /* by enum usage_kind */
@@ -41,6 +43,8 @@ struct writer {
     uint32_t queued;
     bool stop;
 
+    _Atomic uint64_t published; /* serial of a group; set by the writer */
+
     /* owned by the writer thread */
     pthread_t thread;
     bool running, maintain_failed;
@@ -51,7 +55,8 @@ struct writer {
     size_t batch_len, batch_cap;
     bool failed; /* out of memory: the group cannot commit */
     struct u64map claims;
-    struct u64map edge_at; /* hash of (src, dst) -> struct edge_next */
+    uint64_t stamps[WRITER_STAMPS]; /* by hash: serial of the last group that changed it */
+    struct u64map edge_at;          /* hash of (src, dst) -> struct edge_next */
     struct edge_next *edges;
     struct u64map task_at; /* hash of (agent, nutrient) -> struct task_next */
     struct task_next *tasks, **tasks_tail;

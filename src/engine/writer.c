@@ -298,6 +298,7 @@ static void publish_group(struct engine *e, struct command *list)
     upkeep_publish(e);
     pthread_mutex_unlock(&e->net.inbox_lock);
     pthread_rwlock_unlock(&e->net.lock);
+    atomic_store_explicit(&e->writer->published, e->writer->serial, memory_order_release);
 }
 
 /* Sends the commands of a list home.  Background commands have none: the engine frees them in

@@ -84,6 +84,14 @@ void writer_add(struct engine *e, enum mutation_op op, enum record_kind kind, co
  * having added nothing. */
 bool writer_claim(struct engine *e, struct command *cmd, enum record_kind kind, uint64_t what);
 
+/* For what a loop looked up in the store ahead of its command: the group at hand changes `what`, a
+ * hash ... */
+void writer_stamp(struct engine *e, uint64_t what);
+/* ... and whether it may have changed since that group was published. */
+bool writer_stamped_since(struct engine *e, uint64_t what, uint64_t published);
+/* The last group whose changes store and network show, to be read before the look.  Any thread. */
+uint64_t writer_published(struct engine *e);
+
 /* The state an edge will have after this group; change it freely.  Missing edges start at the
  * prior.  NULL: out of memory. */
 struct edge_next {

@@ -248,9 +248,9 @@ static size_t log_all(struct mutation *batch, int64_t no)
         .tasks = bytes_of(filler, (size_t)group * 3 * LOGGED_TASK_BYTES)};
     below = (struct record_learning_log){.no = no - LOG_GROUPS * INT64_C(90) * group};
     size_t n = catch_up(batch, no);
-    batch[n++] = (struct mutation){.op = MUT_INSERT, .kind = RECORD_LEARNING_LOG, .record = &row};
     batch[n++] = (struct mutation){
         .op = MUT_DELETE_BELOW, .kind = RECORD_LEARNING_LOG, .record = &below, .limit = 256};
+    batch[n++] = (struct mutation){.op = MUT_INSERT, .kind = RECORD_LEARNING_LOG, .record = &row};
     return n;
 }
 

@@ -455,9 +455,9 @@ void group_finish(struct engine *e)
 {
     struct writer *w = e->writer;
     recent_prepare(e);
-    learning_log_add(e);
     learning_log_catch_up(e); /* before rows that go: it may write them once more */
     prepare_edges(e);
+    learning_log_add(e);
     for (uint32_t i = 0; i < w->usage_len; i++)
         group_put_usage(e, w->usage[i].tenant, w->usage[i].add);
     for (struct space_next *s = w->spaces; s; s = s->next)

@@ -23,6 +23,72 @@ void learning_log_init(struct learning_log *g, uint64_t bound)
     g->tail = &g->head;
 }
 
+/* ---- bringing rows up to date ---- */
+
+static size_t put_edges(struct engine *e, const struct agent *a)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < a->edge_count; i++) {
+        const struct edge *x = &a->edges[i];
+        if (!x->row_behind)
+            continue;
+        struct record_edge *row = arena_new(writer_arena(e), struct record_edge);
+        if (!row) {
+            e->writer->failed = true;
+            return bytes;
+        }
+        *row = (struct record_edge){.src_no = a->record->no,
+                                    .dst_no = a->tenant->agents[x->dst]->record->no,
+                                    .tenant_no = a->tenant->record->no,
+                                    .weight = x->weight,
+                                    .success = x->success,
+                                    .decay = x->decay,
+                                    .outcomes = x->outcomes,
+                                    .created_ms = x->created_ms,
+                                    .updated_ms = x->updated_ms};
+        writer_add(e, MUT_PUT, RECORD_EDGE, row);
+        bytes += sizeof *row;
+    }
+    return bytes;
+}
+
+/* What is left of a purged tenant in memory must not come back to the store. */
+static size_t put_rows(struct engine *e, const struct agent *a)
+{
+    if (purge_ordered(e->control->purge, a->tenant->record->no))
+        return 0;
+    return put_edges(e, a) + recent_put_rows(e, a);
+}
+
+/* What is still needed begins where the first of those left fell behind. */
+static void trim(struct engine *e, const struct agent *left)
+{
+    struct writer *w = e->writer;
+    struct record_learning_log *below = arena_new(&w->arena, struct record_learning_log);
+    if (!below) {
+        w->failed = true;
+        return;
+    }
+    below->no = left ? left->log_no : writer_next_no(e);
+    writer_add_below(e, RECORD_LEARNING_LOG, below, TRIM_ROWS);
+}
+
+void learning_log_catch_up(struct engine *e)
+{
+    struct learning_log *g = &e->writer->learning_log;
+    const struct agent *a = g->head;
+    uint64_t most = CATCH_UP_BYTES + CATCH_UP_TIMES * g->added; /* by the group before */
+    g->catching_up = 0;
+    g->first_no = 0;
+    g->added = 0;
+    for (uint64_t bytes = 0;
+         a && bytes < most && g->written - a->log_at > g->bound && !e->writer->failed;
+         a = a->log_next, g->catching_up++)
+        bytes += put_rows(e, a);
+    if (g->catching_up)
+        trim(e, a);
+}
+
 /* ---- what the group did ---- */
 
 static struct learned_edge learned(const struct edge_next *x)
@@ -93,80 +159,12 @@ static void add_record(struct engine *e, const struct tenant *t)
 void learning_log_add(struct engine *e)
 {
     struct writer *w = e->writer;
-    w->learning_log.first_no = 0;
-    w->learning_log.added = 0;
     for (const struct edge_next *x = w->edges; x && !w->failed; x = x->all)
         if (!x->in_log && !edge_unused(x))
             add_record(e, x->src->tenant);
     for (const struct task_next *x = w->tasks; x && !w->failed; x = x->all)
         if (!x->in_log)
             add_record(e, x->agent->tenant);
-}
-
-/* ---- bringing rows up to date ---- */
-
-static size_t put_edges(struct engine *e, const struct agent *a)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < a->edge_count; i++) {
-        const struct edge *x = &a->edges[i];
-        if (!x->row_behind)
-            continue;
-        struct record_edge *row = arena_new(writer_arena(e), struct record_edge);
-        if (!row) {
-            e->writer->failed = true;
-            return bytes;
-        }
-        *row = (struct record_edge){.src_no = a->record->no,
-                                    .dst_no = a->tenant->agents[x->dst]->record->no,
-                                    .tenant_no = a->tenant->record->no,
-                                    .weight = x->weight,
-                                    .success = x->success,
-                                    .decay = x->decay,
-                                    .outcomes = x->outcomes,
-                                    .created_ms = x->created_ms,
-                                    .updated_ms = x->updated_ms};
-        writer_add(e, MUT_PUT, RECORD_EDGE, row);
-        bytes += sizeof *row;
-    }
-    return bytes;
-}
-
-/* What is left of a purged tenant in memory must not come back to the store. */
-static size_t put_rows(struct engine *e, const struct agent *a)
-{
-    if (purge_ordered(e->control->purge, a->tenant->record->no))
-        return 0;
-    return put_edges(e, a) + recent_put_rows(e, a);
-}
-
-/* What is still needed begins where the first of those left fell behind. */
-static void trim(struct engine *e, const struct agent *left)
-{
-    struct writer *w = e->writer;
-    struct record_learning_log *below = arena_new(&w->arena, struct record_learning_log);
-    if (!below) {
-        w->failed = true;
-        return;
-    }
-    below->no = left                       ? left->log_no
-                : w->learning_log.first_no ? w->learning_log.first_no
-                                           : writer_next_no(e);
-    writer_add_below(e, RECORD_LEARNING_LOG, below, TRIM_ROWS);
-}
-
-void learning_log_catch_up(struct engine *e)
-{
-    struct learning_log *g = &e->writer->learning_log;
-    const struct agent *a = g->head;
-    uint64_t most = CATCH_UP_BYTES + CATCH_UP_TIMES * g->added;
-    g->catching_up = 0;
-    for (uint64_t bytes = 0;
-         a && bytes < most && g->written + g->added - a->log_at > g->bound && !e->writer->failed;
-         a = a->log_next, g->catching_up++)
-        bytes += put_rows(e, a);
-    if (g->catching_up)
-        trim(e, a);
 }
 
 /* ---- after the commit ---- */

@@ -37,10 +37,11 @@ enum {
 
 void learning_log_init(struct learning_log *g, uint64_t bound);
 
-/* In this order while a group is finished: the group's own edges and tasks, then rows of agents
- * that are long behind.  Out of memory fails the group. */
-void learning_log_add(struct engine *e);
+/* In this order while a group is finished: rows of agents that are long behind, then the group's
+ * own edges and tasks, which take the pages of the records that go.  Out of memory fails the group.
+ */
 void learning_log_catch_up(struct engine *e);
+void learning_log_add(struct engine *e);
 /* After the commit, before the group's edges and tasks are published ... */
 void learning_log_publish(struct engine *e);
 /* ... and for each of those: rows of this agent are behind from now on. */

@@ -321,8 +321,8 @@ static enum qmn_code purge_tenant(struct purge *p, struct err *err)
 static bool next_order(const struct purge *p, int64_t *ret_no)
 {
     for (size_t i = 0; i < p->orders.cap; i++)
-        if (p->orders.full[i] && p->orders.values[i] == ORDER_PENDING) {
-            *ret_no = (int64_t)p->orders.keys[i];
+        if (p->orders.full[i] && p->orders.slots[i].value == ORDER_PENDING) {
+            *ret_no = (int64_t)p->orders.slots[i].key;
             return true;
         }
     return false;

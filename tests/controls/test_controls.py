@@ -79,6 +79,8 @@ UNITS = [
      "engine_learning_log", "what_a_command_added_that_was_put_off_is_not_logged"),
     ("recent tasks: one of a nutrient in a group", "engine/recent.c", "|| coming(w, a, nutrient_no))", ")",
      "engine_recent", "acknowledged_and_rated_in_one_group_it_is_one_task"),
+    ("doubles: what is sent is what is kept", "codec/json_put.c", "*ret = apart < ten_k;", "*ret = apart < 9 * ten_k;",
+     "codec_json_encode", "no_digit_of_a_double_could_be_spared"),
     ("rate limit", "engine/rate.c", "if (next - now_us > window)", "if (next - now_us > 2 * window)", "engine_rate",
      "it_allows_what_a_token_bucket_allows"),
     ("quota: reads", "engine/usage.c", "if (before >= limit &&", "if (0 &&",

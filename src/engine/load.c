@@ -24,12 +24,13 @@ struct loader {
     uint32_t next; /* of nutrients, while traces go by in the same order */
 };
 
-/* Rows may hold vectors at any address; the arena aligns. */
-static const float *aligned(struct loader *l, struct bytes vector, uint32_t dim)
+/* Rows may hold vectors at any address; the arena aligns.  *ret NULL: it is none of this dimension.
+ * False: out of memory. */
+static bool align(struct loader *l, struct bytes vector, uint32_t dim, const float **ret)
 {
-    if (!dim || vector.len != dim * sizeof(float))
-        return NULL;
-    return arena_copy(&l->arena, vector.ptr, vector.len);
+    bool fits = dim && vector.len == dim * sizeof(float);
+    *ret = fits ? arena_copy(&l->arena, vector.ptr, vector.len) : NULL;
+    return !fits || *ret;
 }
 
 static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
@@ -44,7 +45,9 @@ static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
     struct agent *a = agent_new(t, row);
     size_t len = row->capabilities.len + row->tools.len;
     char *both = arena_alloc(&l->arena, len);
-    if (!a || !both || !network_grow_agents(n, t, 1)) {
+    const float *profile;
+    if (!a || !both || !align(l, row->profile, t->profiles.dim, &profile) ||
+        !network_grow_agents(n, t, 1)) {
         agent_free(a);
         return err_nomem(err);
     }
@@ -55,7 +58,7 @@ static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
         agent_free(a);
         return err_nomem(err);
     }
-    network_add_agent(n, a, aligned(l, row->profile, t->profiles.dim));
+    network_add_agent(n, a, profile);
     return QMN_OK;
 }
 
@@ -227,7 +230,9 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
     if (!t || !a || !t->memory_index.dim)
         return QMN_OK;
     TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
-    const float *unit = aligned(l, vector.vector, t->memory_index.dim);
+    const float *unit;
+    if (!align(l, vector.vector, t->memory_index.dim, &unit))
+        return err_nomem(err);
     if (!unit)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
     if (!memory_reserve(e, t, row->kind))

@@ -7,10 +7,11 @@
  *
  * broadcast = insert nutrient + trace + idempotency, and for each one that expires, once LIVE are
  * there: its nutrient deleted, before the inserts as the engine does it; usage is put once a group.
- * Only groups with expiry are measured.  outcome = 3 edges of one source among SOURCES x FANOUT,
- * insert outcome: with a row put for each edge, and with the edge log (a record a group, and what
- * brings the rows of CATCH_UP sources up to date).  The bound printed beside is the same bytes
- * appended to a file and synced once per group.
+ * Only groups with expiry are measured.  outcome = 3 edges of one source among SOURCES x FANOUT, a
+ * recent task of each target, insert outcome: with a row put for each edge and for the part of each
+ * ring, and with the learning log (a record a group, and what brings the rows of CATCH_UP agents up
+ * to date).  The bound printed beside is the same bytes appended to a file and synced once per
+ * group.
  *
  * The writer thread's system calls and bytes are the kernel's own count of them. */
 #include <fcntl.h>
@@ -36,13 +37,16 @@ enum {
     FANOUT = 100,
     DEFAULT_GROUPS = 800,
     DEFAULT_BODY = 3072 + 600, /* a float16 vector of 1,536 dimensions, and text */
-    /* A log of 4 MB holds 341 groups of 64 outcomes: in that time each of the sources has to be
-     * brought up to date once, in some 50 of its edges. */
-    CATCH_UP = 3,
-    CATCH_UP_EDGES = 50,
-    LOG_GROUPS = 341,
+    RING_PARTS = 4,
+    PART_BYTES = 8 * 60, /* tasks with two hints of 10 characters */
+    /* A log of 4 MB holds 176 groups of 64 outcomes: in that time each of the agents has to be
+     * brought up to date once, in some 28 of its edges and all parts of its ring. */
+    CATCH_UP = 6,
+    CATCH_UP_EDGES = 28,
+    LOG_GROUPS = 176,
     LOGGED_EDGE_BYTES = 64,
-    BATCH_MAX = GROUP_MAX * 4 + 2,
+    LOGGED_TASK_BYTES = 60,
+    BATCH_MAX = GROUP_MAX * 7 + 2,
     NO_STEP = 90, /* microseconds between broadcasts */
 };
 
@@ -249,50 +253,82 @@ static void change_edge(struct record_edge *e, int64_t src, int64_t dst, int64_t
                               .updated_ms = now_ms};
 }
 
-/* The edges of one group of outcomes: a row for each. */
-static size_t put_edges(struct mutation *batch, int64_t no)
+static struct record_agent_tasks ring_part(int64_t agent, int64_t part)
+{
+    return (struct record_agent_tasks){.agent_no = 1795000000000000 + agent % SOURCES,
+                                       .part = part,
+                                       .tenant_no = 1795000000000000,
+                                       .tasks = bytes_of(filler, PART_BYTES)};
+}
+
+/* What one group of outcomes teaches: a row for each edge and task. */
+static size_t put_rows(struct mutation *batch, int64_t no)
 {
     static struct record_edge edges[GROUP_MAX * 3];
-    size_t n = 0;
+    static struct record_agent_tasks tasks[GROUP_MAX * 3];
+    size_t n = 0, at = 0;
     for (int i = 0; i < group; i++) {
         int64_t src = rng_below(&rng, SOURCES);
-        for (int j = 0; j < 3; j++, n++) {
-            change_edge(&edges[n], src, src + (int64_t)rng_below(&rng, FANOUT) * 7, no / 1000);
-            batch[n] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = &edges[n]};
+        for (int j = 0; j < 3; j++, at++) {
+            int64_t dst = src + (int64_t)rng_below(&rng, FANOUT) * 7;
+            change_edge(&edges[at], src, dst, no / 1000);
+            tasks[at] = ring_part(dst, rng_below(&rng, RING_PARTS));
+            batch[n++] =
+                (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = &edges[at]};
+            batch[n++] =
+                (struct mutation){.op = MUT_PUT, .kind = RECORD_AGENT_TASKS, .record = &tasks[at]};
+        }
+    }
+    return n;
+}
+
+static size_t catch_up(struct mutation *batch, int64_t no)
+{
+    static struct record_edge edges[CATCH_UP * CATCH_UP_EDGES];
+    static struct record_agent_tasks tasks[CATCH_UP * RING_PARTS];
+    static int64_t src;
+    size_t n = 0;
+    for (int k = 0; k < CATCH_UP; k++, src = (src + 1) % SOURCES) {
+        for (int i = 0; i < CATCH_UP_EDGES; i++) {
+            struct record_edge *row = &edges[k * CATCH_UP_EDGES + i];
+            change_edge(row, src, src + i * 21, no / 1000);
+            batch[n++] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = row};
+        }
+        for (int i = 0; i < RING_PARTS; i++) {
+            struct record_agent_tasks *row = &tasks[k * RING_PARTS + i];
+            *row = ring_part(src, i);
+            batch[n++] =
+                (struct mutation){.op = MUT_PUT, .kind = RECORD_AGENT_TASKS, .record = row};
         }
     }
     return n;
 }
 
 /* The same with the log. */
-static size_t log_edges(struct mutation *batch, int64_t no)
+static size_t log_all(struct mutation *batch, int64_t no)
 {
-    static struct record_edge edges[CATCH_UP * CATCH_UP_EDGES];
-    static struct record_edge_log row, below;
-    static int64_t src;
-    size_t n = 0;
-    row = (struct record_edge_log){
-        .no = no, .tenant_no = 1, .edges = bytes_of(filler, (size_t)group * 3 * LOGGED_EDGE_BYTES)};
-    below = (struct record_edge_log){.no = no - (int64_t)LOG_GROUPS * NO_STEP * group};
-    for (int k = 0; k < CATCH_UP; k++, src = (src + 1) % SOURCES)
-        for (int i = 0; i < CATCH_UP_EDGES; i++, n++) {
-            change_edge(&edges[n], src, src + i * 14, no / 1000);
-            batch[n] = (struct mutation){.op = MUT_PUT, .kind = RECORD_EDGE, .record = &edges[n]};
-        }
-    batch[n++] = (struct mutation){.op = MUT_INSERT, .kind = RECORD_EDGE_LOG, .record = &row};
+    static struct record_learning_log row, below;
+    row = (struct record_learning_log){
+        .no = no,
+        .tenant_no = 1,
+        .edges = bytes_of(filler, (size_t)group * 3 * LOGGED_EDGE_BYTES),
+        .tasks = bytes_of(filler, (size_t)group * 3 * LOGGED_TASK_BYTES)};
+    below = (struct record_learning_log){.no = no - (int64_t)LOG_GROUPS * NO_STEP * group};
+    size_t n = catch_up(batch, no);
     batch[n++] = (struct mutation){
-        .op = MUT_DELETE_BELOW, .kind = RECORD_EDGE_LOG, .record = &below, .limit = 256};
+        .op = MUT_DELETE_BELOW, .kind = RECORD_LEARNING_LOG, .record = &below, .limit = 256};
+    batch[n++] = (struct mutation){.op = MUT_INSERT, .kind = RECORD_LEARNING_LOG, .record = &row};
     return n;
 }
 
 static void outcomes(struct store *s, int64_t groups, const char *name,
-                     size_t (*add_edges)(struct mutation *batch, int64_t no), int64_t no)
+                     size_t (*learn)(struct mutation *batch, int64_t no), int64_t no)
 {
     static struct record_outcome rated[GROUP_MAX];
     struct mutation batch[BATCH_MAX];
     struct sums sums = {0};
     for (int64_t g = 0; g < groups; g++) {
-        size_t n = add_edges(batch, no);
+        size_t n = learn(batch, no);
         for (int i = 0; i < group; i++, no += NO_STEP) {
             rated[i] = (struct record_outcome){.trace_no = no - rng_below(&rng, 100000),
                                                .rater_no = no,
@@ -376,8 +412,8 @@ int main(int argc, char **argv)
     check(store_sqlite_open(&config, &s, &err), &err);
     broadcasts(s, groups, body);
     fill_edges(s);
-    outcomes(s, groups, "outcome, rows", put_edges, FIRST_NO);
-    outcomes(s, groups, "outcome, log", log_edges, INT64_C(1796000000000000));
+    outcomes(s, groups, "outcome, rows", put_rows, FIRST_NO);
+    outcomes(s, groups, "outcome, log", log_all, INT64_C(1796000000000000));
     scan(s);
     struct store_stats stats;
     s->ops->stats(s, &stats);

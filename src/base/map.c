@@ -31,8 +31,7 @@ static uint64_t u64_mix(uint64_t x)
 
 void u64map_release(struct u64map *m)
 {
-    mem_free(m->keys);
-    mem_free(m->values);
+    mem_free(m->slots);
     mem_free(m->full);
     *m = (struct u64map){0};
 }
@@ -50,8 +49,7 @@ static void u64map_insert(struct u64map *m, uint64_t key, uint64_t value)
     while (m->full[i])
         i = (i + 1) & (m->cap - 1);
     m->full[i] = 1;
-    m->keys[i] = key;
-    m->values[i] = value;
+    m->slots[i] = (struct u64map_slot){key, value};
     m->len++;
 }
 
@@ -61,17 +59,16 @@ bool u64map_reserve(struct u64map *m, size_t more)
         return true;
     size_t cap = capacity_for(m->cap, m->len + more);
     struct u64map next = {.cap = cap};
-    next.keys = mem_calloc(cap, sizeof *next.keys);
-    next.values = mem_calloc(cap, sizeof *next.values);
+    next.slots = mem_calloc(cap, sizeof *next.slots);
     next.full = mem_calloc(cap, 1);
-    if (!next.keys || !next.values || !next.full) {
+    if (!next.slots || !next.full) {
         u64map_release(&next);
         return false;
     }
-    assert(!m->cap || (m->keys && m->values && m->full));
+    assert(!m->cap || (m->slots && m->full));
     for (size_t i = 0; i < m->cap; i++)
         if (m->full[i])
-            u64map_insert(&next, m->keys[i], m->values[i]);
+            u64map_insert(&next, m->slots[i].key, m->slots[i].value);
     u64map_release(m);
     *m = next;
     return true;
@@ -82,7 +79,7 @@ static bool u64map_find(const struct u64map *m, uint64_t key, size_t *ret_at)
     if (!m->cap)
         return false;
     for (size_t i = u64_mix(key) & (m->cap - 1); m->full[i]; i = (i + 1) & (m->cap - 1))
-        if (m->keys[i] == key) {
+        if (m->slots[i].key == key) {
             *ret_at = i;
             return true;
         }
@@ -92,7 +89,7 @@ static bool u64map_find(const struct u64map *m, uint64_t key, size_t *ret_at)
 uint64_t *u64map_get(const struct u64map *m, uint64_t key)
 {
     size_t at;
-    return u64map_find(m, key, &at) ? &m->values[at] : NULL;
+    return u64map_find(m, key, &at) ? &m->slots[at].value : NULL;
 }
 
 bool u64map_put(struct u64map *m, uint64_t key, uint64_t value)
@@ -114,11 +111,10 @@ bool u64map_remove(struct u64map *m, uint64_t key)
     if (!u64map_find(m, key, &hole))
         return false;
     for (size_t i = (hole + 1) & mask; m->full[i]; i = (i + 1) & mask) {
-        size_t home = u64_mix(m->keys[i]) & mask;
+        size_t home = u64_mix(m->slots[i].key) & mask;
         if (((i - home) & mask) < ((i - hole) & mask))
             continue; /* its home lies after the hole: it may stay */
-        m->keys[hole] = m->keys[i];
-        m->values[hole] = m->values[i];
+        m->slots[hole] = m->slots[i];
         hole = i;
     }
     m->full[hole] = 0;

@@ -13,10 +13,15 @@
 #include "attr.h"
 #include "bytes.h"
 
-/* uint64 -> uint64.  Any key is allowed. */
+/* uint64 -> uint64.  Any key is allowed.  A key lies beside its value, since look-ups in large maps
+ * wait for memory. */
+struct u64map_slot {
+    uint64_t key, value;
+};
+
 struct u64map {
-    uint64_t *keys, *values;
-    uint8_t *full;
+    struct u64map_slot *slots;
+    uint8_t *full; /* by slot */
     size_t len, cap;
 };
 

@@ -6,8 +6,8 @@
  * Reading back is the scanner's own last step, so a trial costs a few nanoseconds and the result is
  * right by construction.  Doubles: most that are sent have few decimals, m / 10^k with both exact,
  * whose quotient is correctly rounded; of the others the digits are worked out in long double and
- * read back, and only what that cannot hold goes through printf, which takes three times as long.
- */
+ * compared with the value in integers, and only what those cannot hold is read back by strtod or
+ * goes through printf. */
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -112,6 +112,13 @@ void json_put_float(struct buf *out, float value)
     json_put_double(out, (double)value);
 }
 
+/* To the nearest integer, x >= 0: at 2^52 a double has no more bits behind the point.  The
+ * library's is a call, and there are up to eighteen. */
+static double rounded(double x)
+{
+    return x < 0x1p52 ? (x + 0x1p52) - 0x1p52 : x;
+}
+
 /* value = m / 10^k with m < 2^53 and 10^k exact in a double. */
 static bool put_short_double(struct buf *out, double value)
 {
@@ -119,10 +126,12 @@ static bool put_short_double(struct buf *out, double value)
     const int most = 17;
     double a = fabs(value);
     for (int k = 0; k <= most; k++) {
-        double ten_k = float_pow10[k - POW10_MIN], m = nearbyint(a * ten_k);
+        double ten_k = float_pow10[k - POW10_MIN], scaled = a * ten_k, m = rounded(scaled);
         if (m >= exact)
             return false;
-        if (m > 0 && m / ten_k == a) {
+        /* Product and quotient are off by 2^-53 each: further apart, they cannot meet, and a
+         * division is spared. */
+        if (m > 0 && fabs(scaled - m) <= scaled * 0x1p-51 && m / ten_k == a) {
             uint64_t digits = (uint64_t)m;
             int exponent = -k;
             for (; digits % 10 == 0; digits /= 10)
@@ -134,9 +143,35 @@ static bool put_short_double(struct buf *out, double value)
     return false;
 }
 
+/* value = m 2^-shift.  digits / 10^k is nearest to it if the two are less than half of 2^-shift
+ * apart; times 10^k 2^shift, if |digits 2^shift - m 10^k| is less than half of 10^k, all of which
+ * are integers.  False: these are too large, or it is no such case, and *ret says nothing. */
+static bool compare_exactly(uint64_t digits, int k, double value, bool *ret)
+{
+    enum { MANTISSA = 52, BIAS = 1023, MOST_K = 19, MOST_SHIFT = 64 };
+    const uint64_t one = UINT64_C(1) << MANTISSA, most_digits = UINT64_C(1) << 62;
+    uint64_t bits, ten_k = 1;
+    memcpy(&bits, &value, sizeof bits);
+    uint64_t m = (bits & (one - 1)) | one;
+    int shift = BIAS + MANTISSA - (int)(bits >> MANTISSA);
+    if (k > MOST_K || shift < 0 || shift > MOST_SHIFT || digits >= most_digits ||
+        m == one) /* a power of two: the double below it is nearer */
+        return false;
+    for (int i = 0; i < k; i++)
+        ten_k *= 10;
+    __extension__ typedef unsigned __int128 wide;
+    wide said = (wide)digits << shift, is = (wide)m * ten_k;
+    wide apart = 2 * (said > is ? said - is : is - said);
+    *ret = apart < ten_k;
+    return apart != ten_k;
+}
+
 /* Whether digits / 10^k is read as `value`. */
 static bool double_reads_back(uint64_t digits, int k, double value)
 {
+    bool same;
+    if (compare_exactly(digits, k, value, &same))
+        return same;
     char text[NUMBER_CHARS];
     size_t n = put_digits(text, digits);
     text[n++] = 'e';

@@ -3,7 +3,6 @@
  * Acknowledging and refusing deliveries, and what an agent has been working on of late. */
 #include "engine/recent_priv.h"
 
-#include "base/mem.h"
 #include "engine/nutrients.h"
 
 struct ack_op {
@@ -11,10 +10,7 @@ struct ack_op {
     const struct ack_in *in;
     struct ack_out *out;
     struct agent *agent;
-    struct acked {
-        int64_t no;
-        struct recent_next recent; /* acks only */
-    } * acked;
+    int64_t *acked; /* numbers of the nutrients */
     uint32_t acked_count;
     struct bytes *unknown;
     uint16_t *unknown_at; /* places in the request */
@@ -51,18 +47,10 @@ static bool add_delivery_row(struct engine *e, struct delivery *d, enum delivery
     return true;
 }
 
-static void ack_discard(struct engine *e, struct command *cmd)
-{
-    struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
-    for (uint32_t i = 0; i < op->acked_count; i++)
-        recent_discard(e, op->agent, &op->acked[i].recent);
-    op->acked_count = 0;
-}
-
 static bool listed(const struct ack_op *op, int64_t no)
 {
     for (uint32_t i = 0; i < op->acked_count; i++)
-        if (op->acked[i].no == no)
+        if (op->acked[i] == no)
             return true;
     return false;
 }
@@ -103,21 +91,13 @@ static enum qmn_code ack_check(struct engine *e, struct command *cmd, struct err
         if (listed(op, x->no))
             continue;
         int64_t pair[2] = {x->no, op->agent->record->no};
-        if (!writer_claim(e, cmd, RECORD_DELIVERY, bytes_hash(bytes_of(pair, sizeof pair), 0))) {
-            ack_discard(e, cmd); /* another ack of it is in this group: look again after */
-            return QMN_OK;
-        }
-        struct acked *a = &op->acked[op->acked_count];
-        *a = (struct acked){.no = x->no};
+        if (!writer_claim(e, cmd, RECORD_DELIVERY, bytes_hash(bytes_of(pair, sizeof pair), 0)))
+            return QMN_OK; /* another ack of it is in this group: look again after */
+        op->acked[op->acked_count++] = x->no;
         bool ends = !op->in->nack || op->in->reject;
-        bool ok =
-            (!ends || add_delivery_row(e, d, op->in->nack ? DELIVERY_REJECTED : DELIVERY_ACKED)) &&
-            (op->in->nack || recent_check(e, op->agent, x->no, x->hints, &a->recent));
-        op->acked_count++;
-        if (!ok) {
-            ack_discard(e, cmd);
+        if ((ends && !add_delivery_row(e, d, op->in->nack ? DELIVERY_REJECTED : DELIVERY_ACKED)) ||
+            (!op->in->nack && !recent_add(e, op->agent, x->no, x->hints)))
             return err_nomem(err);
-        }
     }
     op->out->changed = op->acked_count;
     cmd->idem_result = keep_answer(e, op);
@@ -128,10 +108,9 @@ static void ack_publish(struct engine *e, struct command *cmd)
 {
     struct ack_op *op = CONTAINER_OF(cmd, struct ack_op, cmd);
     for (uint32_t i = 0; i < op->acked_count; i++) {
-        uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)op->acked[i].no);
+        uint64_t *at = u64map_get(&e->net.live_by_no, (uint64_t)op->acked[i]);
         struct nutrient *x = at ? (struct nutrient *)(uintptr_t)*at : NULL;
         struct delivery *d = x ? nutrient_delivery(x, op->agent) : NULL;
-        recent_publish(op->agent, &op->acked[i].recent);
         if (!d)
             continue;
         if (op->in->nack && !op->in->reject) {
@@ -176,14 +155,13 @@ static const struct command_ops ack_ops = {
     .publish = ack_publish,
     .finish = ack_finish,
     .replay = ack_replay,
-    .discard = ack_discard,
 };
 
 void engine_ack(struct engine *e, struct call *c, const struct ack_in *in, struct ack_out *out)
 {
     struct ack_op *op = arena_new(c->arena, struct ack_op);
     if (op) {
-        op->acked = arena_array(c->arena, struct acked, in->count + 1);
+        op->acked = arena_array(c->arena, int64_t, in->count + 1);
         op->unknown = arena_array(c->arena, struct bytes, in->count + 1);
         op->unknown_at = arena_array(c->arena, uint16_t, in->count + 1);
     }

@@ -213,7 +213,7 @@ static enum qmn_code build(struct engine *e, const struct engine_config *config,
     TRY(network_init(&e->net, err));
     e->writer = writer_new(e);
     if (e->writer) {
-        edge_log_init(&e->writer->edge_log, config->edge_log_bytes);
+        learning_log_init(&e->writer->learning_log, config->learning_log_bytes);
         e->writer->wait_us = config->group_wait_us ? config->group_wait_us : GROUP_WAIT_US;
     }
     e->idempotency = idempotency_new(LIMIT_IDEMPOTENCY_ENTRIES);

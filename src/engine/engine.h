@@ -32,18 +32,18 @@ struct engine;
 struct engine_config {
     struct store *store; /* taken on success: closed by engine_free */
     struct metrics *metrics;
-    const struct clock *clock; /* NULL: the system's */
-    uint64_t seed;             /* of the exploration; 0: from the kernel */
-    const char *pepper_path;   /* file of the key pepper, made (0600) before there are keys */
-    bool new_pepper;           /* start with another one: only to make a key with it, see below */
-    const char *backup_dir;    /* where backups may be written; NULL: refused */
-    const char *region;        /* what health and agents say; default "local" */
-    const char *key_env;       /* the <env> part of keys; default "live" */
-    double epsilon;            /* exploration, [0, 1]; negative: the default 0.1 */
-    int64_t retention_ms;      /* of traces and outcomes; 0: 30 days */
-    uint64_t inbox_bytes;      /* waiting in the inboxes of one tenant; 0: LIMIT_INBOX_BYTES */
-    uint64_t edge_log_bytes;   /* 0: the default; tests make it small */
-    uint32_t group_wait_us; /* for loops in the midst of a round; 0: 1,000; tests make it large */
+    const struct clock *clock;   /* NULL: the system's */
+    uint64_t seed;               /* of the exploration; 0: from the kernel */
+    const char *pepper_path;     /* file of the key pepper, made (0600) before there are keys */
+    bool new_pepper;             /* start with another one: only to make a key with it, see below */
+    const char *backup_dir;      /* where backups may be written; NULL: refused */
+    const char *region;          /* what health and agents say; default "local" */
+    const char *key_env;         /* the <env> part of keys; default "live" */
+    double epsilon;              /* exploration, [0, 1]; negative: the default 0.1 */
+    int64_t retention_ms;        /* of traces and outcomes; 0: 30 days */
+    uint64_t inbox_bytes;        /* waiting in the inboxes of one tenant; 0: LIMIT_INBOX_BYTES */
+    uint64_t learning_log_bytes; /* 0: the default; tests make it small */
+    uint32_t group_wait_us;      /* for loops in the midst of a round; 0: 1,000; tests: large */
 };
 
 /* Loads the network from the store and starts the writer. */

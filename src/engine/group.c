@@ -5,6 +5,7 @@
 #include "engine/group_priv.h"
 
 #include "base/mem.h"
+#include "engine/recent_priv.h"
 #include "route/plasticity.h"
 
 #define GROUP_ARENA_BYTES (256u << 20) /* far above 128 commands of the largest body */
@@ -33,6 +34,7 @@ void writer_free(struct writer *w)
     arena_release(&w->arena);
     u64map_release(&w->claims);
     u64map_release(&w->edge_at);
+    u64map_release(&w->task_at);
     mem_free(w->batch);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->wake);
@@ -50,6 +52,9 @@ void group_begin(struct engine *e)
     u64map_clear(&w->claims);
     u64map_clear(&w->edge_at);
     w->edges = NULL;
+    u64map_clear(&w->task_at);
+    w->tasks = NULL;
+    w->tasks_tail = &w->tasks;
     w->usage_len = 0;
     w->spaces = NULL;
 }
@@ -116,6 +121,22 @@ bool writer_claim(struct engine *e, struct command *cmd, enum record_kind kind, 
 {
     cmd->defer = !claim(e->writer, cmd, kind, what);
     return !cmd->defer;
+}
+
+void writer_stamp(struct engine *e, uint64_t what)
+{
+    struct writer *w = e->writer;
+    w->stamps[what % WRITER_STAMPS] = w->serial;
+}
+
+bool writer_stamped_since(struct engine *e, uint64_t what, uint64_t published)
+{
+    return e->writer->stamps[what % WRITER_STAMPS] > published;
+}
+
+uint64_t writer_published(struct engine *e)
+{
+    return atomic_load_explicit(&e->writer->published, memory_order_acquire);
 }
 
 /* ---- edges ---- */
@@ -216,7 +237,6 @@ static void prepare_edges(struct engine *e)
 static void publish_edges(struct engine *e)
 {
     struct writer *w = e->writer;
-    edge_log_publish(e);
     for (struct edge_next *x = w->edges; x; x = x->all) {
         x->src->edges_coming = 0;
         if (edge_unused(x))
@@ -232,7 +252,8 @@ static void publish_edges(struct engine *e)
         edge->outcomes = x->outcomes;
         edge->created_ms = x->created_ms;
         edge->updated_ms = x->updated_ms;
-        edge_log_mark(e, x->src, edge);
+        edge->row_behind = true;
+        learning_log_behind(e, x->src);
     }
 }
 
@@ -289,23 +310,6 @@ enum qmn_code writer_use(struct engine *e, struct tenant *t, enum usage_kind kin
         return over_quota(w, t, kind, limit, used, n, err);
     u->add[kind] += n;
     return QMN_OK;
-}
-
-struct usage_next group_usage(struct engine *e, struct tenant *t)
-{
-    struct writer *w = e->writer;
-    for (uint32_t i = 0; t && i < w->usage_len; i++)
-        if (w->usage[i].tenant == t)
-            return w->usage[i];
-    return (struct usage_next){.tenant = t};
-}
-
-void group_restore_usage(struct engine *e, const struct usage_next *before)
-{
-    struct writer *w = e->writer;
-    for (uint32_t i = 0; i < w->usage_len; i++)
-        if (w->usage[i].tenant == before->tenant)
-            w->usage[i] = *before;
 }
 
 static void publish_usage(struct writer *w)
@@ -422,12 +426,37 @@ static void publish_spaces(struct writer *w)
 
 /* ---- the group as a whole ---- */
 
+struct group_mark group_mark(struct engine *e, struct tenant *t)
+{
+    struct writer *w = e->writer;
+    struct group_mark mark = {
+        .batch_len = w->batch_len, .tasks_tail = w->tasks_tail, .usage = {.tenant = t}};
+    for (uint32_t i = 0; t && i < w->usage_len; i++)
+        if (w->usage[i].tenant == t)
+            mark.usage = w->usage[i];
+    return mark;
+}
+
+void group_back_to(struct engine *e, const struct group_mark *mark)
+{
+    struct writer *w = e->writer;
+    w->batch_len = mark->batch_len;
+    for (struct task_next *x = *mark->tasks_tail; x; x = x->all)
+        x->refused = true;
+    w->tasks_tail = mark->tasks_tail;
+    *w->tasks_tail = NULL;
+    for (uint32_t i = 0; i < w->usage_len; i++)
+        if (w->usage[i].tenant == mark->usage.tenant)
+            w->usage[i] = mark->usage;
+}
+
 void group_finish(struct engine *e)
 {
     struct writer *w = e->writer;
-    edge_log_catch_up(e); /* before rows that go: it may write them once more */
+    recent_prepare(e);
+    learning_log_catch_up(e); /* before rows that go: it may write them once more */
     prepare_edges(e);
-    edge_log_add(e);
+    learning_log_add(e);
     for (uint32_t i = 0; i < w->usage_len; i++)
         group_put_usage(e, w->usage[i].tenant, w->usage[i].add);
     for (struct space_next *s = w->spaces; s; s = s->next)
@@ -437,7 +466,9 @@ void group_finish(struct engine *e)
 void group_publish(struct engine *e)
 {
     publish_spaces(e->writer);
+    learning_log_publish(e);
     publish_edges(e);
+    recent_publish(e);
     publish_usage(e->writer);
 }
 
@@ -446,6 +477,7 @@ void group_discard(struct engine *e)
     struct writer *w = e->writer;
     for (struct edge_next *x = w->edges; x; x = x->all)
         x->src->edges_coming = 0;
+    recent_discard(e);
     for (struct space_next *s = w->spaces; s; s = s->next) {
         mem_free(s->record);
         flat_release(&s->profiles);

@@ -5,8 +5,10 @@
 #ifndef QMN_ENGINE_GROUP_PRIV_H
 #define QMN_ENGINE_GROUP_PRIV_H
 
-#include "engine/edge_log_priv.h"
 #include "engine/engine_priv.h"
+#include "engine/learning_log_priv.h"
+
+enum { WRITER_STAMPS = 4096 }; /* two hashes that share one cost a look at the store */
 
 enum {
     GROUP_ENOUGH = 32,    /* commands that make a commit worth its price */
@@ -16,6 +18,18 @@ enum {
 struct usage_next {
     struct tenant *tenant;
     uint64_t add[USAGE_BYTES + 1]; /* by enum usage_kind */
+};
+
+/* A task that the group at hand adds to the ring of an agent. */
+struct task_next {
+    struct agent *agent;
+    int64_t nutrient_no;
+    struct bytes hints; /* borrowed */
+    bool refused, in_log;
+    uint64_t nth;
+    uint32_t *tags, count;  /* owned; NULL until they are interned */
+    struct task_next *link; /* same hash */
+    struct task_next *all;  /* of the group, but those refused */
 };
 
 /* A tenant whose vector space this group fixes. */
@@ -37,6 +51,8 @@ struct writer {
     bool patient;      /* there is work, and the writer waits for more */
     bool stop;
 
+    _Atomic uint64_t published; /* serial of a group; set by the writer */
+
     /* owned by the writer thread */
     pthread_t thread;
     bool running, maintain_failed;
@@ -47,9 +63,12 @@ struct writer {
     size_t batch_len, batch_cap;
     bool failed; /* out of memory: the group cannot commit */
     struct u64map claims;
-    struct u64map edge_at; /* hash of (src, dst) -> struct edge_next */
+    uint64_t stamps[WRITER_STAMPS]; /* by hash: serial of the last group that changed it */
+    struct u64map edge_at;          /* hash of (src, dst) -> struct edge_next */
     struct edge_next *edges;
-    struct edge_log edge_log;
+    struct u64map task_at; /* hash of (agent, nutrient) -> struct task_next */
+    struct task_next *tasks, **tasks_tail;
+    struct learning_log learning_log;
     struct usage_next usage[LIMIT_GROUP];
     uint32_t usage_len;
     struct space_next *spaces;
@@ -69,10 +88,15 @@ void group_discard(struct engine *e);
 void writer_add_below(struct engine *e, enum record_kind kind, const void *record, uint32_t limit);
 /* Asked for by a command that was refused in the end. */
 bool edge_unused(const struct edge_next *x);
-/* What a tenant's counters are to grow by, to restore when a command that added to them is refused.
- */
-struct usage_next group_usage(struct engine *e, struct tenant *t);
-void group_restore_usage(struct engine *e, const struct usage_next *before);
+/* What a group has accumulated, to go back to when a command that added to it is refused.  Edges
+ * stay: see edge_unused. */
+struct group_mark {
+    size_t batch_len;
+    struct task_next **tasks_tail;
+    struct usage_next usage; /* of the command's tenant */
+};
+struct group_mark group_mark(struct engine *e, struct tenant *t);
+void group_back_to(struct engine *e, const struct group_mark *mark);
 /* Rows of a tenant's counters as they will be with `add` (by enum usage_kind). */
 void group_put_usage(struct engine *e, struct tenant *t, const uint64_t *add);
 

@@ -24,12 +24,13 @@ struct loader {
     uint32_t next; /* of nutrients, while traces go by in the same order */
 };
 
-/* Rows may hold vectors at any address; the arena aligns. */
-static const float *aligned(struct loader *l, struct bytes vector, uint32_t dim)
+/* Rows may hold vectors at any address; the arena aligns.  *ret NULL: it is none of this dimension.
+ * False: out of memory. */
+static bool align(struct loader *l, struct bytes vector, uint32_t dim, const float **ret)
 {
-    if (!dim || vector.len != dim * sizeof(float))
-        return NULL;
-    return arena_copy(&l->arena, vector.ptr, vector.len);
+    bool fits = dim && vector.len == dim * sizeof(float);
+    *ret = fits ? arena_copy(&l->arena, vector.ptr, vector.len) : NULL;
+    return !fits || *ret;
 }
 
 static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
@@ -44,7 +45,9 @@ static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
     struct agent *a = agent_new(t, row);
     size_t len = row->capabilities.len + row->tools.len;
     char *both = arena_alloc(&l->arena, len);
-    if (!a || !both || !network_grow_agents(n, t, 1)) {
+    const float *profile;
+    if (!a || !both || !align(l, row->profile, t->profiles.dim, &profile) ||
+        !network_grow_agents(n, t, 1)) {
         agent_free(a);
         return err_nomem(err);
     }
@@ -55,16 +58,16 @@ static enum qmn_code on_agent(void *ctx, const void *record, struct err *err)
         agent_free(a);
         return err_nomem(err);
     }
-    network_add_agent(n, a, aligned(l, row->profile, t->profiles.dim));
+    network_add_agent(n, a, profile);
     return QMN_OK;
 }
 
-static enum qmn_code on_agent_task(void *ctx, const void *record, struct err *err)
+static enum qmn_code on_agent_tasks(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
-    const struct record_agent_task *row = record;
+    const struct record_agent_tasks *row = record;
     struct agent *a = network_agent_no(&l->e->net, row->agent_no);
-    return !a || recent_load(a, row) ? QMN_OK : err_nomem(err);
+    return a ? recent_load_row(a, row, err) : QMN_OK;
 }
 
 static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
@@ -87,10 +90,10 @@ static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
     return QMN_OK;
 }
 
-static enum qmn_code on_edge_log(void *ctx, const void *record, struct err *err)
+static enum qmn_code on_learning_log(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
-    return edge_log_load(l->e, record, err);
+    return learning_log_load(l->e, record, err);
 }
 
 /* ---- live nutrients: their bodies first, then the traces of the same numbers ---- */
@@ -227,7 +230,9 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
     if (!t || !a || !t->memory_index.dim)
         return QMN_OK;
     TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
-    const float *unit = aligned(l, vector.vector, t->memory_index.dim);
+    const float *unit;
+    if (!align(l, vector.vector, t->memory_index.dim, &unit))
+        return err_nomem(err);
     if (!unit)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
     if (!memory_reserve(e, t, row->kind))
@@ -255,7 +260,7 @@ static enum qmn_code find_last_no(struct engine *e, struct err *err)
 {
     static const enum record_kind kinds[] = {
         RECORD_TENANT, RECORD_AGENT,  RECORD_NUTRIENT, RECORD_TRACE,       RECORD_RESPONSE,
-        RECORD_MEMORY, RECORD_POLICY, RECORD_TASK,     RECORD_IDEMPOTENCY, RECORD_EDGE_LOG};
+        RECORD_MEMORY, RECORD_POLICY, RECORD_TASK,     RECORD_IDEMPOTENCY, RECORD_LEARNING_LOG};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         int64_t no = 0;
         TRY(e->store->ops->max_no(e->store, kinds[i], &no, err));
@@ -286,9 +291,9 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     struct store *s = l->e->store;
     TRY(engine_load_control(l->e, err));
     TRY(s->ops->scan(s, RECORD_AGENT, NULL, on_agent, l, err));
-    TRY(s->ops->scan(s, RECORD_AGENT_TASK, NULL, on_agent_task, l, err));
+    TRY(s->ops->scan(s, RECORD_AGENT_TASKS, NULL, on_agent_tasks, l, err));
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
-    TRY(s->ops->scan(s, RECORD_EDGE_LOG, NULL, on_edge_log, l, err));
+    TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
     TRY(load_live(l, err));
     TRY(s->ops->scan(s, RECORD_RESPONSE, NULL, on_response, l, err));

@@ -25,7 +25,7 @@ void network_release(struct network *n)
         key_free(n->keys_by_id.slots[i].value);
     for (size_t i = 0; i < n->live_by_no.cap; i++)
         if (n->live_by_no.full[i])
-            nutrient_free((void *)(uintptr_t)n->live_by_no.values[i]);
+            nutrient_free((void *)(uintptr_t)n->live_by_no.slots[i].value);
     for (uint32_t i = 0; i < n->tenant_count; i++)
         tenant_free(n->tenants[i]);
     textmap_release(&n->tenants_by_id);

@@ -39,7 +39,7 @@ bool record_copy(enum record_kind kind, const void *record, struct arena *arena,
 
 struct edge {
     uint32_t dst;                  /* slot of the target agent */
-    bool row_behind;               /* the edge log has it newer than its row */
+    bool row_behind;               /* the learning log has it newer than its row */
     double weight, success, decay; /* weight: at the last outcome; relax with edge_idle() */
     int64_t outcomes, created_ms, updated_ms;
 };
@@ -128,14 +128,15 @@ struct agent {
         uint32_t *tags; /* distinct */
         uint32_t count;
     } recent[LIMIT_RECENT_TASKS];
-    uint32_t recent_next;  /* slot the next task overwrites */
-    uint64_t recent_group; /* the writer's: group that added recents_coming tasks */
-    uint32_t recents_coming;
+    uint64_t recent_count;   /* ever: the next task overwrites the place of this number */
+    uint32_t recents_coming; /* the writer's: new ones in the group at hand */
+    uint32_t recents_behind; /* the writer's: parts of the ring that the learning log has newer than
+                              * their rows, a bit for each */
 
     struct edge *edges; /* outgoing */
     uint32_t edge_count, edge_cap;
     uint32_t edges_coming;     /* the writer's: new ones in the group at hand */
-    struct agent *log_next;    /* the writer's: agents with rows behind (edge_log_priv.h) ... */
+    struct agent *log_next;    /* the writer's: agents with rows behind (learning_log_priv.h) ... */
     int64_t log_no;            /* ... since that record; 0: none are ... */
     uint64_t log_at;           /* ... which began at this byte */
     struct nutrient *own;      /* the newest of its nutrients with a delivery queued */

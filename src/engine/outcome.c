@@ -20,9 +20,16 @@ struct hop_credit {
     struct agent *src, *dst;
     double score;
     uint32_t hop;
-    bool known;                /* rated before, with the same score */
-    struct edge_next *edge;    /* in the group at hand; NULL: rated before */
-    struct recent_next recent; /* what this rating adds to the tasks of dst */
+    bool known;             /* rated before, with the same score */
+    struct edge_next *edge; /* in the group at hand; NULL: rated before */
+};
+
+/* What a rater has said of a trace; zero: nothing. */
+struct said {
+    bool rated;
+    double score;
+    const struct credit_view *credits;
+    uint32_t count;
 };
 
 struct outcome_op {
@@ -30,14 +37,17 @@ struct outcome_op {
     const struct outcome_in *in;
     struct outcome_out *out;
     struct agent *rater;
+    int64_t rater_no;
     struct record_trace trace;
     struct decision decision;
     struct hop_credit *hops; /* what this call rates */
     uint32_t hop_count;
+    bool unrated;       /* alive and rated by nobody, so there is nothing to look for */
+    uint64_t looked_at; /* the last group that was published before the look ... */
+    struct said looked; /* ... into what the rater has said before, in the arena of the call */
+    struct said before; /* the same as the group at hand finds it */
     struct credit_view *credits; /* all of this rater: old ones first, then ours */
-    uint32_t old_count, credit_count;
-    bool rated_before;
-    double old_score;
+    uint32_t credit_count;
     struct record_outcome row;
 };
 
@@ -126,7 +136,7 @@ static enum qmn_code from_live(const struct nutrient *x, struct arena *arena, st
     return op->decision.hints.ptr ? QMN_OK : err_nomem(err);
 }
 
-/* Read lock held.  *ret_known: the nutrient is alive and nothing need be read. */
+/* Read lock held.  *ret_known: the nutrient is alive and its trace need not be read. */
 static enum qmn_code look_alive(struct engine *e, struct call *c, struct outcome_op *op,
                                 int64_t *ret_tenant_no, bool *ret_known)
 {
@@ -138,6 +148,7 @@ static enum qmn_code look_alive(struct engine *e, struct call *c, struct outcome
                                       : NULL;
     *ret_known = live && id_time_ms(&id) >= engine_now(e) - e->retention_ms &&
                  live->sensitivity <= c->caller->clearance;
+    op->unrated = *ret_known && !live->rated;
     return *ret_known ? from_live(live, c->arena, op, &c->err) : QMN_OK;
 }
 
@@ -158,6 +169,24 @@ static enum qmn_code read_trace(struct engine *e, struct call *c, struct outcome
     return decision_unpack(op->trace.decision, c->arena, &op->decision, err);
 }
 
+/* Likewise; or on the writer, when what the loop has seen may be old. */
+static enum qmn_code look_back(struct engine *e, const struct outcome_op *op, struct arena *arena,
+                               struct said *ret, struct err *err)
+{
+    struct record_outcome key = {.trace_no = op->trace.no, .rater_no = op->rater_no}, row;
+    struct said said = {.rated = true};
+    enum qmn_code code = e->store->ops->get(e->store, RECORD_OUTCOME, &key, arena, &row, err);
+    if (code == QMN_E_NOT_FOUND) {
+        *ret = (struct said){0};
+        return QMN_OK;
+    }
+    TRY(code);
+    TRY(credits_unpack(row.hops, arena, &said.credits, &said.count, err));
+    said.score = row.score;
+    *ret = said;
+    return QMN_OK;
+}
+
 /* ---- writer ---- */
 
 static struct nutrient *live_of(struct engine *e, const struct outcome_op *op)
@@ -166,31 +195,25 @@ static struct nutrient *live_of(struct engine *e, const struct outcome_op *op)
     return at ? (struct nutrient *)(uintptr_t)*at : NULL;
 }
 
-/* What the rater has said before.  A live nutrient that nobody rated saves the look into the store.
- */
+static uint64_t pair_hash(const struct outcome_op *op)
+{
+    int64_t pair[2] = {op->trace.no, op->rater_no};
+    return bytes_hash(bytes_of(pair, sizeof pair), 0);
+}
+
+/* What the rater has said before: what the loop has seen, unless it may have rated since. */
 static enum qmn_code load_previous(struct engine *e, struct outcome_op *op, struct err *err)
 {
     struct arena *arena = writer_arena(e);
-    struct record_outcome key = {.trace_no = op->trace.no, .rater_no = op->rater->record->no},
-                          row = {0};
-    const struct nutrient *live = live_of(e, op);
-    const struct credit_view *old = NULL;
-    enum qmn_code code = QMN_E_NOT_FOUND;
-    op->old_count = 0;
-    if (!live || live->rated)
-        code = e->store->ops->get(e->store, RECORD_OUTCOME, &key, arena, &row, err);
-    if (code == QMN_OK)
-        TRY(credits_unpack(row.hops, arena, &old, &op->old_count, err));
-    else if (code != QMN_E_NOT_FOUND)
-        return code;
-    op->rated_before = code == QMN_OK;
-    op->old_score = row.score;
-    op->credits = arena_array(arena, struct credit_view, op->old_count + op->hop_count + 1);
+    op->before = op->looked;
+    if (writer_stamped_since(e, pair_hash(op), op->looked_at))
+        TRY(look_back(e, op, arena, &op->before, err));
+    op->credits = arena_array(arena, struct credit_view, op->before.count + op->hop_count + 1);
     if (!op->credits)
         return err_nomem(err);
-    if (op->old_count)
-        memcpy(op->credits, old, op->old_count * sizeof *old);
-    op->credit_count = op->old_count;
+    if (op->before.count)
+        memcpy(op->credits, op->before.credits, op->before.count * sizeof *op->credits);
+    op->credit_count = op->before.count;
     return QMN_OK;
 }
 
@@ -208,7 +231,7 @@ static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, st
     for (uint32_t k = 0; k < op->hop_count; k++) {
         struct hop_credit *h = &op->hops[k];
         h->known = false;
-        for (uint32_t i = 0; i < op->old_count; i++) {
+        for (uint32_t i = 0; i < op->before.count; i++) {
             if (op->credits[i].dst_no != h->dst->record->no)
                 continue;
             h->known = true;
@@ -217,9 +240,9 @@ static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, st
         }
         *ret_fresh += !h->known;
     }
-    if (!op->hop_count && op->rated_before && op->old_score != op->in->score)
+    if (!op->hop_count && op->before.rated && op->before.score != op->in->score)
         return err_field(err, QMN_E_CONFLICT, "outcome.score",
-                         "this trace was rated %g already; this call says %g", op->old_score,
+                         "this trace was rated %g already; this call says %g", op->before.score,
                          op->in->score);
     return QMN_OK;
 }
@@ -234,7 +257,7 @@ static bool make_room(struct engine *e, struct outcome_op *op)
             continue;
         h->edge = writer_edge(e, h->src, h->dst);
         if (!h->edge || (h->score >= RECENT_TASK_FROM &&
-                         !recent_check(e, h->dst, op->trace.no, op->decision.hints, &h->recent)))
+                         !recent_add(e, h->dst, op->trace.no, op->decision.hints)))
             return false;
     }
     return true;
@@ -260,16 +283,9 @@ static void reinforce(struct engine *e, struct outcome_op *op, const struct hop_
                                                            .hop = h->hop};
 }
 
-static void outcome_discard(struct engine *e, struct command *cmd)
-{
-    struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
-    for (uint32_t i = 0; i < op->hop_count; i++)
-        recent_discard(e, op->hops[i].dst, &op->hops[i].recent);
-}
-
 static enum qmn_code keep_answer(struct engine *e, struct outcome_op *op, struct err *err)
 {
-    struct outcome_kept kept = {op->trace.no, op->rater->record->no};
+    struct outcome_kept kept = {op->trace.no, op->rater_no};
     int64_t goes_ms = op->trace.no / 1000 + e->retention_ms;
     bool outlived = goes_ms < writer_now_ms(e) + IDEMPOTENCY_KEEP_MS;
     size_t credits = outlived ? op->credit_count * sizeof *op->credits : 0;
@@ -286,31 +302,29 @@ static enum qmn_code keep_answer(struct engine *e, struct outcome_op *op, struct
 static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct outcome_op *op = CONTAINER_OF(cmd, struct outcome_op, cmd);
-    int64_t pair[2] = {op->trace.no, op->rater->record->no};
     uint32_t fresh;
-    if (!writer_claim(e, cmd, RECORD_OUTCOME, bytes_hash(bytes_of(pair, sizeof pair), 0)))
+    if (!writer_claim(e, cmd, RECORD_OUTCOME, pair_hash(op)))
         return QMN_OK;
     TRY(load_previous(e, op, err));
     TRY(compare_hops(op, &fresh, err));
-    if (!fresh && op->rated_before)
+    if (!fresh && op->before.rated)
         return keep_answer(e, op, err); /* a repeat: finish answers what stands */
     TRY(writer_use(e, cmd->tenant, USAGE_OUTCOMES, 1, err));
-    if (!make_room(e, op)) {
-        outcome_discard(e, cmd);
+    if (!make_room(e, op))
         return err_nomem(err);
-    }
     for (uint32_t i = 0; i < op->hop_count; i++)
         if (op->hops[i].edge)
             reinforce(e, op, &op->hops[i]);
     op->row = (struct record_outcome){
         .trace_no = op->trace.no,
-        .rater_no = op->rater->record->no,
+        .rater_no = op->rater_no,
         .tenant_no = cmd->tenant->record->no,
         .score = op->in->score,
         .hops = bytes_of(op->credits, op->credit_count * sizeof *op->credits),
         .metadata = op->in->metadata,
         .at_ms = writer_now_ms(e)};
     writer_add(e, MUT_PUT, RECORD_OUTCOME, &op->row);
+    writer_stamp(e, pair_hash(op));
     return keep_answer(e, op, err);
 }
 
@@ -320,10 +334,8 @@ static void outcome_publish(struct engine *e, struct command *cmd)
     struct nutrient *live = live_of(e, op);
     if (live)
         live->rated = true;
-    for (uint32_t i = 0; i < op->hop_count; i++)
-        recent_publish(op->hops[i].dst, &op->hops[i].recent);
     counter_add(e->m.outcomes, 1);
-    counter_add(e->m.edge_changes, op->credit_count - op->old_count);
+    counter_add(e->m.edge_changes, op->credit_count - op->before.count);
     /* the arena of the writer goes with the group, the answer is made after: keep what it needs */
     struct credit_view *keep =
         arena_copy(cmd->call->arena, op->credits, (op->credit_count + 1) * sizeof *op->credits);
@@ -396,7 +408,6 @@ static const struct command_ops outcome_ops = {
     .publish = outcome_publish,
     .finish = outcome_finish,
     .replay = outcome_replay,
-    .discard = outcome_discard,
 };
 
 /* Who rates: the agent named; else the one that asked, if the key may act as it, since clients rate
@@ -423,6 +434,7 @@ static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct ou
 {
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(find_rater(e, c, op, err));
+    op->rater_no = op->rater->record->no;
     if (op->trace.sensitivity > (int64_t)agent_clearance(op->rater, c->caller))
         return no_trace(op, err);
     op->hops =
@@ -450,6 +462,7 @@ void engine_record_outcome(struct engine *e, struct call *c, const struct outcom
     op->cmd.ops = &outcome_ops;
     op->in = in;
     op->out = out;
+    op->looked_at = writer_published(e);
     int64_t tenant_no = 0;
     bool known = false;
     pthread_rwlock_rdlock(&e->net.lock);
@@ -462,6 +475,8 @@ void engine_record_outcome(struct engine *e, struct call *c, const struct outcom
     if (code == QMN_OK)
         code = outcome_prepare(e, c, op, &c->err);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK && !op->unrated)
+        code = look_back(e, op, c->arena, &op->looked, &c->err);
     if (code == QMN_E_GONE && writer_repeat(e, c, &op->cmd))
         return; /* it was not gone the first time */
     if (code != QMN_OK)

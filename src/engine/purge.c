@@ -29,10 +29,10 @@ enum {
 enum order { ORDER_PENDING = 1, ORDER_DONE, ORDER_FAILED };
 
 static const enum record_kind kinds[] = {
-    RECORD_KEY,     RECORD_POLICY,   RECORD_TASK,          RECORD_AGENT_TASK,
-    RECORD_EDGE,    RECORD_EDGE_LOG, RECORD_DELIVERY,      RECORD_RESPONSE,
-    RECORD_OUTCOME, RECORD_NUTRIENT, RECORD_TRACE,         RECORD_MEMORY,
-    RECORD_AGENT,   RECORD_USAGE,    RECORD_MEMORY_VECTOR, RECORD_IDEMPOTENCY,
+    RECORD_KEY,     RECORD_POLICY,       RECORD_TASK,          RECORD_AGENT_TASKS,
+    RECORD_EDGE,    RECORD_LEARNING_LOG, RECORD_DELIVERY,      RECORD_RESPONSE,
+    RECORD_OUTCOME, RECORD_NUTRIENT,     RECORD_TRACE,         RECORD_MEMORY,
+    RECORD_AGENT,   RECORD_USAGE,        RECORD_MEMORY_VECTOR, RECORD_IDEMPOTENCY,
 };
 
 struct purge {
@@ -321,8 +321,8 @@ static enum qmn_code purge_tenant(struct purge *p, struct err *err)
 static bool next_order(const struct purge *p, int64_t *ret_no)
 {
     for (size_t i = 0; i < p->orders.cap; i++)
-        if (p->orders.full[i] && p->orders.values[i] == ORDER_PENDING) {
-            *ret_no = (int64_t)p->orders.keys[i];
+        if (p->orders.full[i] && p->orders.slots[i].value == ORDER_PENDING) {
+            *ret_no = (int64_t)p->orders.slots[i].key;
             return true;
         }
     return false;

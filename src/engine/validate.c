@@ -56,7 +56,7 @@ static bool edges_hold(struct validity *v, const struct agent *a, uint64_t *tota
             !HOLDS(v, a->log_no || !x->row_behind, "edge %u of agent %u", i, a->slot))
             return false;
     }
-    return true;
+    return HOLDS(v, a->log_no || !a->recents_behind, "tasks of agent %u", a->slot);
 }
 
 static bool waiters_hold(struct validity *v, struct waiter *const *list)

@@ -308,12 +308,10 @@ static void add_idempotency(struct engine *e, struct command *cmd)
 static void check_all(struct engine *e, struct command **list, struct command **ret_refused,
                       struct command **ret_deferred)
 {
-    struct writer *w = e->writer;
     struct command **keep = list, *cmd;
     while ((cmd = *keep)) {
         struct err local, *err = cmd->call ? &cmd->call->err : &local;
-        size_t mark = w->batch_len;
-        struct usage_next before = group_usage(e, cmd->tenant);
+        struct group_mark mark = group_mark(e, cmd->tenant);
         cmd->defer = false;
         cmd->code = cmd->ops->check(e, cmd, err);
         if (cmd->code == QMN_OK && cmd->call && cmd->call->arena->failed)
@@ -324,8 +322,7 @@ static void check_all(struct engine *e, struct command **list, struct command **
             keep = &cmd->next;
             continue;
         }
-        w->batch_len = mark;
-        group_restore_usage(e, &before);
+        group_back_to(e, &mark);
         *keep = cmd->next;
         cmd->next = NULL;
         struct command ***tail = cmd->code == QMN_OK ? &ret_deferred : &ret_refused;
@@ -361,6 +358,7 @@ static void publish_group(struct engine *e, struct command *list)
     upkeep_publish(e);
     pthread_mutex_unlock(&e->net.inbox_lock);
     pthread_rwlock_unlock(&e->net.lock);
+    atomic_store_explicit(&e->writer->published, e->writer->serial, memory_order_release);
 }
 
 /* Sends the commands of a list home.  Background commands have none: the engine frees them in

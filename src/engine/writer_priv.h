@@ -9,10 +9,10 @@
  * each command in order, under the write lock: memory follows the store.  Cannot fail. finish   on
  * the loop the call came from, then the call's done.
  *
- * Within a group a command must not miss the effect of an earlier one.  Three ways: edges and usage
- * are accumulated in the group itself (writer_edge, writer_usage); anything else that must be
- * unique or unchanged is claimed (writer_claim), and a second claimant is put off to the next
- * group.
+ * Within a group a command must not miss the effect of an earlier one.  Three ways: edges, recent
+ * tasks and usage are accumulated in the group itself (writer_edge, recent_add, writer_use);
+ * anything else that must be unique or unchanged is claimed (writer_claim), and a second claimant
+ * is put off to the next group.
  *
  * Thread rule: submit from any thread; check and publish run on the writer. */
 #ifndef QMN_ENGINE_WRITER_PRIV_H
@@ -87,6 +87,14 @@ void writer_add(struct engine *e, enum mutation_op op, enum record_kind kind, co
 /* False: claimed earlier in this group; cmd->defer is set and check should return QMN_OK at once,
  * having added nothing. */
 bool writer_claim(struct engine *e, struct command *cmd, enum record_kind kind, uint64_t what);
+
+/* For what a loop looked up in the store ahead of its command: the group at hand changes `what`, a
+ * hash ... */
+void writer_stamp(struct engine *e, uint64_t what);
+/* ... and whether it may have changed since that group was published. */
+bool writer_stamped_since(struct engine *e, uint64_t what, uint64_t published);
+/* The last group whose changes store and network show, to be read before the look.  Any thread. */
+uint64_t writer_published(struct engine *e);
 
 /* The state an edge will have after this group; change it freely.  Missing edges start at the
  * prior.  NULL: out of memory. */

@@ -47,18 +47,18 @@ static const struct field agent_fields[] = {F(agent, no, INT, KEY),
                                             F(agent, skills, BLOB, SEAL),
                                             F(agent, profile, BLOB, SEAL)};
 
-static const struct field agent_task_fields[] = {
-    F(agent_task, agent_no, INT, KEY), F(agent_task, slot, INT, KEY),
-    F(agent_task, tenant_no, INT, 0),  F(agent_task, nutrient_no, INT, 0),
-    F(agent_task, at_ms, INT, 0),      F(agent_task, hints, BLOB, SEAL)};
+static const struct field agent_tasks_fields[] = {
+    F(agent_tasks, agent_no, INT, KEY), F(agent_tasks, part, INT, KEY),
+    F(agent_tasks, tenant_no, INT, 0), F(agent_tasks, tasks, BLOB, SEAL)};
 
 static const struct field edge_fields[] = {
     F(edge, src_no, INT, KEY), F(edge, dst_no, INT, KEY),   F(edge, tenant_no, INT, 0),
     F(edge, weight, REAL, 0),  F(edge, success, REAL, 0),   F(edge, decay, REAL, 0),
     F(edge, outcomes, INT, 0), F(edge, created_ms, INT, 0), F(edge, updated_ms, INT, 0)};
 
-static const struct field edge_log_fields[] = {
-    F(edge_log, no, INT, KEY), F(edge_log, tenant_no, INT, 0), F(edge_log, edges, BLOB, 0)};
+static const struct field learning_log_fields[] = {
+    F(learning_log, no, INT, KEY), F(learning_log, tenant_no, INT, 0),
+    F(learning_log, edges, BLOB, SEAL), F(learning_log, tasks, BLOB, SEAL)};
 
 static const struct field nutrient_fields[] = {
     F(nutrient, no, INT, KEY),         F(nutrient, tenant_no, INT, 0),
@@ -149,9 +149,9 @@ static const struct record_type types[RECORD_KIND_COUNT] = {
     [RECORD_TENANT] = TYPE(tenant, 1),
     [RECORD_KEY] = TYPE(key, 1),
     [RECORD_AGENT] = TYPE(agent, 1),
-    [RECORD_AGENT_TASK] = TYPE(agent_task, 2),
+    [RECORD_AGENT_TASKS] = TYPE(agent_tasks, 2),
     [RECORD_EDGE] = TYPE(edge, 2),
-    [RECORD_EDGE_LOG] = TYPE(edge_log, 1),
+    [RECORD_LEARNING_LOG] = TYPE(learning_log, 1),
     [RECORD_NUTRIENT] = TYPE(nutrient, 1),
     [RECORD_TRACE] = TYPE(trace, 1),
     [RECORD_DELIVERY] = TYPE(delivery, 2),

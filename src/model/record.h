@@ -44,9 +44,9 @@ enum record_kind {
     RECORD_TENANT,
     RECORD_KEY,
     RECORD_AGENT,
-    RECORD_AGENT_TASK,
+    RECORD_AGENT_TASKS,
     RECORD_EDGE,
-    RECORD_EDGE_LOG,
+    RECORD_LEARNING_LOG,
     RECORD_NUTRIENT,
     RECORD_TRACE,
     RECORD_DELIVERY,
@@ -115,13 +115,12 @@ struct record_agent {
     int64_t inbox_from; /* nutrients up to this number ended with its last suspension */
 };
 
-/* One of the last LIMIT_RECENT_TASKS nutrients an agent acknowledged or was rated well on. */
-struct record_agent_task {
-    int64_t agent_no, slot;
+/* A part of the last LIMIT_RECENT_TASKS nutrients an agent acknowledged or was rated well on: the
+ * ring of them has several, so that the hints of one need not be written with those of all. */
+struct record_agent_tasks {
+    int64_t agent_no, part;
     int64_t tenant_no;
-    int64_t nutrient_no;
-    struct bytes hints; /* text list */
-    int64_t at_ms;
+    struct bytes tasks; /* see engine/learned_priv.h */
 };
 
 struct record_edge {
@@ -132,10 +131,11 @@ struct record_edge {
     int64_t created_ms, updated_ms; /* updated: the last outcome */
 };
 
-/* What one group did to the edges of a tenant: newer than their rows (engine/edge_log_priv.h). */
-struct record_edge_log {
+/* What one group did to the edges and recent tasks of a tenant: newer than their rows
+ * (engine/learning_log_priv.h). */
+struct record_learning_log {
     int64_t no, tenant_no;
-    struct bytes edges;
+    struct bytes edges, tasks; /* see engine/learned_priv.h */
 };
 
 /* The body of a live nutrient; gone after its TTL.  Its decision lives on in the trace of the same

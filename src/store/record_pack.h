@@ -54,9 +54,9 @@ union record_any {
     struct record_tenant tenant;
     struct record_key key;
     struct record_agent agent;
-    struct record_agent_task agent_task;
+    struct record_agent_tasks agent_tasks;
     struct record_edge edge;
-    struct record_edge_log edge_log;
+    struct record_learning_log learning_log;
     struct record_nutrient nutrient;
     struct record_trace trace;
     struct record_delivery delivery;

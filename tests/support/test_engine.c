@@ -248,7 +248,7 @@ enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
                                    .epsilon = te->options.epsilon,
                                    .retention_ms = te->options.retention_ms,
                                    .inbox_bytes = te->options.inbox_bytes,
-                                   .edge_log_bytes = te->options.edge_log_bytes,
+                                   .learning_log_bytes = te->options.learning_log_bytes,
                                    .group_wait_us = te->options.group_wait_us};
     return engine_new(&config, &te->engine, err);
 }

@@ -23,7 +23,7 @@ struct test_engine_options {
     double epsilon;
     int64_t retention_ms; /* 0: the default */
     uint64_t inbox_bytes; /* 0: the default */
-    uint64_t edge_log_bytes;
+    uint64_t learning_log_bytes;
     uint32_t group_wait_us; /* 0: the default */
 };
 

@@ -3,6 +3,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +180,51 @@ static void any_double_reads_back_the_same(void **state)
     assert_string_equal(put_double(5e-324), "5e-324");
 }
 
+static size_t digits_in(const char *text)
+{
+    size_t n = 0;
+    for (; *text && *text != 'e'; text++)
+        n += *text >= '0' && *text <= '9' && (n || *text != '0');
+    return n;
+}
+
+/* As weights are: close to a short one, or anywhere between 0 and 1; and powers of two, below which
+ * doubles lie closer. */
+static double like_a_weight(struct rng *r, int i)
+{
+    double close = (double)rng_below(r, 100000) / 1e5;
+    switch (i % 4) {
+    case 0:
+        return nextafter(close, i & 4 ? 2 : -2);
+    case 1:
+        return nextafter(nextafter(close, 2), 2);
+    case 2:
+        return ldexp(1, -(int)rng_below(r, 60));
+    default:
+        return rng_unit(r);
+    }
+}
+
+static void no_digit_of_a_double_could_be_spared(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 5);
+    for (int i = 0; i < 40000; i++) {
+        double d = like_a_weight(&r, i);
+        const char *text = put_double(d);
+        char fewest[40];
+        for (int n = 1; n <= 17; n++) {
+            snprintf(fewest, sizeof fewest, "%.*e", n - 1, d);
+            if (strtod(fewest, NULL) == d)
+                break;
+        }
+        size_t spare = text[strlen(text) - 1] == '0'; /* 1.0 */
+        if (strtod(text, NULL) != d || digits_in(text) > digits_in(fewest) + spare)
+            fail_msg("%a went out as %s, not %s", d, text, fewest);
+    }
+}
+
 static void nan_and_infinity_become_null(void **state)
 {
     (void)state;
@@ -238,6 +284,7 @@ int main(void)
         cmocka_unit_test(floats_are_short),
         cmocka_unit_test(any_float_reads_back_the_same),
         cmocka_unit_test(any_double_reads_back_the_same),
+        cmocka_unit_test(no_digit_of_a_double_could_be_spared),
         cmocka_unit_test(nan_and_infinity_become_null),
         cmocka_unit_test(a_foreign_locale_changes_nothing),
         cmocka_unit_test(a_full_buffer_is_told),

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -497,6 +498,88 @@ static void decaying_often_gives_the_same_as_never(void **state)
     assert_near(scene_weight(&s, "default-agent", "a"), EDGE_PRIOR + (w - EDGE_PRIOR) * exp(-0.3));
 }
 
+/* ---- the look on the loop ---- */
+
+static void count_outcome(void *ctx, enum record_kind kind)
+{
+    atomic_fetch_add((_Atomic int *)ctx, kind == RECORD_OUTCOME);
+}
+
+/* A nutrient that nobody rated, and that lives no more. */
+static struct broadcast_out send_expired(void)
+{
+    struct broadcast_out sent = send_one();
+    test_engine_advance(s.te, 61 * 1000);
+    scene_settle(&s);
+    return sent;
+}
+
+static void the_writer_need_not_read_what_a_loop_has_read(void **state)
+{
+    (void)state;
+    _Atomic int reads = 0;
+    struct broadcast_out sent = send_expired(), live = send_one();
+    rate("", sent.trace_id, 1);
+    rate("", live.trace_id, 1);
+    struct bytes traces[] = {sent.trace_id, live.trace_id, send_expired().trace_id};
+    faulty_store_on_read(s.te->store, count_outcome, &reads);
+    for (int i = 0; i < 3; i++) {
+        struct scene_hold hold;
+        struct outcome_in in = {.trace_id = traces[i], .score = 1};
+        struct outcome_out out;
+        struct call *c = test_call_new(s.te, &s.caller);
+        scene_hold(&s, &hold);
+        engine_record_outcome(s.te->engine, c, &in, &out);
+        assert_int_equal(reads, i + 1);
+        scene_let_go(&s, &hold);
+        assert_int_equal(test_call_wait(s.te, c), QMN_OK);
+        assert_int_equal(out.change_count, 1);
+        assert_int_equal(reads, i + 1);
+    }
+    rate("", send_one().trace_id, 1); /* nobody rated it, and it lives */
+    assert_int_equal(reads, 3);
+    faulty_store_on_read(s.te->store, NULL, NULL);
+}
+
+/* Two calls look at once, and find that nobody has rated; they are committed in one group or, with
+ * the first of them held in its commit already, in two. */
+static void rate_twice(struct bytes trace, bool one_group, double second, enum qmn_code expected)
+{
+    struct scene_hold hold;
+    struct outcome_in in[2] = {{.trace_id = trace, .score = 0.5},
+                               {.trace_id = trace, .score = second}};
+    struct outcome_out out[2];
+    struct call *c[2] = {test_call_new(s.te, &s.caller), test_call_new(s.te, &s.caller)};
+    double before = scene_weight(&s, "default-agent", "a");
+    if (one_group)
+        scene_hold(&s, &hold);
+    else
+        faulty_store_hold(s.te->store, RECORD_OUTCOME);
+    engine_record_outcome(s.te->engine, c[0], &in[0], &out[0]);
+    if (!one_group)
+        faulty_store_await_held(s.te->store);
+    engine_record_outcome(s.te->engine, c[1], &in[1], &out[1]);
+    if (one_group)
+        scene_let_go(&s, &hold);
+    else
+        faulty_store_let_go(s.te->store);
+    assert_int_equal(test_call_wait(s.te, c[0]), QMN_OK);
+    assert_int_equal(test_call_wait(s.te, c[1]), expected);
+    if (expected == QMN_OK)
+        assert_true(out[1].changes[0].new_weight == out[0].changes[0].new_weight);
+    assert_near(scene_weight(&s, "default-agent", "a"),
+                (before < 0 ? EDGE_PRIOR : before) + 0.04 - 0.02 - 0.002);
+}
+
+static void a_rating_committed_behind_the_look_is_seen(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct bytes trace = i & 1 ? send_expired().trace_id : send_one().trace_id;
+        rate_twice(trace, i & 2, i & 4 ? 0.5 : 0.7, i & 4 ? QMN_OK : QMN_E_CONFLICT);
+    }
+}
+
 static void pruning_removes_what_is_below_the_threshold(void **state)
 {
     (void)state;
@@ -602,6 +685,8 @@ int main(void)
         OUTCOME(idle_edges_relax_on_reading),
         OUTCOME(the_decay_job_removes_only_what_changes_no_decision),
         OUTCOME(decaying_often_gives_the_same_as_never),
+        OUTCOME(the_writer_need_not_read_what_a_loop_has_read),
+        OUTCOME(a_rating_committed_behind_the_look_is_seen),
         OUTCOME(pruning_removes_what_is_below_the_threshold),
         OUTCOME(pruning_and_rating_in_one_group_equal_the_serial_run),
     };

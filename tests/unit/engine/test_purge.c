@@ -17,15 +17,15 @@
 
 static struct test_engine *te;
 
-enum { DIM = 8 };
+enum { DIM = 8, OUTCOME_BYTES = 3 * (64 + 40 + 4) }; /* in the learning log */
 
 static int setup(void **state)
 {
     (void)state;
-    /* Two sources of two tenants rate three agents each: the edges of the first are in rows by
-     * then, those of the others in the log alone. */
-    te = test_engine_new_with(
-        (struct test_engine_options){.sqlite = true, .edge_log_bytes = UINT64_C(3) * 3 * 64});
+    /* Two sources of two tenants rate three agents each: of the tenant filled first, what the first
+     * source did is in rows by then, what the second did in the log alone. */
+    te = test_engine_new_with((struct test_engine_options){
+        .sqlite = true, .learning_log_bytes = UINT64_C(7) * OUTCOME_BYTES / 2});
     return 0;
 }
 
@@ -51,6 +51,19 @@ static void rate_trace(const struct caller *c, struct bytes trace_id)
     assert_int_equal(TEST_CALL(te, c, engine_record_outcome, &o, &rated), QMN_OK);
 }
 
+static struct broadcast_in hinted(void)
+{
+    return (struct broadcast_in){.summary = BYTES_LIT("s"),
+                                 .embedding = {.values = vector(9), .dim = DIM},
+                                 .hints = test_list(te, "sql"),
+                                 .sensitivity = LABEL_INTERNAL,
+                                 .ttl_sec = 600,
+                                 .max_hops = 1,
+                                 .quota_cost = 1,
+                                 .top_k = 3,
+                                 .min_score = -1};
+}
+
 /* Something in every table. */
 static struct caller fill(const char *id)
 {
@@ -66,15 +79,7 @@ static struct caller fill(const char *id)
         struct agent_out out;
         assert_int_equal(TEST_CALL(te, &c, engine_register_agent, &in, &out), QMN_OK);
     }
-    struct broadcast_in b = {.summary = BYTES_LIT("s"),
-                             .embedding = {.values = vector(9), .dim = DIM},
-                             .hints = test_list(te, "sql"),
-                             .sensitivity = LABEL_INTERNAL,
-                             .ttl_sec = 600,
-                             .max_hops = 1,
-                             .quota_cost = 1,
-                             .top_k = 3,
-                             .min_score = -1};
+    struct broadcast_in b = hinted();
     struct broadcast_out sent;
     struct call *call = test_call_new(te, &c);
     call->idempotency = (struct idempotency_in){
@@ -185,6 +190,26 @@ static void nothing_stays_but_the_tombstone(void **state)
     assert_int_equal(TEST_CALL(te, &gone, engine_audit, 0, 100, &audit), QMN_OK);
     assert_bytes_equal(audit.entries[audit.count - 1].action, "tenant.purge");
     assert_bytes_equal(audit.entries[audit.count - 1].actor, "node");
+}
+
+/* Rows of some of its agents were behind when it went. */
+static void nothing_of_it_catches_up(void **state)
+{
+    (void)state;
+    struct caller gone = fill("gone"), kept = fill("kept");
+    assert_int_equal(TEST_CALL(te, &te->admin, engine_delete_tenant, BYTES_LIT("gone"), true),
+                     QMN_OK);
+    wait_purged("gone");
+    size_t before = rows_of(kept.tenant_no, RECORD_AGENT_TASKS);
+    for (int i = 0; i < 10; i++) {
+        struct broadcast_in b = hinted();
+        struct broadcast_out sent;
+        assert_int_equal(TEST_CALL(te, &kept, engine_broadcast, &b, &sent), QMN_OK);
+        rate_trace(&kept, sent.trace_id);
+    }
+    assert_true(rows_of(kept.tenant_no, RECORD_AGENT_TASKS) > before);
+    assert_int_equal(rows_of(gone.tenant_no, RECORD_AGENT_TASKS), 0);
+    assert_int_equal(rows_of(gone.tenant_no, RECORD_EDGE), 0);
 }
 
 static void the_memory_is_given_back_too(void **state)
@@ -298,7 +323,7 @@ int main(void)
         TEST(nothing_stays_but_the_tombstone),    TEST(the_memory_is_given_back_too),
         TEST(a_purged_tenant_does_not_come_back), TEST(a_deleted_tenant_may_be_purged_later),
         TEST(a_stop_in_between_only_puts_it_off), TEST(several_at_once_all_go),
-        TEST(nothing_of_it_expires_twice),
+        TEST(nothing_of_it_expires_twice),        TEST(nothing_of_it_catches_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,7 @@ static void handoff_run(struct task *t)
 {
     struct handoff *h = CONTAINER_OF(t, struct handoff, task);
     struct server *s = h->lane->server;
+    atomic_fetch_sub_explicit(&h->lane->loop.conn_count, 1, memory_order_relaxed);
     if (s->freeing) {
         close(h->accepted.fd);
         server_conn_ended(s, h->accepted.counted);
@@ -262,6 +263,8 @@ static void take_connection(struct acceptor *a, int fd, const struct sockaddr_st
         return;
     }
     *h = (struct handoff){.task.run = handoff_run, .lane = lane, .accepted = accepted};
+    /* on its way it counts already, or the rest of a burst would follow it */
+    atomic_fetch_add_explicit(&lane->loop.conn_count, 1, memory_order_relaxed);
     lane->loop.exec.post(&lane->loop.exec, &h->task);
 }
 

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -153,6 +154,57 @@ static void connections_are_shared_out_evenly(void **state)
     fixture_stop(&f);
 }
 
+static void two_loops(struct server_config *c)
+{
+    c->loops = 2;
+}
+
+/* Keeps a loop from doing anything until it is let go. */
+struct hold {
+    struct task task;
+    sem_t held, go;
+};
+
+static void hold_run(struct task *t)
+{
+    struct hold *h = CONTAINER_OF(t, struct hold, task);
+    sem_post(&h->held);
+    sem_wait(&h->go);
+}
+
+static void a_burst_is_shared_out_evenly(void **state)
+{
+    enum { N = 20 };
+    struct fixture f;
+    struct http_client c[N];
+    struct hold hold = {.task.run = hold_run};
+    int on_first = 0;
+    (void)state;
+    fixture_start(&f, two_loops);
+    sem_init(&hold.held, 0, 0);
+    sem_init(&hold.go, 0, 0);
+    struct executor *second = server_loop(f.server, 1);
+    second->post(second, &hold.task);
+    sem_wait(&hold.held);
+    for (int i = 0; i < N; i++) /* the first loop accepts all, and cannot hand over any */
+        fixture_open(&f, &c[i], GET("/park"));
+    bool half = wait_for(&f.parked, N / 2);
+    sem_post(&hold.go);
+    assert_true(half);
+    assert_true(wait_for(&f.parked, N));
+    pthread_mutex_lock(&f.lock);
+    for (int i = 0; i < N; i++)
+        on_first += f.kept[i]->exec == server_loop(f.server, 0);
+    pthread_mutex_unlock(&f.lock);
+    assert_int_equal(on_first, N / 2);
+    fixture_release(&f);
+    for (int i = 0; i < N; i++) {
+        check_reply(&c[i], 200, "released");
+        http_close(&c[i]);
+    }
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +213,7 @@ int main(void)
         cmocka_unit_test(senseless_listeners_are_refused),
         cmocka_unit_test(the_unspecified_address_listens_on_both_families),
         cmocka_unit_test(connections_are_shared_out_evenly),
+        cmocka_unit_test(a_burst_is_shared_out_evenly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ struct loop {
     _Atomic bool asleep;         /* a poster that turns it off writes the eventfd */
     _Atomic int64_t mail_since_us;
     _Atomic uint32_t conn_count; /* those on their way to this loop included */
-    _Atomic int64_t held_bytes; /* heap held for connections: buffers, bodies, blocks */
+    _Atomic int64_t held_bytes;  /* heap held for connections: buffers, bodies, blocks */
 
     /* owned by the loop */
     pthread_t thread;

@@ -717,7 +717,6 @@ static void an_agent_that_comes_within_a_round_is_seen_by_the_rest_of_it(void **
     }
     s.te->on_now = let_one_come;
     engine_round(lane->engine, calls[0]->exec);
-    s.te->on_now = NULL;
     pthread_join(late.thread, NULL);
     for (int i = 0; i < N; i++)
         assert_int_equal(test_call_wait(lane, calls[i]), QMN_OK);

@@ -3,6 +3,7 @@
  * A binary heap whose parent ranks after its children: items[0] is the worst kept. */
 #include "topk.h"
 
+#include <assert.h>
 #include <float.h>
 #include <string.h>
 
@@ -109,6 +110,7 @@ static float least_score(const uint64_t *keys, size_t n)
 {
     uint64_t least = keys[0];
     for (size_t i = 1; i < n; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): all n are set */
         least = keys[i] < least ? keys[i] : least;
     return rank_score(least);
 }
@@ -121,8 +123,9 @@ static float good_bar(const float *scores, size_t n, size_t k)
     float best[COLUMNS_MAX] QMN_UNINIT;
     uint64_t keys[COLUMNS_MAX] QMN_UNINIT;
     size_t columns = COLUMNS_PER_K * k, i = columns;
-    if (!k || columns > COLUMNS_MAX || n < ROWS_LEAST * columns)
+    if (!k || k > COLUMNS_MAX / COLUMNS_PER_K || n < ROWS_LEAST * columns)
         return -FLT_MAX;
+    assert(columns > 0);
     memcpy(best, scores, columns * sizeof *best);
     for (; i + columns <= n; i += columns)
         for (size_t c = 0; c < columns; c++)

@@ -25,9 +25,15 @@ enum {
     LIMIT_BODY_MS = 30000,
     LIMIT_BODY_MIN_RATE = 500, /* bytes per second once a body has run for 5 s */
     LIMIT_IDLE_MS = 60000,
-    LIMIT_WRITE_MS = 30000,    /* a peer that takes nothing for this long is cut */
-    LIMIT_REQUEST_MS = 30000,  /* whole request to answer, on top of what it asks to wait: a commit
-                                  takes milliseconds, and most clients give up about then */
+    LIMIT_WRITE_MS = 30000,   /* a peer that takes nothing for this long is cut */
+    LIMIT_REQUEST_MS = 30000, /* whole request to answer, on top of what it asks to wait: a commit
+                                 takes milliseconds, and most clients give up about then */
+    /* Whole requests waiting for their turn on a loop.  Past the first they are refused: who waits
+     * half a second for what takes milliseconds is better served by trying again elsewhere or
+     * later.  The second holds once the queue has not been empty for a while: a tenth of it, and
+     * about what a person does not notice. */
+    LIMIT_READY_WAIT_MS = 500,
+    LIMIT_READY_TARGET_MS = 50,
     LIMIT_BACKUP_MS = 3600000, /* a copy of 100 GB at 30 MB/s */
     LIMIT_DRAIN_MS = 5000,
 
@@ -64,6 +70,9 @@ enum {
     LIMIT_FANOUT = 64,   /* deliveries of one nutrient over all hops */
 
     /* Memory of the node. */
+    LIMIT_READY_REQUESTS = 4096, /* of one loop; half a second at 8,000 a second */
+    LIMIT_READY_BYTES =
+        67108864, /* their bodies: a thousand of 37 KB, each in its block of 64 KB */
     LIMIT_INBOX_BYTES =
         67108864, /* queued nutrients per tenant; the oldest is dropped and counted beyond */
     LIMIT_LIVE_NUTRIENTS = 1000000,

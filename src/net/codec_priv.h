@@ -29,6 +29,11 @@ struct codec {
     /* Last call: frees c->state. */
     void (*free)(struct conn *c);
 
+    /* From the ready queue, once for each ready_add unless the connection ends before: to the
+     * handler; or back to the peer as QMN_E_OVERLOADED, the exchange being freed. */
+    void (*begin)(struct exchange *x);
+    void (*shed)(struct exchange *x);
+
     /* The exchange's connection is there; afterwards the exchange belongs to nobody's connection.
      */
     void (*answer)(struct exchange *x, int status, const struct header *headers,

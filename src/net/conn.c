@@ -442,6 +442,11 @@ static bool feed_room(struct feed *f, struct iovec *ret)
 
 bool feed_more(struct feed *f)
 {
+    return feed_some(f, SIZE_MAX);
+}
+
+bool feed_some(struct feed *f, size_t most)
+{
     struct conn *c = f->c;
     struct iovec iov;
     if (!c->readable || !conn_usable(c))
@@ -450,6 +455,8 @@ bool feed_more(struct feed *f)
         conn_break(c);
         return false;
     }
+    if (iov.iov_len > most)
+        iov.iov_len = most;
     ssize_t n = receive(c, &iov, 1);
     if (!took(c, n, iov.iov_len))
         return false;
@@ -476,6 +483,27 @@ size_t feed_read_into(struct feed *f, char *body, size_t len)
     size_t direct = (size_t)n < len ? (size_t)n : len;
     f->len = (size_t)n - direct;
     return direct;
+}
+
+size_t feed_discard(struct feed *f, size_t len)
+{
+    struct conn *c = f->c;
+    assert(!f->len);
+    struct block *b = loop_block(c->loop);
+    if (!c->readable || !conn_usable(c))
+        return 0;
+    if (!b) {
+        conn_break(c);
+        return 0;
+    }
+    if (len > sizeof b->data)
+        len = sizeof b->data;
+    /* Linux frees what TCP received without copying it; elsewhere it lands in the block. */
+    ssize_t n;
+    do
+        n = recv(c->fd, b->data, len, MSG_DONTWAIT | MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    return took(c, n, len) ? (size_t)n : 0;
 }
 
 struct block *feed_take_block(struct feed *f, size_t n)

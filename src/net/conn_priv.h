@@ -104,9 +104,13 @@ void feed_close(struct feed *f);
 void feed_skip(struct feed *f, size_t n);
 /* Reads on behind what is there; false: nothing came (c->eof tells why). */
 bool feed_more(struct feed *f);
+/* The same, but no more than that. */
+bool feed_some(struct feed *f, size_t most);
 /* The feed is empty: reads into `body` first, and what comes beyond it into the feed.
  * Returns the bytes that went to `body`. */
 size_t feed_read_into(struct feed *f, char *body, size_t len);
+/* The feed is empty: throws away at most `len` of the bytes that follow; returns how many. */
+size_t feed_discard(struct feed *f, size_t len);
 /* Hands over the block the feed lies in (kept must be false), of which the caller takes the first
  * `n` unread bytes; the rest moves to c->in.  NULL when out of memory. */
 struct block *feed_take_block(struct feed *f, size_t n);

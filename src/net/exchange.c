@@ -49,6 +49,8 @@ void exchange_free(struct exchange *x)
     if (!x)
         return;
     struct loop *l = x->loop;
+    if (x->ready)
+        ready_remove(x);
     if (x->next)
         x->next->prev = x->prev;
     if (x->prev)

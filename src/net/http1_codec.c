@@ -7,11 +7,14 @@
  * A body that came with its head stays in the block it was read into, and the request takes the
  * block; else it gets memory of its own size and the rest is read straight into that.
  *
+ * A whole request with a body waits in the loop's ready queue for its turn (ready_priv.h), and the
+ * next one behind it, so the order of a connection stays.
+ *
  * Half-close: a peer that has closed its sending side may be waiting for its answer or be gone, TCP
  * does not tell.  So the handler is told (on_gone) after GONE_MS, and whatever it answers is still
  * written.
  *
- * Deadline: a handler that has not answered by req->deadline_us is answered for.  The exchange is
+ * Deadline: a request not answered by req->deadline_us is answered for.  The exchange is
  * cut loose, told (on_gone), and lives until the handler answers it, into the void. */
 #include "codec_priv.h"
 
@@ -30,9 +33,10 @@ enum {
     DISCARD_MAX_BYTES = LIMIT_BODY_BYTES, /* of a body nobody wants, to keep its connection */
     RATE_STEPS = 6, /* a sixth of the body's time (5 s) passes before its rate counts */
     STREAM_FLUSH_BYTES = 32768,
+    HEAD_READ_BYTES = 2048, /* a guess: holds most heads, so that no refused body is copied */
 };
 
-enum phase { PHASE_HEAD = 1, PHASE_OPENING, PHASE_BODY, PHASE_HANDLING };
+enum phase { PHASE_HEAD = 1, PHASE_OPENING, PHASE_BODY, PHASE_READY, PHASE_HANDLING };
 
 struct http1_conn {
     enum phase phase;
@@ -135,7 +139,7 @@ static void answered(struct conn *c, struct http1_conn *h, bool closes)
     h->x = NULL;
     if (closes) /* unread bytes of the body would turn the close into a reset */
         conn_finish(c, h->phase == PHASE_OPENING || c->readable);
-    if (h->phase == PHASE_HANDLING) {
+    if (h->phase != PHASE_OPENING) {
         h->phase = PHASE_HEAD;
         h->since_us = c->loop->now_us;
     }
@@ -227,7 +231,7 @@ static void refuse(struct conn *c, struct http1_conn *h, const struct err *err)
     const struct request *seen = h->x && h->phase != PHASE_HEAD ? &h->x->req : NULL;
     bool head_only = h->x && h->x->head_only;
     counter_add(c->server->metrics.refused[err->code], 1);
-    struct bytes body = refusal_write(c->server, c->loop, err, seen, c->peer);
+    struct bytes body = refusal_write(c->server, c->loop, err, seen, c->peer, true);
     send_head_and(c, &c->loop->head, head_only ? bytes_of(NULL, 0) : body);
     if (h->phase != PHASE_HANDLING)
         exchange_free(h->x);
@@ -244,6 +248,27 @@ static void refuse_nomem(struct conn *c, struct http1_conn *h)
     refuse(c, h, &err);
 }
 
+/* There is no room for the request now.  Its connection stays: connecting again would cost both
+ * sides more than asking again. */
+static void refuse_busy(struct conn *c, struct http1_conn *h)
+{
+    struct exchange *x = h->x;
+    struct err err;
+    bool closes = x->http10 || answer_closes(c, h);
+    const struct request *seen = h->phase == PHASE_READY ? &x->req : NULL;
+    err_retry(&err, QMN_E_OVERLOADED, 1, "the node has more to do than it can; try later");
+    counter_add(c->server->metrics.refused[err.code], 1);
+    struct bytes body = refusal_write(c->server, c->loop, &err, seen, c->peer, closes);
+    send_head_and(c, &c->loop->head, x->head_only ? bytes_of(NULL, 0) : body);
+    answered(c, h, closes);
+    exchange_free(x);
+}
+
+static void http1_shed(struct exchange *x)
+{
+    refuse_busy(x->conn, state_of(x->conn));
+}
+
 /* ---- reading ---- */
 
 /* Everything of the message has been read and, if it is to be, handed over. */
@@ -255,9 +280,19 @@ static void next_message(struct conn *c, struct http1_conn *h)
     h->since_us = c->loop->now_us;
 }
 
+static void http1_begin(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    const struct handler *handler = &c->server->handler;
+    state_of(c)->phase = PHASE_HANDLING;
+    if (c->shut_us && !c->running)
+        conn_defer(c); /* from now on somebody is to be told when the peer seems gone */
+    handler->on_request(handler->ctx, &x->req);
+}
+
+/* The message is whole.  Work waits for its turn; what has no body is not worth that. */
 static void hand_over(struct conn *c, struct http1_conn *h)
 {
-    const struct handler *handler = &c->server->handler;
     if (h->body.discard) {
         body_drop(c, h);
         next_message(c, h);
@@ -277,12 +312,16 @@ static void hand_over(struct conn *c, struct http1_conn *h)
     h->body = (struct http1_body){0};
     h->body_held = 0; /* the exchange gives it back */
     next_message(c, h);
-    h->phase = PHASE_HANDLING;
     x->req.deadline_us = c->loop->now_us + (int64_t)c->server->request_timeout_ms * 1000;
-    handler->on_request(handler->ctx, &x->req);
+    if (!x->req.body.len) {
+        http1_begin(x);
+        return;
+    }
+    h->phase = PHASE_READY;
+    ready_add(x);
 }
 
-/* The handler has answered in on_head: the body is read off, if that is worth it. */
+/* There is an answer already: the body is read off, if that is worth it. */
 static void skip_body(struct conn *c, struct http1_conn *h, const struct http1_framing *framing)
 {
     struct err err;
@@ -356,6 +395,11 @@ static void open_request(struct conn *c, struct http1_conn *h, struct feed *f, s
     h->keep_alive = framing.keep_alive;
     h->early_close = framing.expect_continue || framing.content_length > DISCARD_MAX_BYTES;
     h->phase = PHASE_OPENING;
+    if ((framing.chunked || framing.content_length) && ready_full(c->loop)) {
+        refuse_busy(c, h);
+        skip_body(c, h, &framing);
+        return;
+    }
     if (handler->on_head && !handler->on_head(handler->ctx, &x->req)) {
         assert(!h->x); /* on_head says that it has answered */
         skip_body(c, h, &framing);
@@ -370,7 +414,8 @@ static bool step_head(struct conn *c, struct http1_conn *h, struct feed *f)
 {
     struct err err;
     size_t len;
-    if (!f->len && !feed_more(f)) {
+    size_t most = ready_full(c->loop) ? HEAD_READ_BYTES : SIZE_MAX;
+    if (!f->len && !feed_some(f, most)) {
         if (c->eof || server_draining(c->server))
             conn_finish(c, false);
         return false;
@@ -401,6 +446,11 @@ static enum http1_step read_body(struct http1_conn *h, struct feed *f, bool *ret
 {
     size_t len;
     char *room = http1_body_room(&h->body, &len);
+    if (h->body.discard && !h->body.framing.chunked) {
+        size_t n = feed_discard(f, h->body.fixed_len - h->body.have);
+        *ret_moved = n > 0;
+        return http1_body_filled(&h->body, n);
+    }
     if (!room) {
         *ret_moved = feed_more(f);
         return HTTP1_MORE;
@@ -446,6 +496,7 @@ static bool step(struct conn *c, struct http1_conn *h, struct feed *f)
     case PHASE_BODY:
         return step_body(c, h, f);
     case PHASE_OPENING:
+    case PHASE_READY:
     case PHASE_HANDLING:
         break;
     }
@@ -499,6 +550,8 @@ static int64_t http1_due_ms(const struct conn *c)
         int64_t next_ms = ((loop_now_ms(c->loop) - since_ms) / step_ms + 1) * step_ms;
         return since_ms + (next_ms < whole_ms ? next_ms : whole_ms);
     }
+    case PHASE_READY:
+        return answer_due_ms(h);
     case PHASE_HANDLING:
         return earlier(gone_due_ms(c, h), answer_due_ms(h));
     case PHASE_OPENING:
@@ -531,13 +584,15 @@ static void time_out(struct conn *c, struct http1_conn *h, enum net_timeout kind
 /* What the handler says from now on goes nowhere. */
 static void answer_late(struct conn *c, struct http1_conn *h)
 {
-    struct exchange *x = h->x;
+    struct exchange *x = h->phase == PHASE_HANDLING ? h->x : NULL; /* else nobody was given it */
     struct err err;
     counter_add(c->server->metrics.timeouts[TIMEOUT_HANDLER], 1);
     err_retry(&err, QMN_E_DEADLINE, 1, "the node has not come to an answer in time");
-    x->req.expired = true;
+    if (x)
+        x->req.expired = true;
     refuse(c, h, &err);
-    exchange_lost(x);
+    if (x)
+        exchange_lost(x);
 }
 
 static void handling_expired(struct conn *c, struct http1_conn *h)
@@ -560,6 +615,10 @@ static void http1_expired(struct conn *c)
     case PHASE_BODY:
         if (body_too_slow(c, h))
             time_out(c, h, TIMEOUT_BODY, "the body of the request took too long");
+        break;
+    case PHASE_READY:
+        if (answer_due_ms(h) <= loop_now_ms(c->loop))
+            answer_late(c, h);
         break;
     case PHASE_HANDLING:
         handling_expired(c, h);
@@ -608,6 +667,8 @@ const struct codec http1_codec = {
     .pending = http1_pending,
     .close = http1_close,
     .free = http1_free,
+    .begin = http1_begin,
+    .shed = http1_shed,
     .answer = http1_answer,
     .stream_begin = http1_stream_begin,
     .stream_send = http1_stream_send,

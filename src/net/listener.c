@@ -177,7 +177,7 @@ static void turn_away(struct lane *lane, int fd, const char *peer, const struct 
     struct loop *l = &lane->loop;
     char sink[4096];
     ssize_t n;
-    struct bytes body = refusal_write(lane->server, l, err, NULL, peer);
+    struct bytes body = refusal_write(lane->server, l, err, NULL, peer, true);
     struct iovec iov[2] = {{l->head.ptr, l->head.len}, {(char *)(uintptr_t)body.ptr, body.len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
     if (buf_ok(&l->head) && sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)

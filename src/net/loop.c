@@ -167,7 +167,7 @@ static void run_dead(struct loop *l)
 
 static int wait_ms(const struct loop *l)
 {
-    if (l->deferred)
+    if (l->deferred || ready_count(&l->ready))
         return 0;
     int64_t next_ms = timers_next_ms(&l->timers);
     if (next_ms == INT64_MAX)
@@ -205,8 +205,10 @@ static void *loop_run(void *arg)
         run_mail(l);
         run_timers(l);
         run_deferred(l);
+        ready_run(l);
         if (l->on_round)
             l->on_round(l->on_round_ctx, &l->exec);
+        ready_settle(l);
         run_dead(l);
     }
     return NULL;
@@ -255,6 +257,10 @@ enum qmn_code loop_init(struct loop *l, uint32_t index, const struct clock *cloc
     l->lag = metrics_histogram(metrics, "qmn_loop_lag_seconds",
                                "Time from posting a task, or a timer's due time, to run", "",
                                metrics_latency_bounds, metrics_latency_bound_count);
+    l->ready.wait =
+        metrics_histogram(metrics, "qmn_net_ready_wait_seconds",
+                          "Time from a whole request with a body to its handler or refusal", "",
+                          metrics_latency_bounds, metrics_latency_bound_count);
     return QMN_OK;
 }
 

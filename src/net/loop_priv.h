@@ -3,9 +3,9 @@
  * One event loop: epoll, a mailbox other threads post to, timers, and work put off to the end of
  * the round.  It is the `struct executor` that the rest of the system sees.
  *
- * A round: wait, ready descriptors, mailbox, timers, deferred work, on_round, then the dead are
- * buried.  Whoever closes a connection buries its memory, so that an event of the same round that
- * still points at it finds memory that is closed, not freed.
+ * A round: wait, ready descriptors, mailbox, timers, deferred work, a slice of the ready queue,
+ * on_round, then the dead are buried.  Whoever closes a connection buries its memory, so that an
+ * event of the same round that still points at it finds memory that is closed, not freed.
  *
  * Thread rule: only what is marked so may be touched by other threads. */
 #ifndef QMN_NET_LOOP_PRIV_H
@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/task.h"
 #include "obs/metrics.h"
+#include "ready_priv.h"
 #include "timers_priv.h"
 
 /* Recycled memory would hide stale pointers from ASan. */
@@ -80,6 +81,7 @@ struct loop {
     struct source mail_source;
     struct timers timers;
     struct task *deferred, **deferred_last;
+    struct ready ready;
     struct task *dead;
     struct block *block;       /* what the next read goes to */
     struct block *free_blocks; /* block_count of them */

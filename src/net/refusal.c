@@ -8,7 +8,7 @@
 #include "http1_priv.h"
 
 struct bytes refusal_write(struct server *s, struct loop *l, const struct err *err,
-                           const struct request *req, const char *peer)
+                           const struct request *req, const char *peer, bool close)
 {
     const struct handler *handler = &s->handler;
     const struct header plain = {BYTES_LIT("Content-Type"), BYTES_LIT("text/plain; charset=utf-8")};
@@ -25,6 +25,6 @@ struct bytes refusal_write(struct server *s, struct loop *l, const struct err *e
                                                            .length = r.body.len,
                                                            .date = loop_date(l),
                                                            .retry_after_s = err->retry_after_s,
-                                                           .close = true});
+                                                           .close = close});
     return r.body;
 }

@@ -109,8 +109,8 @@ struct handler {
     void *ctx;
     /* Head complete, body not yet read (optional).  May set req->body_limit.  False: the handler
      * has answered already (the body is then discarded or the connection closed).  After true,
-     * nothing but the arena may be held for the request: if its body never comes, on_request does
-     * not either. */
+     * nothing but the arena may be held for the request: if its body never comes, or its turn
+     * (overload), on_request does not either. */
     bool (*on_head)(void *ctx, struct request *req);
     /* Whole request.  Must lead to exactly one answer. */
     void (*on_request)(void *ctx, struct request *req);

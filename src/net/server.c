@@ -42,6 +42,15 @@ static double read_held(void *ctx)
     return (double)sum;
 }
 
+static double read_ready(void *ctx)
+{
+    struct server *s = ctx;
+    double sum = 0;
+    for (uint32_t i = 0; i < s->lane_count; i++)
+        sum += ready_count(&s->lanes[i].loop.ready);
+    return sum;
+}
+
 static void make_metrics(struct server *s, struct metrics *m)
 {
     static const enum qmn_code refusals[] = {
@@ -55,6 +64,8 @@ static void make_metrics(struct server *s, struct metrics *m)
     metrics_gauge_fn(m, "qmn_net_held_bytes",
                      "Heap held for connections: buffers, bodies and blocks in use", "", read_held,
                      s);
+    metrics_gauge_fn(m, "qmn_net_ready_requests",
+                     "Whole requests with a body that wait for their turn", "", read_ready, s);
     n->accepted = metrics_counter(m, "qmn_net_accepted_total", "Connections accepted", "");
     n->received = metrics_counter(m, "qmn_net_received_bytes_total", "Bytes read", "");
     n->sent = metrics_counter(m, "qmn_net_sent_bytes_total", "Bytes written", "");
@@ -116,6 +127,7 @@ static enum qmn_code make_lanes(struct server *s, const struct server_config *co
         lane->spare_fd = -1;
         lane->drain.run = lane_drain;
         lane->cut.run = lane_cut;
+        lane->loop.ready.max_bytes = config->ready_bytes ? config->ready_bytes : LIMIT_READY_BYTES;
         lane->loop.on_round = s->handler.on_round;
         lane->loop.on_round_ctx = s->handler.ctx;
     }

@@ -23,6 +23,7 @@ struct server_config {
     uint32_t max_per_peer;    /* of one address; 0: LIMIT_CONNECTIONS_PER_PEER */
     /* milliseconds; 0: the LIMIT_* default */
     uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    size_t ready_bytes;          /* bodies that wait on one loop; 0: LIMIT_READY_BYTES */
     uint32_t request_timeout_ms; /* for the handler, see request.deadline_us */
     const struct clock *clock;   /* NULL: clock_system */
     struct handler handler;

@@ -87,9 +87,9 @@ void lane_release_acceptors(struct lane *lane);
 /* ---- refusal.c ---- */
 
 /* Asks the handler what to say, writes the head of it to l->head and returns the body, which lasts
- * until the next refusal of this loop.  `req` as in on_refused. */
+ * until the next refusal of this loop.  `req` as in on_refused; `close`: the connection ends. */
 struct bytes refusal_write(struct server *s, struct loop *l, const struct err *err,
-                           const struct request *req, const char *peer);
+                           const struct request *req, const char *peer, bool close);
 
 /* ---- holder.c ---- */
 

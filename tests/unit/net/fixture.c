@@ -99,10 +99,27 @@ static void park(struct fixture *f, struct request *req)
     atomic_fetch_add(&f->parked, 1);
 }
 
+static void hold(struct fixture *f)
+{
+    for (f->holding = 1; f->holding;)
+        a_moment();
+}
+
+static void work(struct fixture *f, struct request *req, int before)
+{
+    char text[16];
+    const char *ms = memchr(req->path.ptr + 1, '/', req->path.len - 1);
+    if (bytes_starts(req->path, BYTES_LIT("/block/")))
+        hold(f);
+    manual_clock_add_ms(&f->clock, strtol(ms + 1, NULL, 10));
+    snprintf(text, sizeof text, "%d", before);
+    answer_text(req, 200, text);
+}
+
 static void on_request(void *ctx, struct request *req)
 {
     struct fixture *f = ctx;
-    atomic_fetch_add(&f->requests, 1);
+    int before = atomic_fetch_add(&f->requests, 1);
     if (bytes_is(req->path, "/park") || bytes_is(req->path, "/leave") ||
         bytes_starts(req->path, BYTES_LIT("/wait/"))) {
         park(f, req);
@@ -116,6 +133,9 @@ static void on_request(void *ctx, struct request *req)
     } else if (bytes_is(req->path, "/round")) {
         req->user = f;
         keep(f, req);
+    } else if (bytes_starts(req->path, BYTES_LIT("/work/")) ||
+               bytes_starts(req->path, BYTES_LIT("/block/"))) {
+        work(f, req, before);
     } else if (bytes_is(req->path, "/flood")) {
         flood(f, req);
     } else if (bytes_is(req->path, "/forge")) {
@@ -160,6 +180,7 @@ static void on_round(void *ctx, struct executor *loop)
         batch[count++] = req;
     }
     pthread_mutex_unlock(&f->lock);
+    manual_clock_add_ms(&f->clock, (int64_t)count * f->round_ms);
     if (count > atomic_load(&f->round_batch))
         f->round_batch = count; /* before the client can have its answer and look */
     for (int i = 0; i < count; i++)
@@ -256,9 +277,7 @@ void fixture_stream_end(struct fixture *f)
 
 static void hold_run(struct task *t)
 {
-    struct fixture *f = CONTAINER_OF(t, struct fixture, hold);
-    for (f->holding = 1; f->holding;)
-        a_moment();
+    hold(CONTAINER_OF(t, struct fixture, hold));
 }
 
 void fixture_hold_loop(struct fixture *f, uint32_t loop)

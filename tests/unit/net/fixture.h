@@ -11,7 +11,9 @@
  *   /leave       as /park, and answered inside on_gone
  *   /stream      a stream kept open; fixture_stream_send and _end act on all of them
  *   /flood       a stream that sends 4 KB pieces until send says no, then ends
- *   /round       answered by on_round
+ *   /round       answered by on_round, which moves the clock by round_ms for each
+ *   /work/N      moves the clock by N ms; 200, how many requests came before it
+ *   /block/N     the same, once fixture_let_go allows (after wait_for(&f->holding, 1))
  *   /peer        the peer's address
  *
  * The server goes by a clock that stands still until the test moves it, so time-outs are asserted
@@ -42,6 +44,7 @@ struct fixture {
     struct task hold;
     _Atomic int holding;
     _Atomic int round_batch; /* most requests one on_round answered */
+    _Atomic int round_ms;
     /* guarded by lock */
     pthread_mutex_t lock;
     struct request *kept[FIXTURE_KEPT]; /* parked or streaming; NULL: free */

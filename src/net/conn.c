@@ -30,6 +30,8 @@ enum {
     READ_AHEAD = 16384,               /* room made behind kept bytes for one more read */
 };
 
+#define CONN_EVENTS ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
+
 static void conn_settle(struct conn *c);
 
 /* ---- deadline ---- */
@@ -211,14 +213,19 @@ struct conn *conn_new(struct server *s, struct loop *l, const struct accepted *a
         c->next->prev = c;
     l->conns = c;
     atomic_fetch_add_explicit(&l->conn_count, 1, memory_order_relaxed);
-    if (!c->codec->open(c) ||
-        !loop_watch(l, c->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &c->source)) {
+    if (!c->codec->open(c) || !loop_watch(l, c->fd, CONN_EVENTS, &c->source)) {
         conn_close(c);
         return NULL;
     }
     c->readable = true; /* the first request often comes with the connection */
     conn_defer(c);
     return c;
+}
+
+void conn_brings_work(struct conn *c)
+{
+    if (!c->bulk)
+        c->bulk = loop_watch_bulk(c->loop, c->fd, CONN_EVENTS, &c->source);
 }
 
 static void conn_bury(struct task *t)

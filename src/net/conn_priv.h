@@ -42,6 +42,7 @@ struct conn {
     bool broken;    /* the socket failed: to be closed as soon as nobody is on the stack */
     bool closed;
     bool running, queued, again;
+    bool bulk; /* see conn_brings_work */
     enum conn_closing closing;
     size_t lingered_bytes;
     int64_t linger_ms; /* when to stop lingering */
@@ -68,6 +69,9 @@ struct conn *conn_new(struct server *s, struct loop *l, const struct accepted *a
 void conn_close(struct conn *c);
 /* Asks for a run of the codec before the round ends. */
 void conn_defer(struct conn *c);
+/* A request with a body has come: from now on its socket is looked at after those of others, for
+ * good, since who works is likely to go on. */
+void conn_brings_work(struct conn *c);
 /* Closes after what is pending has been written.  `linger`: the peer may still be sending;
  * half-close and read it off for a while, lest a reset destroys the answer. */
 void conn_finish(struct conn *c, bool linger);

@@ -395,7 +395,10 @@ static void open_request(struct conn *c, struct http1_conn *h, struct feed *f, s
     h->keep_alive = framing.keep_alive;
     h->early_close = framing.expect_continue || framing.content_length > DISCARD_MAX_BYTES;
     h->phase = PHASE_OPENING;
-    if ((framing.chunked || framing.content_length) && ready_full(c->loop)) {
+    bool work = framing.chunked || framing.content_length;
+    if (work)
+        conn_brings_work(c);
+    if (work && ready_full(c->loop)) {
         refuse_busy(c, h);
         skip_body(c, h, &framing);
         return;

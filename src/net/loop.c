@@ -24,6 +24,10 @@
 
 enum {
     LOOP_EVENTS = 256,
+    /* Of those that bring work, while the ready queue takes no more of it: refusing one costs about
+     * an eighth of serving one, and serving is to have most of a round.  With 256 goodput at five
+     * times the capacity was a fifth lower (`qmn bench overload`). */
+    LOOP_EVENTS_FULL = 64,
     LOOP_SCRATCH_BYTES = 1024 * 1024 /* an answer's head, a refusal's body: small, yet bounded */
 };
 
@@ -191,17 +195,32 @@ static int loop_wait(struct loop *l, struct epoll_event *events)
     return n;
 }
 
+static void dispatch(const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct source *s = events[i].data.ptr;
+        s->ready(s, events[i].events);
+    }
+}
+
+/* One batch; epoll hands out in turn, so the next round goes on with the others. */
+static void dispatch_bulk(struct loop *l, struct epoll_event *events)
+{
+    if (!l->bulk_ready)
+        return;
+    l->bulk_ready = false;
+    int most = ready_full(l) ? LOOP_EVENTS_FULL : LOOP_EVENTS;
+    dispatch(events, epoll_wait(l->bulk_fd, events, most, 0));
+}
+
 static void *loop_run(void *arg)
 {
     struct loop *l = arg;
     struct epoll_event events[LOOP_EVENTS];
     current = l;
     while (!l->stop) {
-        int n = loop_wait(l, events);
-        for (int i = 0; i < n; i++) {
-            struct source *s = events[i].data.ptr;
-            s->ready(s, events[i].events);
-        }
+        dispatch(events, loop_wait(l, events));
+        dispatch_bulk(l, events);
         run_mail(l);
         run_timers(l);
         run_deferred(l);
@@ -221,10 +240,26 @@ static void mail_ready(struct source *s, uint32_t events)
     (void)events;
 }
 
+/* Its turn comes when everything else that is ready has had its own. */
+static void bulk_ready(struct source *s, uint32_t events)
+{
+    (void)events;
+    CONTAINER_OF(s, struct loop, bulk_source)->bulk_ready = true;
+}
+
 bool loop_watch(struct loop *l, int fd, uint32_t events, struct source *s)
 {
     struct epoll_event e = {.events = events, .data.ptr = s};
     return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
+bool loop_watch_bulk(struct loop *l, int fd, uint32_t events, struct source *s)
+{
+    struct epoll_event e = {.events = events, .data.ptr = s};
+    if (epoll_ctl(l->bulk_fd, EPOLL_CTL_ADD, fd, &e) != 0)
+        return false;
+    loop_unwatch(l, fd);
+    return true;
 }
 
 void loop_unwatch(struct loop *l, int fd)
@@ -241,14 +276,17 @@ enum qmn_code loop_init(struct loop *l, uint32_t index, const struct clock *cloc
         .clock = clock,
         .exec = {.post = loop_post, .timer_set = loop_timer_set, .timer_cancel = loop_timer_cancel},
         .mail_source = {.ready = mail_ready},
+        .bulk_source = {.ready = bulk_ready},
         .date_s = -1};
     l->deferred_last = &l->deferred;
     l->now_us = clock_us(l->clock);
     arena_init(&l->scratch, LOOP_SCRATCH_BYTES);
     buf_init(&l->head, LOOP_SCRATCH_BYTES);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->bulk_fd = epoll_create1(EPOLL_CLOEXEC);
     l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->epoll_fd < 0 || l->event_fd < 0 ||
+    if (l->epoll_fd < 0 || l->bulk_fd < 0 || l->event_fd < 0 ||
+        !loop_watch(l, l->bulk_fd, EPOLLIN, &l->bulk_source) ||
         !loop_watch(l, l->event_fd, EPOLLIN | EPOLLET, &l->mail_source)) {
         int cause = errno;
         loop_release(l);
@@ -334,9 +372,11 @@ void loop_release(struct loop *l)
     timers_release(&l->timers);
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
+    if (l->bulk_fd >= 0)
+        close(l->bulk_fd);
     if (l->event_fd >= 0)
         close(l->event_fd);
-    l->epoll_fd = l->event_fd = -1;
+    l->epoll_fd = l->bulk_fd = l->event_fd = -1;
 }
 
 /* ---- shared scratch ---- */

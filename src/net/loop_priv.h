@@ -3,9 +3,10 @@
  * One event loop: epoll, a mailbox other threads post to, timers, and work put off to the end of
  * the round.  It is the `struct executor` that the rest of the system sees.
  *
- * A round: wait, ready descriptors, mailbox, timers, deferred work, a slice of the ready queue,
- * on_round, then the dead are buried.  Whoever closes a connection buries its memory, so that an
- * event of the same round that still points at it finds memory that is closed, not freed.
+ * A round: wait, ready descriptors (those that bring work last), mailbox, timers, deferred work, a
+ * slice of the ready queue, on_round, then the dead are buried.  Whoever closes a connection buries
+ * its memory, so that an event of the same round that still points at it finds memory that is
+ * closed, not freed.
  *
  * Thread rule: only what is marked so may be touched by other threads. */
 #ifndef QMN_NET_LOOP_PRIV_H
@@ -62,6 +63,7 @@ struct loop {
     /* immutable */
     uint32_t index;
     int epoll_fd, event_fd;
+    int bulk_fd; /* an epoll of its own, watched by the first */
     const struct clock *clock;
     void (*on_round)(void *ctx, struct executor *loop);
     void *on_round_ctx;
@@ -78,7 +80,8 @@ struct loop {
     pthread_t thread;
     bool started, stop;
     int64_t now_us;
-    struct source mail_source;
+    struct source mail_source, bulk_source;
+    bool bulk_ready;
     struct timers timers;
     struct task *deferred, **deferred_last;
     struct ready ready;
@@ -111,6 +114,9 @@ QMN_NODISCARD enum qmn_code loop_start(struct loop *l, struct err *err);
 void loop_stop(struct loop *l);
 
 QMN_NODISCARD bool loop_watch(struct loop *l, int fd, uint32_t events, struct source *s);
+/* What brings work: from now on looked at after the rest, a batch at a time, so that a crowd of
+ * them is no queue for a health check.  What is watched already may be moved; false: it stays. */
+QMN_NODISCARD bool loop_watch_bulk(struct loop *l, int fd, uint32_t events, struct source *s);
 void loop_unwatch(struct loop *l, int fd);
 /* Runs `t` on this thread before the round ends (tasks deferred meanwhile: in the next round). */
 void loop_defer(struct loop *l, struct task *t);

@@ -214,6 +214,8 @@ UNITS = [
      "net_ready", "what_has_no_body_does_not_wait_behind_work"),
     ("the ready queue: its budget", "net/ready.c", "now_us - r->began_us < READY_SLICE_US)", "true)",
      "net_ready", "sockets_are_looked_at_after_every_slice"),
+    ("the ready queue: a crowd is looked at last", "net/http1_codec.c", "        conn_brings_work(c);", "        (void)c;",
+     "net_ready", "a_health_check_overtakes_a_crowd_that_brings_work"),
     ("the ready queue: what a round costs", "net/ready.c", "fitting(READY_SLICE_US, r->slice_ns);", "UINT32_MAX;",
      "net_ready", "a_slice_allows_for_what_the_end_of_the_round_costs"),
     ("the ready queue: its age", "net/ready.c", "    shed_old(r, now_us);", "    (void)shed_old;",

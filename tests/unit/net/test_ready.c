@@ -145,6 +145,27 @@ static void sockets_are_looked_at_after_every_slice(void **state)
         check_turn(&waiting[i], i + 2);
 }
 
+static void a_health_check_overtakes_a_crowd_that_brings_work(void **state)
+{
+    enum { CROWD = 300 }; /* more than one look at the sockets finds */
+    struct fixture *f = *state;
+    struct http_client c[CROWD], health;
+    http_connect(&health, f->port);
+    for (int i = 0; i < CROWD; i++) { /* what they bring shows at the first request */
+        http_connect(&c[i], f->port);
+        fixture_feeds(f, &c[i], POST("/work/0") BODY);
+        check_reply(&c[i], 200, NULL);
+    }
+    fixture_hold_loop(f, 0);
+    for (int i = 0; i < CROWD; i++)
+        assert_true(http_sends(&c[i], POST("/work/0") BODY) && http_delivered(&c[i]));
+    assert_true(http_sends(&health, GET("/work/0")) && http_delivered(&health));
+    fixture_let_go(f);
+    check_turn(&health, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        check_turn(&c[i], CROWD + 1 + i);
+}
+
 static void a_slice_allows_for_what_the_end_of_the_round_costs(void **state)
 {
     enum { N = 50, LEAST = 16 };
@@ -417,6 +438,7 @@ int main(void)
         FIXTURE_TEST(requests_of_one_connection_keep_their_order),
         FIXTURE_TEST(what_has_no_body_does_not_wait_behind_work),
         FIXTURE_TEST(sockets_are_looked_at_after_every_slice),
+        FIXTURE_TEST(a_health_check_overtakes_a_crowd_that_brings_work),
         FIXTURE_TEST(a_slice_allows_for_what_the_end_of_the_round_costs),
         FIXTURE_TEST(who_has_waited_too_long_is_turned_away),
         FIXTURE_TEST(no_more_may_wait_than_can_be_served_in_time),

@@ -107,8 +107,9 @@ static void hold(struct fixture *f)
 
 static void work(struct fixture *f, struct request *req, int before)
 {
-    char text[16];
-    const char *ms = memchr(req->path.ptr + 1, '/', req->path.len - 1);
+    char text[16], path[64];
+    snprintf(path, sizeof path, "%.*s", BYTES_FMT(req->path)); /* ends, as strtol needs it */
+    const char *ms = strchr(path + 1, '/');
     if (bytes_starts(req->path, BYTES_LIT("/block/")))
         hold(f);
     manual_clock_add_ms(&f->clock, strtol(ms + 1, NULL, 10));

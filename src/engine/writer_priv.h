@@ -65,8 +65,9 @@ enum qmn_code writer_start(struct engine *e, struct err *err);
 /* Finishes what is queued, then stops. */
 void writer_stop(struct engine *e);
 
-/* Starts a command for a call: handles Idempotency-Key (replay, in progress, mismatch), sheds when
- * the queue is full and queues.  The call always ends in done. */
+/* Starts a command for a call: handles Idempotency-Key (replay, in progress, mismatch) and queues,
+ * on a loop that gathers when its round ends; sheds when the queue is full.  The call always ends
+ * in done. */
 void writer_submit(struct engine *e, struct call *call, struct command *cmd);
 
 /* A loop has begun a round that may bring commands; and its end, with those it brought. */

@@ -21,6 +21,8 @@ enum {
 
 struct collect_op {
     struct command cmd;
+    struct collect_op *next; /* of the gathered ones */
+    struct flat_pass *pass;  /* over the memories, made with others'; NULL: none */
     struct waiter waiter;
     struct timer timer;
     struct engine *engine;
@@ -165,16 +167,25 @@ static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
     return items != NULL;
 }
 
+static size_t near_memories(struct collect_op *op, struct permit *p, size_t k,
+                            struct topk_item *ret_items, uint64_t *ret_permitted)
+{
+    const struct flat *index = &op->cmd.tenant->memory_index;
+    struct arena *arena = op->cmd.call->arena;
+    struct flat_filter filter = {permit_memory, p};
+    if (!index->dim)
+        return 0;
+    if (op->pass && flat_pass_renew(index, op->pass))
+        return flat_best(index, op->pass, k, &filter, arena, ret_items, ret_permitted);
+    return flat_search(index, op->unit, k, &filter, arena, ret_items, ret_permitted);
+}
+
 static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
 {
     struct tenant *t = op->cmd.tenant;
-    struct arena *arena = op->cmd.call->arena;
-    struct topk_item *items = arena_array(arena, struct topk_item, k);
-    struct flat_filter filter = {permit_memory, p};
+    struct topk_item *items = arena_array(op->cmd.call->arena, struct topk_item, k);
     uint64_t permitted = 0;
-    size_t n = items && t->memory_index.dim
-                   ? flat_search(&t->memory_index, op->unit, k, &filter, arena, items, &permitted)
-                   : 0;
+    size_t n = items ? near_memories(op, p, k, items, &permitted) : 0;
     op->out->memories_considered = (uint32_t)permitted;
     for (size_t i = 0; i < n; i++) {
         const struct memory *m = &t->memories[items[i].id];
@@ -429,14 +440,9 @@ static enum qmn_code find(struct collect_op *op, struct err *err)
     return QMN_OK;
 }
 
-static void collect_end(struct collect_op *op)
+static void collect_finish(struct engine *e, struct collect_op *op)
 {
-    struct engine *e = op->engine;
     struct call *call = op->cmd.call;
-    call->cancel = NULL;
-    call->exec->timer_cancel(call->exec, &op->timer);
-    atomic_fetch_sub(&e->waiting, 1);
-    op->out->waited_ms = (uint32_t)(engine_mono_ms(e) - op->started_ms);
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = find(op, &call->err);
     pthread_rwlock_unlock(&e->net.lock);
@@ -448,6 +454,71 @@ static void collect_end(struct collect_op *op)
         call_finish(call, code);
     else
         writer_submit(e, call, &op->cmd);
+}
+
+/* Read lock held.  One walk through the memories for all; who finds no memory for it walks alone.
+ */
+static void pass_together(struct collect_op *const *ops, uint32_t count, struct flat_pass *passes)
+{
+    const struct flat *index = &ops[0]->cmd.tenant->memory_index;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count && index->dim == ops[0]->dim; i++)
+        if (flat_pass_init(&passes[n], index, ops[i]->unit, ops[i]->cmd.call->arena))
+            ops[i]->pass = &passes[n++];
+    if (n)
+        flat_pass_run(index, passes, n);
+}
+
+static void collect_tile(struct engine *e, struct collect_op *const *ops, uint32_t count)
+{
+    struct flat_pass passes[FLAT_TILE];
+    pthread_rwlock_rdlock(&e->net.lock);
+    pass_together(ops, count, passes);
+    pthread_rwlock_unlock(&e->net.lock);
+    for (uint32_t i = 0; i < count; i++)
+        collect_finish(e, ops[i]);
+}
+
+/* Takes the first collect and those of the same tenant and dimension with it, at most a tile. */
+static uint32_t take_tile(struct gather *g, struct collect_op **ret)
+{
+    uint32_t count = 0;
+    struct collect_op **at = &g->collects, *op;
+    while ((op = *at) && count < FLAT_TILE) {
+        if (count && (op->cmd.tenant != ret[0]->cmd.tenant || op->dim != ret[0]->dim)) {
+            at = &op->next;
+            continue;
+        }
+        ret[count++] = op;
+        *at = op->next;
+    }
+    return count;
+}
+
+void collect_finish_all(struct engine *e, struct gather *g)
+{
+    struct collect_op *ops[FLAT_TILE];
+    while (g->collects)
+        collect_tile(e, ops, take_tile(g, ops));
+}
+
+/* Windows of the same length end in crowds. */
+static void collect_end(struct collect_op *op)
+{
+    struct engine *e = op->engine;
+    struct call *call = op->cmd.call;
+    struct gather *g = gather_of(e, call->exec);
+    call->cancel = NULL;
+    call->exec->timer_cancel(call->exec, &op->timer);
+    atomic_fetch_sub(&e->waiting, 1);
+    op->out->waited_ms = (uint32_t)(engine_mono_ms(e) - op->started_ms);
+    if (!g) {
+        collect_finish(e, op);
+        return;
+    }
+    gather_begin(e, g);
+    op->next = g->collects;
+    g->collects = op;
 }
 
 /* ---- waiting ---- */

@@ -16,9 +16,10 @@ struct flat_chunk {
     float scale[FLAT_CHUNK]; /* 0: no vector here */
     float error[FLAT_CHUNK]; /* |vector - scale codes| */
     bool used[FLAT_CHUNK];
-    uint32_t coarse; /* slots with an error above FLAT_COARSE */
-    int8_t *codes;   /* [FLAT_CHUNK][stride] */
-    void *vectors;   /* [FLAT_CHUNK][dim] of float or of float16 */
+    uint32_t coarse;  /* slots with an error above FLAT_COARSE */
+    uint64_t version; /* the index's, when a vector of this chunk last changed */
+    int8_t *codes;    /* [FLAT_CHUNK][stride] */
+    void *vectors;    /* [FLAT_CHUNK][dim] of float or of float16 */
 };
 
 static uint64_t fresh_version(void)
@@ -72,6 +73,7 @@ static struct flat_chunk *chunk_new(const struct flat *f)
         chunk_free(c);
         return NULL;
     }
+    c->version = fresh_version();
     return c;
 }
 
@@ -122,10 +124,11 @@ bool flat_reserve(struct flat *f, uint32_t more)
     return true;
 }
 
-static void clear_vector(struct flat_chunk *c, uint32_t i)
+static void clear_vector(struct flat *f, struct flat_chunk *c, uint32_t i)
 {
     c->coarse -= c->error[i] > FLAT_COARSE;
     c->scale[i] = c->error[i] = 0;
+    f->version = c->version = fresh_version();
 }
 
 void flat_set(struct flat *f, uint32_t slot, const float *unit)
@@ -133,8 +136,7 @@ void flat_set(struct flat *f, uint32_t slot, const float *unit)
     struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
     uint32_t i = slot % FLAT_CHUNK;
     int8_t *codes = c->codes + i * kernels_i8_stride(f->dim);
-    clear_vector(c, i);
-    f->version = fresh_version();
+    clear_vector(f, c, i);
     if (!unit)
         return;
     if (f->precision == FLAT_F16)
@@ -158,8 +160,7 @@ uint32_t flat_add(struct flat *f, const float *unit)
 void flat_remove(struct flat *f, uint32_t slot)
 {
     struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
-    clear_vector(c, slot % FLAT_CHUNK);
-    f->version = fresh_version();
+    clear_vector(f, c, slot % FLAT_CHUNK);
     c->used[slot % FLAT_CHUNK] = false;
     f->freed[f->freed_count++] = slot;
     f->live--;
@@ -226,18 +227,53 @@ static void score_coarse(const struct flat *f, uint32_t at, const struct flat_qu
             ret[at * FLAT_CHUNK + i] = flat_exact(f, at * FLAT_CHUNK + i, q->unit);
 }
 
+static void score_chunk(const struct flat *f, uint32_t at, const struct flat_query *queries,
+                        uint32_t count, float *const *ret)
+{
+    for (uint32_t q = 0; q < count; q += KERNELS_TILE_MAX) {
+        uint32_t rest = count - q;
+        chunk_tile(f, at, queries + q, rest < KERNELS_TILE_MAX ? rest : KERNELS_TILE_MAX, ret + q);
+    }
+    for (uint32_t q = 0; q < count; q++)
+        score_coarse(f, at, &queries[q], ret[q]);
+}
+
 void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_t count,
                  float *const *ret)
 {
-    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++) {
-        for (uint32_t q = 0; q < count; q += KERNELS_TILE_MAX) {
-            uint32_t rest = count - q;
-            chunk_tile(f, at, queries + q, rest < KERNELS_TILE_MAX ? rest : KERNELS_TILE_MAX,
-                       ret + q);
-        }
-        for (uint32_t q = 0; q < count; q++)
-            score_coarse(f, at, &queries[q], ret[q]);
+    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++)
+        score_chunk(f, at, queries, count, ret);
+}
+
+bool flat_pass_init(struct flat_pass *p, const struct flat *f, const float *unit,
+                    struct arena *arena)
+{
+    *p = (struct flat_pass){.dim = f->dim, .room = f->chunk_count * FLAT_CHUNK};
+    p->scores = arena_raw(arena, float, p->room + 1);
+    return p->scores && flat_query_init(&p->query, f, unit, arena);
+}
+
+void flat_pass_run(const struct flat *f, struct flat_pass *passes, uint32_t count)
+{
+    struct flat_query queries[FLAT_TILE];
+    float *scores[FLAT_TILE];
+    for (uint32_t i = 0; i < count; i++) {
+        queries[i] = passes[i].query;
+        scores[i] = passes[i].scores;
+        passes[i].version = f->version;
     }
+    flat_scores(f, queries, count, scores);
+}
+
+bool flat_pass_renew(const struct flat *f, struct flat_pass *p)
+{
+    if (p->dim != f->dim || f->slots > p->room)
+        return false;
+    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots && p->version != f->version; at++)
+        if (f->chunks[at]->version > p->version)
+            score_chunk(f, at, &p->query, 1, &p->scores);
+    p->version = f->version;
+    return true;
 }
 
 /* The most that rounding can do to the product of two unit vectors, e and r away from their codes:
@@ -335,18 +371,17 @@ static uint64_t strike_out(const struct flat *f, const struct flat_filter *filte
     return permitted;
 }
 
-size_t flat_search(const struct flat *f, const float *unit, size_t k,
-                   const struct flat_filter *filter, struct arena *arena,
-                   struct topk_item *ret_items, uint64_t *ret_permitted)
+size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
+                 const struct flat_filter *filter, struct arena *arena, struct topk_item *ret_items,
+                 uint64_t *ret_permitted)
 {
-    struct flat_query q;
-    float *scores = arena_raw(arena, float, f->slots + 1);
+    const float *unit = p->query.unit;
+    float *scores = p->scores;
     struct topk_item *items = arena_array(arena, struct topk_item, k);
     *ret_permitted = 0;
-    if (!scores || !items || !k || !f->live || !flat_query_init(&q, f, unit, arena))
+    if (!items || !k)
         return 0;
     struct topk rough, exact;
-    flat_scores(f, &q, 1, &scores);
     *ret_permitted = strike_out(f, filter, scores);
     topk_init(&rough, items, k);
     topk_init(&exact, ret_items, k);
@@ -361,10 +396,22 @@ size_t flat_search(const struct flat *f, const float *unit, size_t k,
     for (uint32_t slot = 0; slot < f->slots && exact.len == k; slot++) {
         const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
         if (scores[slot] == PASSED ||
-            scores[slot] + worst_error(f, q.error, c->error[slot % FLAT_CHUNK]) <
+            scores[slot] + worst_error(f, p->query.error, c->error[slot % FLAT_CHUNK]) <
                 exact.items[0].score)
             continue;
         topk_offer(&exact, flat_exact(f, slot, unit), slot);
     }
     return topk_sort(&exact);
+}
+
+size_t flat_search(const struct flat *f, const float *unit, size_t k,
+                   const struct flat_filter *filter, struct arena *arena,
+                   struct topk_item *ret_items, uint64_t *ret_permitted)
+{
+    struct flat_pass pass;
+    *ret_permitted = 0;
+    if (!f->live || !flat_pass_init(&pass, f, unit, arena))
+        return 0;
+    flat_pass_run(f, &pass, 1);
+    return flat_best(f, &pass, k, filter, arena, ret_items, ret_permitted);
 }

@@ -30,7 +30,7 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
-char *buf_reserve(struct buf *b, size_t more)
+char *buf_grow(struct buf *b, size_t more)
 {
     if (b->failed || more > b->max || b->len > b->max - more) {
         b->failed = true;
@@ -39,6 +39,8 @@ char *buf_reserve(struct buf *b, size_t more)
     size_t need = b->len + more;
     if (need > b->cap) {
         size_t cap = b->cap ? b->cap : BUF_FIRST;
+        if (cap > b->max)
+            cap = b->max; /* room never exceeds the maximum: buf_reserve() asks for no more */
         while (cap < need)
             cap = cap > b->max / 2 ? b->max : cap * 2;
         char *p = mem_resize(b->ptr, cap, 1);
@@ -50,30 +52,6 @@ char *buf_reserve(struct buf *b, size_t more)
         b->cap = cap;
     }
     return b->ptr + b->len;
-}
-
-void buf_add(struct buf *b, const void *data, size_t len)
-{
-    char *p = buf_reserve(b, len);
-    if (p && len) {
-        memcpy(p, data, len);
-        b->len += len;
-    }
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
-}
-
-void buf_adds(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-void buf_addb(struct buf *b, struct bytes s)
-{
-    buf_add(b, s.ptr, s.len);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -14,7 +14,7 @@
 
 #include "base/limits.h"
 #include "json_floats_priv.h"
-#include "swar.h"
+#include "base/swar.h"
 
 const double float_pow10[POW10_MAX - POW10_MIN + 1] = {
     1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52,

@@ -3,17 +3,18 @@
  * Single JSON values as text.
  *
  * Floats: the digits are tried from one up; the first count that reads back as the same float wins.
- * Reading back is the scanner's own last step, so a trial costs a few nanoseconds and the result is
- * right by construction.  Doubles: most that are sent have few decimals, m / 10^k with both exact,
- * whose quotient is correctly rounded; of the others the digits are worked out in long double and
- * compared with the value in integers, and only what those cannot hold is read back by strtod or
- * goes through printf. */
+ * What is clearly nearer to the float than to its neighbours' midpoints reads back; in doubt, as
+ * there are 29 bits of a double to spare, the scanner's own last step decides.  Doubles: most that
+ * are sent have few decimals, m / 10^k with both exact, whose quotient is correctly rounded; of the
+ * others the digits are worked out in long double and compared with the value in integers, and only
+ * what those cannot hold is read back by strtod or goes through printf. */
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/swar.h"
 #include "json_encode.h"
 #include "json_floats.h"
 #include "json_floats_priv.h"
@@ -27,50 +28,62 @@ enum {
 
 static size_t put_digits(char *p, uint64_t value)
 {
-    char reversed[20];
-    size_t n = 0;
+    char digits[20] QMN_UNINIT;
+    size_t at = sizeof digits;
     do {
-        reversed[n++] = (char)('0' + value % 10);
+        digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    for (size_t i = 0; i < n; i++)
-        p[i] = reversed[n - 1 - i];
-    return n;
+    memcpy(p, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
+/* "0.00ddd" or "dd0.0" or "d.dd": the point stands behind digit `first` (of a power of ten). */
+static char *put_positional(char *p, const char *digits, int n, int first)
+{
+    int whole = first + 1; /* digits in front of the point */
+    if (whole <= 0) {
+        *p++ = '0';
+        *p++ = '.';
+        for (int i = whole; i < 0; i++)
+            *p++ = '0';
+        memcpy(p, digits, (size_t)n);
+        return p + n;
+    }
+    for (int i = 0; i < whole; i++)
+        *p++ = i < n ? digits[i] : '0';
+    *p++ = '.';
+    if (n <= whole) /* a float stays one for typed readers: 3.0 */
+        *p++ = '0';
+    for (int i = whole; i < n; i++)
+        *p++ = digits[i];
+    return p;
 }
 
 /* value * 10^exponent, value > 0 without trailing zeros. */
 static void put_decimal(struct buf *out, bool negative, uint64_t value, int exponent)
 {
-    char digits[20], text[NUMBER_CHARS];
-    int n = (int)put_digits(digits, value), first = n - 1 + exponent, len = 0;
+    char digits[20] QMN_UNINIT;
+    int n = (int)put_digits(digits, value), first = n - 1 + exponent;
+    char *start = buf_reserve(out, NUMBER_CHARS), *p = start;
+    if (!start)
+        return;
     if (negative)
-        text[len++] = '-';
+        *p++ = '-';
     if (first < POSITIONAL_MIN || first > POSITIONAL_MAX) {
-        text[len++] = digits[0];
+        *p++ = digits[0];
         if (n > 1)
-            text[len++] = '.';
+            *p++ = '.';
         for (int i = 1; i < n; i++)
-            text[len++] = digits[i];
-        len += snprintf(text + len, sizeof text - (size_t)len, "e%d", first);
-    } else if (first < 0) {
-        text[len++] = '0';
-        text[len++] = '.';
-        for (int i = first + 1; i < 0; i++)
-            text[len++] = '0';
-        for (int i = 0; i < n; i++)
-            text[len++] = digits[i];
+            *p++ = digits[i];
+        *p++ = 'e';
+        if (first < 0)
+            *p++ = '-';
+        p += put_digits(p, (uint64_t)(first < 0 ? -first : first));
     } else {
-        for (int i = 0; i < n || i <= first; i++) {
-            if (i == first + 1)
-                text[len++] = '.';
-            text[len++] = i < n ? digits[i] : '0';
-        }
-        if (n <= first + 1) { /* a float stays one for typed readers: 3.0 */
-            text[len++] = '.';
-            text[len++] = '0';
-        }
+        p = put_positional(p, digits, n, first);
     }
-    buf_add(out, text, (size_t)len);
+    out->len += (size_t)(p - start);
 }
 
 static bool reads_back(uint64_t digits, int exponent, float value)
@@ -85,10 +98,44 @@ static bool reads_back(uint64_t digits, int exponent, float value)
     return got == value;
 }
 
+/* To the nearest integer, x >= 0: at 2^52 a double has no more bits behind the point.  The
+ * library's is a call, and there are up to eighteen. */
+static double rounded(double x)
+{
+    return x < 0x1p52 ? (x + 0x1p52) - 0x1p52 : x;
+}
+
+/* The decimal exponent of the first digit of a > 0, a float: 2^e <= a < 2^(e+1) leaves two. */
+static int first_digit(double a)
+{
+    enum { MANTISSA = 52, BIAS = 1023 };
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    int e = (int)(bits >> MANTISSA) - BIAS;
+    int first = (int)floor(e * 0.30102999566398120); /* log10 2 */
+    return a >= float_pow10[first + 1 - POW10_MIN] ? first + 1 : first;
+}
+
+/* Half the distance from a to the floats beside it; 0 where the two differ or are subnormal. */
+static double half_gap(float a)
+{
+    enum { MANTISSA = 23, HALF = 24 }; /* a gap is 2^-23 of the power of two below */
+    uint32_t bits, fraction = (UINT32_C(1) << MANTISSA) - 1;
+    memcpy(&bits, &a, sizeof bits);
+    uint32_t exponent = bits >> MANTISSA;
+    uint64_t gap = (uint64_t)(exponent + 1023 - 127 - HALF) << 52;
+    double d;
+    memcpy(&d, &gap, sizeof d);
+    return exponent && (bits & fraction) ? d : 0;
+}
+
 void json_put_float(struct buf *out, float value)
 {
     enum { DIGITS = 9 }; /* always enough */
-    double a = fabs((double)value);
+    /* Of half a gap, which is at least 2^-25 of the value: the products err by 2^-51 of it. */
+    const double clear = 0x1p-20;
+    float magnitude = fabsf(value);
+    double a = (double)magnitude;
     if (!isfinite(value)) {
         buf_adds(out, "null");
         return;
@@ -97,12 +144,18 @@ void json_put_float(struct buf *out, float value)
         buf_adds(out, signbit(value) ? "-0.0" : "0.0");
         return;
     }
-    int first = (int)floor(log10(a));
-    for (int n = 1; n <= DIGITS + 1; n++) { /* + 1: log10 may be one off at a power of ten */
+    int first = first_digit(a);
+    double gap = half_gap(magnitude);
+    for (int n = 1; n <= DIGITS + 1; n++) { /* + 1: the table is not exact, so `first` is one off */
         int exponent = first - n + 1;
-        double scaled = a * float_pow10[-exponent - POW10_MIN];
-        uint64_t digits = (uint64_t)llround(scaled);
-        if (!reads_back(digits, exponent, (float)a))
+        double ten = float_pow10[-exponent - POW10_MIN], scaled = a * ten, m = rounded(scaled);
+        if (scaled - m == 0.5) /* as one expects of 0.25 in one digit: up, not to even */
+            m += 1;
+        double apart = fabs(scaled - m), room = gap * ten;
+        uint64_t digits = (uint64_t)m;
+        if (gap > 0 && apart > room * (1 + clear))
+            continue;
+        if (apart >= room * (1 - clear) && !reads_back(digits, exponent, magnitude))
             continue;
         for (; digits % 10 == 0; digits /= 10)
             exponent++;
@@ -110,13 +163,6 @@ void json_put_float(struct buf *out, float value)
         return;
     }
     json_put_double(out, (double)value);
-}
-
-/* To the nearest integer, x >= 0: at 2^52 a double has no more bits behind the point.  The
- * library's is a call, and there are up to eighteen. */
-static double rounded(double x)
-{
-    return x < 0x1p52 ? (x + 0x1p52) - 0x1p52 : x;
 }
 
 /* value = m / 10^k with m < 2^53 and 10^k exact in a double. */
@@ -245,10 +291,10 @@ void json_put_int(struct buf *out, int64_t value)
 
 void json_put_time(struct buf *out, int64_t unix_ms)
 {
-    char text[CLOCK_TEXT_SIZE];
+    char text[CLOCK_TEXT_SIZE] QMN_UNINIT;
     clock_format(unix_ms, text);
     buf_addc(out, '"');
-    buf_adds(out, text);
+    buf_add(out, text, sizeof text - 1);
     buf_addc(out, '"');
 }
 
@@ -273,16 +319,28 @@ static unsigned line_separator(const char *p, size_t n)
     return last == 0xa8 ? 0x2028 : last == 0xa9 ? 0x2029 : 0;
 }
 
+/* The first byte from p on that does not go out as it is, or has to be looked at. */
+static const char *skip_plain(const char *p, const char *end)
+{
+    for (; end - p >= 8; p += 8) {
+        uint64_t v = swar_load(p);
+        uint64_t stop = (v & SWAR_HIGH) | swar_below(v, 0x20) | swar_equal(v, '"') |
+                        swar_equal(v, '\\') | swar_equal(v, 0x7f);
+        if (stop)
+            return p + (__builtin_ctzll(stop) >> 3);
+    }
+    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x7f && *p != '"' &&
+           *p != '\\')
+        p++;
+    return p;
+}
+
 void json_put_string(struct buf *out, struct bytes text)
 {
     const char *p = text.ptr, *end = p + text.len, *plain = p;
     buf_addc(out, '"');
-    while (p < end) {
+    while ((p = skip_plain(p, end)) < end) {
         unsigned char c = (unsigned char)*p;
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            p++;
-            continue;
-        }
         size_t n = utf8_char(p, end);
         unsigned escape = c < 0x80 ? c : line_separator(p, n);
         if (n && !escape && c >= 0x80) {

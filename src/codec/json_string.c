@@ -8,7 +8,7 @@
  * and a name that means different things before and after a NUL is an old trick. */
 #include "json_string_priv.h"
 
-#include "swar.h"
+#include "base/swar.h"
 #include "utf8.h"
 
 /* Four hex digits as a number, or -1. */

@@ -3,7 +3,7 @@
  * UTF-8 checks; ASCII goes eight bytes at a time, because nearly all text is. */
 #include "utf8.h"
 
-#include "swar.h"
+#include "base/swar.h"
 
 static bool is_tail(char c)
 {

@@ -37,6 +37,24 @@ static void a_buffer_fills_to_its_maximum_and_not_past_it(void **state)
     buf_release(&b);
 }
 
+/* A first block is larger than some buffers may become. */
+static void a_small_maximum_holds_too(void **state)
+{
+    (void)state;
+    for (size_t max = 1; max < 300; max++) {
+        struct buf b;
+        buf_init(&b, max);
+        for (size_t i = 0; i < max; i++)
+            buf_addc(&b, 'x');
+        assert_true(buf_ok(&b));
+        assert_true(b.cap <= max);
+        buf_addc(&b, 'y');
+        assert_false(buf_ok(&b));
+        assert_int_equal(b.len, max);
+        buf_release(&b);
+    }
+}
+
 static void the_first_failure_sticks_until_cleared(void **state)
 {
     (void)state;
@@ -102,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_add_up),
         cmocka_unit_test(a_buffer_fills_to_its_maximum_and_not_past_it),
+        cmocka_unit_test(a_small_maximum_holds_too),
         cmocka_unit_test(the_first_failure_sticks_until_cleared),
         cmocka_unit_test(a_huge_request_does_not_wrap),
         cmocka_unit_test(consume_drops_the_front),

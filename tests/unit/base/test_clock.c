@@ -29,6 +29,23 @@ static void known_instants_format_exactly(void **state)
     }
 }
 
+/* The C library's calendar is the oracle: every day of four centuries, which is one whole cycle of
+ * leap years, and some of each later month. */
+static void every_day_is_the_one_that_the_library_says(void **state)
+{
+    (void)state;
+    enum { DAY_S = 86400, CYCLE_DAYS = 146097, LAST_DAY = 2932896, STEP_DAYS = 29 };
+    for (int64_t day = 0; day <= LAST_DAY; day += day < CYCLE_DAYS ? 1 : STEP_DAYS) {
+        char want[CLOCK_TEXT_SIZE], got[CLOCK_TEXT_SIZE];
+        time_t second = (time_t)(day * DAY_S + day * 7919 % DAY_S);
+        struct tm tm;
+        gmtime_r(&second, &tm);
+        strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S.000000+00:00", &tm);
+        clock_format((int64_t)second * 1000, got);
+        assert_string_equal(got, want);
+    }
+}
+
 static void times_out_of_range_stay_in_the_format(void **state)
 {
     (void)state;
@@ -92,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_instants_format_exactly),
+        cmocka_unit_test(every_day_is_the_one_that_the_library_says),
         cmocka_unit_test(times_out_of_range_stay_in_the_format),
         cmocka_unit_test(wall_time_is_true_and_never_decreases),
         cmocka_unit_test(a_test_brings_its_own_clock),

@@ -97,6 +97,39 @@ static void strings_are_escaped(void **state)
     buf_release(&b);
 }
 
+/* Plain bytes go eight at a time: an odd one is found wherever it stands. */
+static void an_escape_is_found_at_every_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } odd[] = {{"\"", "\\\""},           {"\\", "\\\\"}, {"\x1f", "\\u001f"},
+               {"\x7f", "\\u007f"},      {"\n", "\\n"},  {"\xff", "\xef\xbf\xbd"},
+               {"\xc3\xa9", "\xc3\xa9"}, {" ", " "},     {"~", "~"}};
+    struct buf in, want, got;
+    buf_init(&in, 100);
+    buf_init(&want, 100);
+    buf_init(&got, 100);
+    for (size_t k = 0; k < ARRAY_LEN(odd); k++) {
+        for (int before = 0; before < 20; before++) {
+            buf_clear(&in);
+            buf_clear(&want);
+            buf_clear(&got);
+            buf_addc(&want, '"');
+            for (int i = 0; i < 20; i++) {
+                buf_adds(&in, i == before ? odd[k].in : "a");
+                buf_adds(&want, i == before ? odd[k].out : "a");
+            }
+            buf_addc(&want, '"');
+            json_put_string(&got, buf_bytes(&in));
+            assert_true(bytes_equal(buf_bytes(&got), buf_bytes(&want)));
+        }
+    }
+    buf_release(&in);
+    buf_release(&want);
+    buf_release(&got);
+}
+
 static void floats_are_short(void **state)
 {
     (void)state;
@@ -145,6 +178,47 @@ static void any_float_reads_back_the_same(void **state)
         float back = strtof(b.ptr, NULL);
         if (memcmp(&back, &f, sizeof f) != 0 || b.len > 20)
             fail_msg("%a went out as %s", (double)f, b.ptr);
+    }
+    buf_release(&b);
+}
+
+/* printf's digits, tried from one up, are the oracle: no more of them. */
+static void a_float_has_the_digits_that_printf_would_need(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 4);
+    struct buf b;
+    buf_init(&b, 64);
+    for (int i = 0; i < 100000; i++) {
+        uint32_t bits = (uint32_t)rng_next(&r);
+        if (i % 4 == 1)
+            bits = (bits & 0x7f800000u) | rng_below(&r, 3); /* at and beside a power of two */
+        if (i % 4 == 2)
+            bits = 0x3f000000u + (bits >> 9) % 0x00800000u; /* as scores are */
+        float f, back = 0, got;
+        memcpy(&f, &bits, sizeof f);
+        if (!isfinite(f) || f == 0)
+            continue;
+        char want[40];
+        int digits = 0;
+        while (digits < 9 && memcmp(&back, &f, sizeof f) != 0) {
+            snprintf(want, sizeof want, "%.*e", digits++, (double)f);
+            back = strtof(want, NULL);
+        }
+        buf_clear(&b);
+        json_put_float(&b, f);
+        buf_addc(&b, 0);
+        got = strtof(b.ptr, NULL);
+        int said = 0, zeros = 0; /* digits between the first that is not 0 and the last */
+        for (const char *p = b.ptr; *p && *p != 'e'; p++) {
+            if (*p < '0' || *p > '9' || (!said && *p == '0'))
+                continue;
+            said++;
+            zeros = *p == '0' ? zeros + 1 : 0;
+        }
+        if (memcmp(&got, &f, sizeof f) != 0 || said - zeros > digits)
+            fail_msg("%a went out as %s, expected %s", (double)f, b.ptr, want);
     }
     buf_release(&b);
 }
@@ -281,8 +355,10 @@ int main(void)
         cmocka_unit_test(every_kind_of_field_goes_out),
         cmocka_unit_test(a_marked_list_is_a_bare_array),
         cmocka_unit_test(strings_are_escaped),
+        cmocka_unit_test(an_escape_is_found_at_every_place),
         cmocka_unit_test(floats_are_short),
         cmocka_unit_test(any_float_reads_back_the_same),
+        cmocka_unit_test(a_float_has_the_digits_that_printf_would_need),
         cmocka_unit_test(any_double_reads_back_the_same),
         cmocka_unit_test(no_digit_of_a_double_could_be_spared),
         cmocka_unit_test(nan_and_infinity_become_null),

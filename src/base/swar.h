@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Eight bytes at a time in a 64-bit word, the first byte in the low bits. */
-#ifndef QMN_CODEC_SWAR_H
-#define QMN_CODEC_SWAR_H
+#ifndef QMN_BASE_SWAR_H
+#define QMN_BASE_SWAR_H
 
 #include <endian.h>
 #include <stdint.h>

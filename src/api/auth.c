@@ -87,17 +87,14 @@ void denials_note(struct denials *d, const char *peer, int64_t now_us)
 
 /* ---- the request's side ---- */
 
-static bool same_name(struct bytes a, const char *name)
-{
-    return a.len == strlen(name) && strncasecmp(a.ptr, name, a.len) == 0;
-}
-
 enum qmn_code header_single(const struct request *req, const char *name, struct bytes *ret,
                             struct err *err)
 {
     struct bytes value = {NULL, 0};
+    const size_t len = strlen(name);
     for (size_t i = 0; i < req->header_count; i++) {
-        if (!same_name(req->headers[i].name, name))
+        struct bytes is = req->headers[i].name;
+        if (is.len != len || strncasecmp(is.ptr, name, len) != 0)
             continue;
         if (value.ptr)
             return err_field(err, QMN_E_MALFORMED, name, "%s came twice", name);

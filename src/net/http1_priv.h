@@ -41,6 +41,10 @@ struct http1_scan {
 enum http1_step http1_scan(struct http1_scan *scan, struct bytes in, size_t *ret_len,
                            struct err *err);
 
+/* The first place in in[pos .. end) that no header value may hold: a control character other than
+ * the tab; else `end`. */
+size_t http1_value_end(const char *in, size_t pos, size_t end);
+
 /* ---- the head, understood ---- */
 
 struct http1_framing {

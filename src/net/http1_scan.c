@@ -7,6 +7,7 @@
 #include "http1_priv.h"
 
 #include "base/limits.h"
+#include "base/swar.h"
 
 enum scan_state {
     AT_START = 0, /* a zeroed scan is a new one */
@@ -23,24 +24,47 @@ enum scan_state {
 /* Longest method we know, two blanks, the version. */
 enum { REQUEST_LINE_MAX = LIMIT_URI_BYTES + 32 };
 
+/* RFC 9110's tchar: letters, digits and !#$%&'*+-.^_`|~ as a set of bits. */
 static bool is_token(unsigned char c)
 {
-    static const bool other[128] = {
-        ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
-        ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1};
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c < 128 && other[c]);
+    static const uint64_t token[4] = {UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe)};
+    return token[c >> 6] >> (c & 63) & 1;
 }
 
-static bool is_line(unsigned char c)
+/* The first place from `pos` on, at most `end`, that holds a control character: below blank, or
+ * DEL. */
+static size_t find_control(const char *in, size_t pos, size_t end)
 {
-    return c >= 0x20 && c < 0x7f;
+    for (; end - pos >= 8; pos += 8) {
+        uint64_t v = swar_load(in + pos), stop = swar_below(v, 0x20) | swar_equal(v, 0x7f);
+        if (stop)
+            return pos + (size_t)(__builtin_ctzll(stop) >> 3);
+    }
+    while (pos < end && (unsigned char)in[pos] >= 0x20 && in[pos] != 0x7f)
+        pos++;
+    return pos;
 }
 
-/* Visible, blank, or the high bytes old clients send. */
-static bool is_value(unsigned char c)
+size_t http1_value_end(const char *in, size_t pos, size_t end)
 {
-    return c == '\t' || (c >= 0x20 && c != 0x7f);
+    pos = find_control(in, pos, end);
+    while (pos < end && in[pos] == '\t')
+        pos = find_control(in, pos + 1, end);
+    return pos;
+}
+
+/* The same for a byte that no request line holds: those and the high ones. */
+static size_t find_line_stop(const char *in, size_t pos, size_t end)
+{
+    for (; end - pos >= 8; pos += 8) {
+        uint64_t v = swar_load(in + pos);
+        uint64_t stop = (v & SWAR_HIGH) | swar_below(v, 0x20) | swar_equal(v, 0x7f);
+        if (stop)
+            return pos + (size_t)(__builtin_ctzll(stop) >> 3);
+    }
+    while (pos < end && (unsigned char)in[pos] >= 0x20 && (unsigned char)in[pos] < 0x7f)
+        pos++;
+    return pos;
 }
 
 static enum http1_step refuse(struct err *err, enum qmn_code code, const char *text)
@@ -53,8 +77,7 @@ static enum http1_step scan_request_line(struct http1_scan *s, struct bytes in, 
 {
     size_t stop = s->line_start + REQUEST_LINE_MAX;
     size_t end = in.len < stop ? in.len : stop;
-    while (s->pos < end && is_line((unsigned char)in.ptr[s->pos]))
-        s->pos++;
+    s->pos = find_line_stop(in.ptr, s->pos, end);
     if (s->pos == stop)
         return refuse(err, QMN_E_URI_TOO_LONG, "the request line is longer than 8,224 bytes");
     if (s->pos == end)
@@ -81,8 +104,7 @@ static enum http1_step scan_name(struct http1_scan *s, struct bytes in, struct e
 
 static enum http1_step scan_value(struct http1_scan *s, struct bytes in, struct err *err)
 {
-    while (s->pos < in.len && is_value((unsigned char)in.ptr[s->pos]))
-        s->pos++;
+    s->pos = http1_value_end(in.ptr, s->pos, in.len);
     if (s->pos == in.len)
         return HTTP1_MORE;
     if (in.ptr[s->pos] != '\r')

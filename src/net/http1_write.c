@@ -70,12 +70,7 @@ static void put_number(struct buf *out, size_t n)
 
 static bool is_clean(struct bytes b)
 {
-    for (size_t i = 0; i < b.len; i++) {
-        unsigned char c = (unsigned char)b.ptr[i];
-        if (c == 0x7f || (c < 0x20 && c != '\t'))
-            return false;
-    }
-    return true;
+    return http1_value_end(b.ptr, 0, b.len) == b.len;
 }
 
 static void put_header(struct buf *out, struct bytes name, struct bytes value)

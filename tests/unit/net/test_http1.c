@@ -282,6 +282,41 @@ static enum qmn_code run_filled(const char *prefix, const char *fill, size_t n, 
     return code;
 }
 
+/* What the scanner makes of a head with the byte `c` in the middle of a line of eights. */
+static enum http1_step scan_with(const char *before, int place, unsigned char c, const char *after)
+{
+    char head[256];
+    size_t len = 0, end;
+    struct http1_scan scan = {0};
+    struct err err;
+    len += (size_t)snprintf(head, sizeof head, "%s%.*s", before, place, "aaaaaaaaaaaaaaaaaaaa");
+    head[len++] = (char)c;
+    len += (size_t)snprintf(head + len, sizeof head - len, "%s\r\n\r\n", after);
+    return http1_scan(&scan, bytes_of(head, len), &end, &err);
+}
+
+static void each_byte_is_let_through_where_the_grammar_has_it(void **state)
+{
+    (void)state;
+    for (int place = 1; place < 20; place++) {
+        for (unsigned c = 0; c < 256; c++) {
+            if (c == '\r')
+                continue; /* a line ends there */
+            bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+            bool token = alnum || (c && c < 128 && strchr("!#$%&'*+-.^_`|~", (int)c));
+            bool line = c >= 0x20 && c < 0x7f, value = c == '\t' || (c >= 0x20 && c != 0x7f);
+            enum http1_step want[] = {HTTP1_REFUSED, HTTP1_DONE};
+            assert_int_equal(scan_with("GET /", place, (unsigned char)c, "aaaaaaaaaaaa HTTP/1.1"),
+                             want[line]);
+            assert_int_equal(scan_with(GET_ "A: ", place, (unsigned char)c, "aaaaaaaaaaaa"),
+                             want[value]);
+            if (c != ':')
+                assert_int_equal(scan_with(GET_, place, (unsigned char)c, "aaaaaaaaaaa: b"),
+                                 want[token]);
+        }
+    }
+}
+
 static void a_target_may_have_8192_bytes_and_no_more(void **state)
 {
     (void)state;
@@ -396,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_chunked_body_is_joined),
         cmocka_unit_test(versions_decide_keep_alive),
         cmocka_unit_test(each_hostile_head_or_body_is_refused_with_its_code),
+        cmocka_unit_test(each_byte_is_let_through_where_the_grammar_has_it),
         cmocka_unit_test(a_target_may_have_8192_bytes_and_no_more),
         cmocka_unit_test(a_head_may_have_16384_bytes_and_no_more),
         cmocka_unit_test(a_head_may_have_100_fields_and_no_more),

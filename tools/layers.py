@@ -55,7 +55,8 @@ MAY_INCLUDE["daemon"] = set(MAY_INCLUDE) - {"client", "cli"}
 
 # Third-party headers: pattern, and the folders (or files) that may see it.
 LIBRARIES = [
-    (r"(imm|x86|avx\w*)intrin\.h", ["math", "codec/json_floats_", "codec/base64_"]),
+    (r"(imm|x86|avx\w*)intrin\.h", ["math", "codec/json_floats_", "codec/base64_",
+                                          "api/body_hash_"]),
     (r"arm_neon\.h", ["math", "codec/json_floats_"]),
     (r"gnutls/.*", ["crypto", "net"]),
     (r"p11-kit/.*", ["crypto"]),

@@ -216,7 +216,8 @@ static enum qmn_code read_idempotency(struct api_call *x, struct err *err)
                          "expected 1 to %d printable ASCII characters", LIMIT_IDEMPOTENCY_CHARS);
     uint64_t place[2];
     body_hash(x->path, 0, place);
-    body_hash(req->query, place[0] ^ place[1], place);
+    if (req->query.len)
+        body_hash(req->query, place[0] ^ place[1], place);
     body_hash(req->body, place[0] ^ place[1], in->body_hash);
     in->value = value;
     return QMN_OK;

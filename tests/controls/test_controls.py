@@ -109,6 +109,8 @@ UNITS = [
      "engine_learning_log", "what_a_command_added_that_was_put_off_is_not_logged"),
     ("recent tasks: one of a nutrient in a group", "engine/recent.c", "|| coming(w, a, nutrient_no))", ")",
      "engine_recent", "acknowledged_and_rated_in_one_group_it_is_one_task"),
+    ("fingerprints: the same by AVX2", "api/body_hash_wide.c", "SWAPPED = 0x4e", "SWAPPED = 0xe4",
+     "api_body_hash", "every_instruction_set_gives_the_same"),
     ("doubles: what is sent is what is kept", "codec/json_put.c", "*ret = apart < ten_k;", "*ret = apart < 9 * ten_k;",
      "codec_json_encode", "no_digit_of_a_double_could_be_spared"),
     ("loops: a burst is shared out", "net/listener.c",

@@ -30,6 +30,19 @@ static void a_golden_key_parses_into_its_parts(void **state)
     assert_bytes_equal(k.secret, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq");
 }
 
+/* Of each length modulo 4, as the checksum goes four bytes at a time. */
+static void a_key_of_any_length_has_the_usual_checksum(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "qmn_t_0123456789ABCDEF_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq3oBSWb",
+        "qmn_te_0123456789ABCDEF_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq4MOPFT",
+        "qmn_tes_0123456789ABCDEF_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq0EVBGP",
+        "qmn_staging1_0123456789ABCDEF_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq3RoJm9"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        assert_true(parses(keys[i]));
+}
+
 enum { MADE = 100000 };
 
 static int compare_text(const void *a, const void *b)
@@ -224,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_golden_key_parses_into_its_parts),
+        cmocka_unit_test(a_key_of_any_length_has_the_usual_checksum),
         cmocka_unit_test(made_keys_are_distinct_and_well_formed),
         cmocka_unit_test(every_digit_is_equally_likely),
         cmocka_unit_test(any_single_wrong_character_is_refused),

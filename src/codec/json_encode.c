@@ -207,8 +207,10 @@ static enum qmn_code step_list(struct encoder *e, struct frame *frame)
 
 enum qmn_code json_encode(const ProtobufCMessage *msg, struct buf *out)
 {
-    struct encoder e = {.out = out};
+    struct encoder e QMN_UNINIT; /* 1.5 KB of frames */
     const struct plan *plan = plan_of(msg->descriptor);
+    e.out = out;
+    e.depth = 0;
     if (!plan)
         return QMN_E_INTERNAL;
     TRY(open_message(&e, plan, msg));

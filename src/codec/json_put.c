@@ -112,7 +112,7 @@ static int first_digit(double a)
     uint64_t bits;
     memcpy(&bits, &a, sizeof bits);
     int e = (int)(bits >> MANTISSA) - BIAS;
-    int first = (int)floor(e * 0.30102999566398120); /* log10 2 */
+    int first = e * 315653 >> 20; /* log10 2 in 2^-20; right for |e| <= 2620 */
     return a >= float_pow10[first + 1 - POW10_MIN] ? first + 1 : first;
 }
 

@@ -42,10 +42,13 @@ const struct hop_out *engine_hops(struct engine *e, const struct decision *d, st
 {
     struct hop_out *hops = arena_array(arena, struct hop_out, d->head.route_count + 1);
     *ret_count = hops ? d->head.route_count : 0;
+    struct bytes from = {0};
     for (size_t i = 0; i < *ret_count; i++) {
         const struct route_view *r = &d->routes[i];
+        if (!i || r->from_no != r[-1].from_no) /* most come from one: the source */
+            from = agent_name(e, r->from_no, arena);
         hops[i] = (struct hop_out){.agent_id = agent_name(e, r->agent_no, arena),
-                                   .from_agent_id = agent_name(e, r->from_no, arena),
+                                   .from_agent_id = from,
                                    .hop = r->hop,
                                    .capabilities = r->capabilities,
                                    .score = r->score,

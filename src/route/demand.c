@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/attr.h"
+
 enum { WORD_BITS = 64, WORDS_MAX = DEMAND_TAG_BYTES / WORD_BITS };
 
 static unsigned char fold(char c)
@@ -18,7 +20,7 @@ static unsigned char fold(char c)
 /* shorter.len is 1 .. DEMAND_TAG_BYTES. */
 static size_t common_length(struct bytes shorter, struct bytes longer)
 {
-    uint64_t masks[256 * WORDS_MAX], v[WORDS_MAX];
+    uint64_t masks[256 * WORDS_MAX] QMN_UNINIT, v[WORDS_MAX];
     size_t words = (shorter.len + WORD_BITS - 1) / WORD_BITS;
     memset(masks, 0, 256 * words * sizeof *masks);
     memset(v, 0xff, words * sizeof *v);

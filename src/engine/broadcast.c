@@ -278,10 +278,9 @@ static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op,
         return wrong_dimension(t, op->dim, err);
     if (rough->version != t->profiles.version && !engine_cosines(t, &op->unit, &arena, 1, rough))
         return err_nomem(err);
-    op->codes = bytes_of(rough->codes, rough->codes ? op->dim : 0);
-    op->scale = rough->scale;
+    op->codes = bytes_of(rough->query.planes.codes[0], rough->query.unit ? op->dim : 0);
+    op->scale = rough->query.planes.scale[0];
     struct decide_in decide = {.source = op->source,
-                               .unit = op->unit,
                                .rough = *rough,
                                .hints = in->hints,
                                .sensitivity = in->sensitivity,

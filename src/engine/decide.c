@@ -186,9 +186,7 @@ bool engine_cosines(const struct tenant *t, const float *const *units, struct ar
         ret[i] = (struct rough){.cosine = cosines[i], .version = t->profiles.version};
         if (!t->profiles.dim)
             continue;
-        ret[i].error = queries[i].error;
-        ret[i].codes = queries[i].codes;
-        ret[i].scale = queries[i].scale;
+        ret[i].query = queries[i];
     }
     return true;
 }
@@ -243,7 +241,8 @@ static struct score_parts exact_parts(struct decider *d, uint32_t slot, const st
 {
     struct scratch *s = &d->s;
     if (!s->exact[slot]) {
-        s->cosine[slot] = d->t->profiles.dim ? flat_exact(&d->t->profiles, slot, d->in->unit) : 0;
+        s->cosine[slot] =
+            d->t->profiles.dim ? flat_exact(&d->t->profiles, slot, &d->in->rough.query) : 0;
         s->exact[slot] = true;
     }
     return route_score(s->cosine[slot], edge_weight_now(from, slot, d->in->now_ms), s->demand[slot],
@@ -284,7 +283,7 @@ static bool in_doubt(const struct decider *d, uint32_t slot)
     float cosine = s->cosine[slot];
     if (s->score[slot] == NOT_ELIGIBLE || s->exact[slot] || !d->t->profiles.dim)
         return false;
-    float off = flat_uncertainty(&d->t->profiles, slot, d->in->rough.error);
+    float off = flat_uncertainty(&d->t->profiles, slot, d->in->rough.query.error);
     if (cosine == 0 && off < NOTHING_SHARED)
         return false; /* sparse vectors without a common element: most of a tenant, and no doubt */
     if (d->min_score <= 0)
@@ -444,11 +443,10 @@ static float likeness(void *ctx, uint32_t candidate, uint32_t chosen)
     if (!profiles->dim)
         return 0;
     if (!c->cosines[chosen]) {
-        float *scratch = arena_raw(c->d->arena, float, profiles->dim + c->count);
-        if (!scratch)
+        c->cosines[chosen] = arena_raw(c->d->arena, float, c->count);
+        if (!c->cosines[chosen])
             return 0;
-        c->cosines[chosen] = scratch + profiles->dim;
-        flat_between(profiles, c->slots[chosen], c->slots, c->count, scratch, c->cosines[chosen]);
+        flat_between(profiles, c->slots[chosen], c->slots, c->count, c->cosines[chosen]);
     }
     return c->cosines[chosen][candidate];
 }

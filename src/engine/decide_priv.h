@@ -6,19 +6,16 @@
 
 #include "engine/live_priv.h"
 
-/* The approximate cosine of a nutrient with every agent, and how badly its codes hold it (see
- * flat_query). */
+/* The approximate cosine of a nutrient with every agent, and what a precise one is computed from.
+ */
 struct rough {
     float *cosine;
-    float error;
-    const int8_t *codes; /* int8[dim] of the vector itself; NULL: there are no agents to compare */
-    float scale;
-    uint64_t version; /* of the profiles; 0: nothing has been computed */
+    struct flat_query query; /* all 0: there are no agents to compare */
+    uint64_t version;        /* of the profiles; 0: nothing has been computed */
 };
 
 struct decide_in {
     struct agent *source;
-    const float *unit;  /* float[dim] of the tenant */
     struct rough rough; /* from engine_cosines; made exact where it matters */
     struct bytes hints; /* text list */
     uint32_t sensitivity, top_k, max_hops;

@@ -119,24 +119,19 @@ static enum qmn_code fill_edges(const struct tenant *t, const struct ranked *ran
                                 struct arena *arena, struct edges_out *out, struct err *err)
 {
     struct edge_out *edges = arena_array(arena, struct edge_out, count + 1);
-    float *profile = arena_array(arena, float, t->profiles.dim + 1);
-    const struct agent *of = NULL; /* whose profile that is */
-    if (!edges || !profile)
+    if (!edges)
         return err_nomem(err);
     for (size_t i = 0; i < count; i++) {
         const struct agent *src = ranked[i].src, *dst = t->agents[ranked[i].edge->dst];
-        bool known = t->profiles.dim && flat_has(&t->profiles, src->slot);
-        if (known && of != src)
-            flat_copy(&t->profiles, (of = src)->slot, profile);
-        edges[i] = (struct edge_out){
-            .src = arena_bytes(arena, src->record->id),
-            .dst = arena_bytes(arena, dst->record->id),
-            .weight = ranked[i].weight,
-            .success = ranked[i].edge->success,
-            .decay = ranked[i].edge->decay,
-            .similarity = known ? (double)flat_exact(&t->profiles, dst->slot, profile) : 0,
-            .outcomes = ranked[i].edge->outcomes,
-            .updated_ms = ranked[i].edge->updated_ms};
+        float similarity = t->profiles.dim ? flat_cosine(&t->profiles, src->slot, dst->slot) : 0;
+        edges[i] = (struct edge_out){.src = arena_bytes(arena, src->record->id),
+                                     .dst = arena_bytes(arena, dst->record->id),
+                                     .weight = ranked[i].weight,
+                                     .success = ranked[i].edge->success,
+                                     .decay = ranked[i].edge->decay,
+                                     .similarity = (double)similarity,
+                                     .outcomes = ranked[i].edge->outcomes,
+                                     .updated_ms = ranked[i].edge->updated_ms};
     }
     out->edges = edges;
     out->count = count;

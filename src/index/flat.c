@@ -3,12 +3,14 @@
  * Flat index: int8 first pass, precise rescoring. */
 #include "flat.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/attr.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "math/kernels.h"
 
@@ -19,7 +21,13 @@ struct flat_chunk {
     uint32_t coarse;  /* slots with an error above FLAT_COARSE */
     uint64_t version; /* the index's, when a vector of this chunk last changed */
     int8_t *codes;    /* [FLAT_CHUNK][stride] */
-    void *vectors;    /* [FLAT_CHUNK][dim] of float or of float16 */
+
+    /* FLAT_F32 */
+    float *vectors; /* [FLAT_CHUNK][dim] */
+
+    /* FLAT_FIXED: the planes above the first */
+    float above_scale[FLAT_CHUNK][FLAT_PLANES - 1]; /* third one 0: the slot has none */
+    int8_t *above[FLAT_PLANES - 1]; /* [FLAT_CHUNK][stride]; few slots ever touch the third */
 };
 
 static uint64_t fresh_version(void)
@@ -30,6 +38,7 @@ static uint64_t fresh_version(void)
 
 void flat_init(struct flat *f, uint32_t dim, enum flat_precision precision)
 {
+    assert(dim <= LIMIT_DIM_MAX);
     *f = (struct flat){.precision = precision, .dim = dim, .version = fresh_version()};
 }
 
@@ -39,6 +48,8 @@ static void chunk_free(struct flat_chunk *c)
         return;
     mem_free(c->codes);
     mem_free(c->vectors);
+    for (uint32_t p = 0; p < FLAT_PLANES - 1; p++)
+        mem_free(c->above[p]);
     mem_free(c);
 }
 
@@ -51,25 +62,51 @@ void flat_release(struct flat *f)
     flat_init(f, f->dim, f->precision);
 }
 
-/* Bytes of one precise vector. */
-static size_t vector_bytes(const struct flat *f)
+static const struct flat_chunk *chunk_of(const struct flat *f, uint32_t slot)
 {
-    return f->dim * (f->precision == FLAT_F16 ? sizeof(uint16_t) : sizeof(float));
+    return f->chunks[slot / FLAT_CHUNK];
 }
 
-static void *vector_at(const struct flat *f, const struct flat_chunk *c, uint32_t i)
+static int8_t *plane_at(const struct flat *f, const struct flat_chunk *c, uint32_t i, uint32_t p)
 {
-    return (char *)c->vectors + i * vector_bytes(f);
+    return (p ? c->above[p - 1] : c->codes) + i * kernels_i8_stride(f->dim);
+}
+
+/* FLAT_F32 only. */
+static float *vector_at(const struct flat *f, uint32_t slot)
+{
+    return chunk_of(f, slot)->vectors + (size_t)(slot % FLAT_CHUNK) * f->dim;
+}
+
+static struct flat_planes planes_of(const struct flat *f, uint32_t slot)
+{
+    const struct flat_chunk *c = chunk_of(f, slot);
+    uint32_t i = slot % FLAT_CHUNK;
+    const float *above = c->above_scale[i];
+    return (struct flat_planes){
+        .codes = {plane_at(f, c, i, 0), plane_at(f, c, i, 1), plane_at(f, c, i, 2)},
+        .scale = {c->scale[i], above[0], above[1]},
+        .count = above[1] > 0 ? 3 : 2};
+}
+
+/* The third plane is not even cleared: what few slots use of it is all that it takes. */
+static bool chunk_fill(const struct flat *f, struct flat_chunk *c)
+{
+    size_t stride = kernels_i8_stride(f->dim);
+    c->codes = mem_calloc(FLAT_CHUNK, stride);
+    if (f->precision == FLAT_F32) {
+        c->vectors = mem_calloc(FLAT_CHUNK, f->dim * sizeof(float));
+        return c->codes && c->vectors;
+    }
+    c->above[0] = mem_calloc(FLAT_CHUNK, stride);
+    c->above[1] = mem_alloc(FLAT_CHUNK * stride);
+    return c->codes && c->above[0] && c->above[1];
 }
 
 static struct flat_chunk *chunk_new(const struct flat *f)
 {
     struct flat_chunk *c = mem_calloc(1, sizeof *c);
-    if (!c)
-        return NULL;
-    c->codes = mem_calloc(FLAT_CHUNK, kernels_i8_stride(f->dim));
-    c->vectors = mem_calloc(FLAT_CHUNK, vector_bytes(f));
-    if (!c->codes || !c->vectors) {
+    if (!c || !chunk_fill(f, c)) {
         chunk_free(c);
         return NULL;
     }
@@ -129,22 +166,43 @@ static void clear_vector(struct flat *f, struct flat_chunk *c, uint32_t i)
     c->coarse -= c->error[i] > FLAT_COARSE;
     c->scale[i] = c->error[i] = 0;
     f->version = c->version = fresh_version();
+    memset(c->above_scale[i], 0, sizeof c->above_scale[i]);
+}
+
+/* Splits a vector into planes: the first one for FLAT_F32, two for FLAT_FIXED, and a third where
+ * those leave too much.  ret->codes say where to; *ret_error is how far the first one is off. */
+static void split(const struct flat *f, const float *unit, int8_t *const codes[FLAT_PLANES],
+                  struct flat_planes *ret, float *ret_error)
+{
+    float rest[LIMIT_DIM_MAX] QMN_UNINIT, error;
+    *ret = (struct flat_planes){.codes = {codes[0], codes[1], codes[2]}, .count = 1};
+    ret->scale[0] = math_kernels()->quantise_rest_i8(unit, f->dim, codes[0], rest, ret_error);
+    if (f->precision == FLAT_F32)
+        return;
+    ret->scale[1] = math_kernels()->quantise_rest_i8(rest, f->dim, codes[1], rest, &error);
+    ret->count = 2;
+    if (error <= FLAT_FINE)
+        return;
+    ret->scale[2] = math_kernels()->quantise_i8(rest, f->dim, codes[2]);
+    ret->count = 3;
 }
 
 void flat_set(struct flat *f, uint32_t slot, const float *unit)
 {
     struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
     uint32_t i = slot % FLAT_CHUNK;
-    int8_t *codes = c->codes + i * kernels_i8_stride(f->dim);
+    struct flat_planes planes;
     clear_vector(f, c, i);
     if (!unit)
         return;
-    if (f->precision == FLAT_F16)
-        math_kernels()->f32_to_f16(unit, f->dim, vector_at(f, c, i));
-    else
-        memcpy(vector_at(f, c, i), unit, vector_bytes(f));
-    c->scale[i] = math_kernels()->quantise_i8(unit, f->dim, codes);
-    c->error[i] = math_kernels()->error_i8(unit, codes, c->scale[i], f->dim);
+    bool fixed = f->precision == FLAT_FIXED;
+    int8_t *codes[] = {plane_at(f, c, i, 0), fixed ? plane_at(f, c, i, 1) : NULL,
+                       fixed ? plane_at(f, c, i, 2) : NULL};
+    split(f, unit, codes, &planes, &c->error[i]);
+    if (!fixed)
+        memcpy(vector_at(f, slot), unit, f->dim * sizeof *unit);
+    c->scale[i] = planes.scale[0];
+    memcpy(c->above_scale[i], planes.scale + 1, sizeof c->above_scale[i]);
     c->coarse += c->error[i] > FLAT_COARSE;
 }
 
@@ -173,22 +231,29 @@ bool flat_has(const struct flat *f, uint32_t slot)
 
 void flat_copy(const struct flat *f, uint32_t slot, float *ret_unit)
 {
-    const void *v = vector_at(f, f->chunks[slot / FLAT_CHUNK], slot % FLAT_CHUNK);
-    if (f->precision == FLAT_F16)
-        math_kernels()->f16_to_f32(v, f->dim, ret_unit);
-    else
-        memcpy(ret_unit, v, vector_bytes(f));
+    if (f->precision == FLAT_F32) {
+        memcpy(ret_unit, vector_at(f, slot), f->dim * sizeof *ret_unit);
+        return;
+    }
+    struct flat_planes v = planes_of(f, slot);
+    for (uint32_t k = 0; k < f->dim; k++) {
+        float low = v.scale[1] * (float)v.codes[1][k];
+        if (v.count > 2)
+            low += v.scale[2] * (float)v.codes[2][k];
+        ret_unit[k] = v.scale[0] * (float)v.codes[0][k] + low;
+    }
 }
 
 bool flat_query_init(struct flat_query *q, const struct flat *f, const float *unit,
                      struct arena *arena)
 {
-    int8_t *codes = arena_calloc(arena, 1, kernels_i8_stride(f->dim));
+    size_t stride = kernels_i8_stride(f->dim);
+    int8_t *codes = arena_raw(arena, int8_t, FLAT_PLANES * stride);
     if (!codes)
         return false;
-    *q = (struct flat_query){.unit = unit, .codes = codes};
-    q->scale = math_kernels()->quantise_i8(unit, f->dim, codes);
-    q->error = math_kernels()->error_i8(unit, codes, q->scale, f->dim);
+    q->unit = unit;
+    split(f, unit, (int8_t *const[]){codes, codes + stride, codes + 2 * stride}, &q->planes,
+          &q->error);
     return true;
 }
 
@@ -208,12 +273,12 @@ static void chunk_tile(const struct flat *f, uint32_t at, const struct flat_quer
     int32_t dots[KERNELS_TILE_MAX * FLAT_CHUNK] QMN_UNINIT;
     const int8_t *codes[KERNELS_TILE_MAX];
     for (uint32_t q = 0; q < count; q++)
-        codes[q] = queries[q].codes;
+        codes[q] = queries[q].planes.codes[0];
     math_kernels()->dot_i8_tile(c->codes, kernels_i8_stride(f->dim), n, codes, count, f->dim, dots);
     for (uint32_t q = 0; q < count; q++) {
         float *restrict scores = ret[q] + (size_t)at * FLAT_CHUNK;
         for (uint32_t i = 0; i < n; i++)
-            scores[i] = (float)dots[q * n + i] * queries[q].scale * c->scale[i];
+            scores[i] = (float)dots[q * n + i] * queries[q].planes.scale[0] * c->scale[i];
     }
 }
 
@@ -224,7 +289,7 @@ static void score_coarse(const struct flat *f, uint32_t at, const struct flat_qu
     bool all = q->error > FLAT_COARSE;
     for (uint32_t i = 0, n = all || c->coarse ? chunk_slots(f, at) : 0; i < n; i++)
         if (all || c->error[i] > FLAT_COARSE)
-            ret[at * FLAT_CHUNK + i] = flat_exact(f, at * FLAT_CHUNK + i, q->unit);
+            ret[at * FLAT_CHUNK + i] = flat_exact(f, at * FLAT_CHUNK + i, q);
 }
 
 static void score_chunk(const struct flat *f, uint32_t at, const struct flat_query *queries,
@@ -277,11 +342,11 @@ bool flat_pass_renew(const struct flat *f, struct flat_pass *p)
 }
 
 /* The most that rounding can do to the product of two unit vectors, e and r away from their codes:
- * |a.b - a'.b'| <= |a - a'| |b| + |a'| |b - b'|; and what float arithmetic adds to it. */
+ * |a.b - a'.b'| <= |a - a'| |b| + |a'| |b - b'|; and what the precise look may be off itself. */
 static float worst_error(const struct flat *f, float e, float r)
 {
-    float arithmetic = f->precision == FLAT_F16 ? 5e-4f : 1e-5f;
-    return e + r + e * r + arithmetic;
+    float precise = f->precision == FLAT_FIXED ? 2 * FLAT_FINE + 1e-5f : 1e-5f;
+    return e + r + e * r + precise;
 }
 
 float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error)
@@ -294,13 +359,52 @@ float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error)
     return usual < worst ? usual : worst;
 }
 
-float flat_exact(const struct flat *f, uint32_t slot, const float *unit)
+/* What the third planes of either add to a product: rare, so one pair after the other. */
+static double third_planes(const struct flat *f, const struct flat_planes *a,
+                           const struct flat_planes *b)
 {
-    const void *v = vector_at(f, f->chunks[slot / FLAT_CHUNK], slot % FLAT_CHUNK);
+    double sum = 0;
+    for (uint32_t i = 0; i < a->count; i++)
+        for (uint32_t j = i == 2 ? 0 : 2; j < b->count; j++) {
+            int32_t dot;
+            math_kernels()->dot_i8_rows(b->codes[j], kernels_i8_stride(f->dim), 1, a->codes[i],
+                                        f->dim, &dot);
+            sum += (double)dot * (double)a->scale[i] * (double)b->scale[j];
+        }
+    return sum;
+}
+
+static float planes_product(const struct flat *f, const struct flat_planes *a,
+                            const struct flat_planes *b)
+{
+    int32_t dots[4] QMN_UNINIT;
+    math_kernels()->dot_i8_planes(a->codes, b->codes, f->dim, dots);
+    double sum = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        sum += (double)dots[i] * (double)a->scale[i / 2] * (double)b->scale[i % 2];
+    if (a->count > 2 || b->count > 2)
+        sum += third_planes(f, a, b);
+    return (float)sum;
+}
+
+float flat_exact(const struct flat *f, uint32_t slot, const struct flat_query *q)
+{
     if (!flat_has(f, slot))
         return 0;
-    return f->precision == FLAT_F16 ? math_kernels()->dot_f32_f16(unit, v, f->dim)
-                                    : math_kernels()->dot_f32(unit, v, f->dim);
+    if (f->precision == FLAT_F32)
+        return math_kernels()->dot_f32(q->unit, vector_at(f, slot), f->dim);
+    struct flat_planes row = planes_of(f, slot);
+    return planes_product(f, &q->planes, &row);
+}
+
+float flat_cosine(const struct flat *f, uint32_t a, uint32_t b)
+{
+    if (!flat_has(f, a) || !flat_has(f, b))
+        return 0;
+    if (f->precision == FLAT_F32)
+        return math_kernels()->dot_f32(vector_at(f, a), vector_at(f, b), f->dim);
+    struct flat_planes pa = planes_of(f, a), pb = planes_of(f, b);
+    return planes_product(f, &pa, &pb);
 }
 
 static const int8_t *codes_at(const struct flat *f, uint32_t slot)
@@ -320,10 +424,10 @@ static bool coarse(const struct flat *f, uint32_t slot)
 
 /* The others are the queries of a pass over one row: there is no order in memory to follow. */
 void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, uint32_t count,
-                  float *scratch, float *ret)
+                  float *ret)
 {
     size_t stride = kernels_i8_stride(f->dim);
-    bool rough = !coarse(f, slot), unpacked = false;
+    bool rough = !coarse(f, slot);
     for (uint32_t at = 0; at < count; at += KERNELS_TILE_MAX) {
         const int8_t *codes[KERNELS_TILE_MAX];
         int32_t dots[KERNELS_TILE_MAX];
@@ -337,18 +441,19 @@ void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, ui
     for (uint32_t i = 0; i < count; i++) {
         if (rough && !coarse(f, slots[i]))
             continue;
-        if (!unpacked)
-            flat_copy(f, slot, scratch);
-        unpacked = true;
-        ret[i] = flat_has(f, slot) ? flat_exact(f, slots[i], scratch) : 0;
+        ret[i] = flat_cosine(f, slot, slots[i]);
     }
 }
 
 void flat_prefetch(const struct flat *f, uint32_t slot)
 {
-    enum { LINE = 64, AHEAD = 16 }; /* lines; the processor sees the pattern and goes on */
-    const char *v = vector_at(f, f->chunks[slot / FLAT_CHUNK], slot % FLAT_CHUNK);
-    size_t len = vector_bytes(f);
+    /* The processor sees the pattern and goes on.  Twelve lines were best of 8, 12, 16 and all;
+     * codes of the first pass as well, or two rows ahead, gained nothing (bench_flat). */
+    enum { LINE = 64, AHEAD = 12 };
+    bool fixed = f->precision == FLAT_FIXED;
+    size_t len = f->dim * (fixed ? sizeof(int8_t) : sizeof(float));
+    const char *v = fixed ? (const char *)plane_at(f, chunk_of(f, slot), slot % FLAT_CHUNK, 1)
+                          : (const char *)vector_at(f, slot);
     for (size_t at = 0; at < len && at < AHEAD * LINE; at += LINE)
         __builtin_prefetch(v + at);
 }
@@ -375,7 +480,6 @@ size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
                  const struct flat_filter *filter, struct arena *arena, struct topk_item *ret_items,
                  uint64_t *ret_permitted)
 {
-    const float *unit = p->query.unit;
     float *scores = p->scores;
     struct topk_item *items = arena_array(arena, struct topk_item, k);
     *ret_permitted = 0;
@@ -389,7 +493,7 @@ size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
         if (scores[slot] != PASSED)
             topk_offer(&rough, scores[slot], slot);
     for (size_t i = 0; i < rough.len; i++) {
-        topk_offer(&exact, flat_exact(f, rough.items[i].id, unit), rough.items[i].id);
+        topk_offer(&exact, flat_exact(f, rough.items[i].id, &p->query), rough.items[i].id);
         scores[rough.items[i].id] = PASSED;
     }
     /* The k-th best so far is a bar that only rises: who cannot reach it is out. */
@@ -399,7 +503,7 @@ size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
             scores[slot] + worst_error(f, p->query.error, c->error[slot % FLAT_CHUNK]) <
                 exact.items[0].score)
             continue;
-        topk_offer(&exact, flat_exact(f, slot, unit), slot);
+        topk_offer(&exact, flat_exact(f, slot, &p->query), slot);
     }
     return topk_sort(&exact);
 }

@@ -4,10 +4,18 @@
  * over all of them, and a precise one for rescoring.  Slots stand in chunks that never move, so
  * growing copies nothing and untouched memory stays the kernel's.
  *
- * The precise copy is float32, or float16 where the rescoring of a few dozen vectors from a cold
- * cache is what a decision costs: half the bytes, and cosines within 5e-4 of the true ones (2^-11
- * of each product) at worst.  The errors cancel: at 1536 dimensions 2,000 cosines from 0 to 1 were
- * off by 3e-5 at most, 7e-6 in the mean square.
+ * The precise copy is float32, or fixed point where the rescoring of a few dozen vectors from a
+ * cold cache is what a decision costs: a second int8 plane holds what the first one leaves, with a
+ * scale of its own, and only that has to come from afar, a quarter of the bytes.
+ *
+ * Two planes hold an element within m / 64516 of it, m being the largest, and a vector (Euclidean)
+ * within sqrt(dim) times that: embeddings within 4e-5, but those with a spike near 1 up to 1e-3
+ * off. Beyond FLAT_FINE a vector gets a third plane, which leaves 1/254 of it.  Queries are split
+ * in the same way, so whatever conspires a cosine is within 2.1e-4 of the true one (Cauchy-Schwarz:
+ * 2 FLAT_FINE, and what float arithmetic adds).  The errors cancel: at 1536 dimensions 2,000
+ * cosines from 0 to 1 were off by 4e-6 at most, 1.2e-6 in the mean square (bench_flat).  Sums are
+ * of integers: the same over all instruction sets, but for a vector that is FLAT_FINE off to a
+ * hair.
  *
  * One writer; readers need the owner's lock.  Reserve first, then flat_add cannot fail. */
 #ifndef QMN_INDEX_FLAT_H
@@ -25,7 +33,7 @@ enum { FLAT_CHUNK = 256 }; /* slots: 2 MB at 1536 dimensions in float32 */
 
 struct flat_chunk;
 
-enum flat_precision { FLAT_F32 = 1, FLAT_F16 };
+enum flat_precision { FLAT_F32 = 1, FLAT_FIXED };
 
 struct flat {
     enum flat_precision precision;
@@ -40,6 +48,7 @@ struct flat {
     uint32_t freed_count, freed_cap;
 };
 
+/* dim: at most LIMIT_DIM_MAX. */
 void flat_init(struct flat *f, uint32_t dim, enum flat_precision precision);
 void flat_release(struct flat *f);
 
@@ -60,12 +69,25 @@ void flat_copy(const struct flat *f, uint32_t slot, float *ret_unit);
  * those are scored precisely wherever they are met.  The figure is a guess between the two. */
 #define FLAT_COARSE 0.02f
 
-/* A query prepared for the first pass. */
+/* How far two planes may lie from their vector (Euclidean) before a third one helps.  A guess:
+ * three times what embeddings need. */
+#define FLAT_FINE 1e-4f
+
+enum { FLAT_PLANES = 3 };
+
+/* A vector as a sum of scale[p] codes[p], each plane the rounded rest that those before it leave.
+ */
+struct flat_planes {
+    const int8_t *codes[FLAT_PLANES];
+    float scale[FLAT_PLANES];
+    uint32_t count; /* 1: for the first pass only */
+};
+
+/* A query prepared for both looks. */
 struct flat_query {
     const float *unit; /* borrowed */
-    const int8_t *codes;
-    float scale;
-    float error; /* |unit - scale codes| */
+    struct flat_planes planes;
+    float error; /* |unit - scale[0] codes[0]| */
 };
 /* False when the arena is out of memory. */
 bool flat_query_init(struct flat_query *q, const struct flat *f, const float *unit,
@@ -83,14 +105,16 @@ void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_
  * than they can do when they conspire (Cauchy-Schwarz).  About .002 at 1536 dimensions. */
 float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error);
 /* The cosine from the precise copy; 0 for a slot without a vector. */
-float flat_exact(const struct flat *f, uint32_t slot, const float *unit);
+float flat_exact(const struct flat *f, uint32_t slot, const struct flat_query *q);
+/* The same between two slots; 0 where either has no vector. */
+float flat_cosine(const struct flat *f, uint32_t a, uint32_t b);
 
 /* Cosines between the vectors of one slot and of others, to rounding as flat_scores has it: ret[i]
- * of slots[i]; 0 where either has none.  scratch: float[dim]. */
+ * of slots[i]; 0 where either has none. */
 void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, uint32_t count,
-                  float *scratch, float *ret);
+                  float *ret);
 
-/* Asks for the precise copy of a slot that will soon be looked at. */
+/* Asks for what flat_exact will read of a slot beyond the codes of the first pass. */
 void flat_prefetch(const struct flat *f, uint32_t slot);
 
 /* Which slots a search may see. */

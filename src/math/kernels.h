@@ -62,8 +62,12 @@ struct kernels {
      * scale_b) / 2 at worst; rounding errors are independent in practice, and then the standard
      * deviation is about sqrt(scale_a^2 + scale_b^2) / sqrt(12): .0008 for random 1536-d. */
     float (*quantise_i8)(const float *v, size_t dim, int8_t *ret_codes);
-    /* |v - scale codes|, within 1e-5 of it for unit vectors. */
-    float (*error_i8)(const float *v, const int8_t *codes, float scale, size_t dim);
+    /* The same, and what the codes leave, to be quantised in turn: rest[i] = v[i] - scale codes[i],
+     * product and difference rounded to float32 each, at most scale / 2.  ret_rest may be v itself.
+     * Bit-identical over all tables, but for *ret_error = |rest|, within 1e-5 of it for unit
+     * vectors. */
+    float (*quantise_rest_i8)(const float *v, size_t dim, int8_t *ret_codes, float *ret_rest,
+                              float *ret_error);
 
     /* ret[r] = sum rows[r * stride + i] query[i], r < count.  query: int8[dim]; rows: count rows,
      * each readable for stride bytes (a multiple of 64, >= dim); what follows a row's dim codes is
@@ -75,6 +79,10 @@ struct kernels {
      * ret[q * count + r]. */
     void (*dot_i8_tile)(const int8_t *rows, size_t stride, size_t count,
                         const int8_t *const *queries, size_t n_queries, size_t dim, int32_t *ret);
+    /* The products of two planes with two, reading each once: ret[2 i + j] = sum a[i][k] b[j][k].
+     * a[], b[]: int8[dim] each, codes in [-127, 127].  Exact, the same over all tables. */
+    void (*dot_i8_planes)(const int8_t *const a[2], const int8_t *const b[2], size_t dim,
+                          int32_t ret[4]);
 };
 
 /* The best table this processor runs, chosen at the first call. QMN_KERNELS=scalar|avx2|avx512|neon

@@ -197,26 +197,27 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return max / 127.0f;
 }
 
-static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+static float quantise_rest_i8(const float *v, size_t dim, int8_t *ret_codes, float *ret_rest,
+                              float *ret_error)
 {
+    const float scale = quantise_i8(v, dim, ret_codes);
     __m256 sum = _mm256_setzero_ps();
     size_t i = 0;
     for (; i + 8 <= dim; i += 8) {
         __m256i wide =
-            _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(codes + i)));
-        __m256 off = _mm256_fnmadd_ps(_mm256_set1_ps(scale), _mm256_cvtepi32_ps(wide),
-                                      _mm256_loadu_ps(v + i));
-        sum = _mm256_fmadd_ps(off, off, sum);
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(ret_codes + i)));
+        __m256 held = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_cvtepi32_ps(wide));
+        __m256 rest = _mm256_sub_ps(_mm256_loadu_ps(v + i), held);
+        _mm256_storeu_ps(ret_rest + i, rest);
+        sum = _mm256_fmadd_ps(rest, rest, sum);
     }
-    float lanes[8], total = 0;
-    _mm256_storeu_ps(lanes, sum);
-    for (size_t k = 0; k < 8; k++)
-        total += lanes[k];
+    float total = sum_f32(sum);
     for (; i < dim; i++) {
-        float off = v[i] - scale * (float)codes[i];
-        total += off * off;
+        ret_rest[i] = v[i] - scale * (float)ret_codes[i];
+        total += ret_rest[i] * ret_rest[i];
     }
-    return sqrtf(total);
+    *ret_error = sqrtf(total);
+    return scale;
 }
 
 INLINE __m256i load_i8(const int8_t *p)
@@ -294,6 +295,36 @@ static void dot_i8_tile(const int8_t *rows, size_t stride, size_t count,
         tile_all_rows(rows, stride, count, queries + q, 1, dim, ret + q * count);
 }
 
+INLINE void add_planes(__m256i sums[4], const int8_t *const a[2], const int8_t *const b[2])
+{
+    __m256i first = load_i8(a[0]), second = load_i8(a[1]);
+    for (size_t j = 0; j < 2; j++) {
+        __m256i row = load_i8(b[j]), magnitude = _mm256_abs_epi8(row);
+        sums[j] = add_products(sums[j], row, magnitude, first);
+        sums[2 + j] = add_products(sums[2 + j], row, magnitude, second);
+    }
+}
+
+static void dot_i8_planes(const int8_t *const a[2], const int8_t *const b[2], size_t dim,
+                          int32_t ret[4])
+{
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                       _mm256_setzero_si256()};
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32)
+        add_planes(sums, (const int8_t *const[]){a[0] + i, a[1] + i},
+                   (const int8_t *const[]){b[0] + i, b[1] + i});
+    if (i < dim) {
+        int8_t tails[4][32] = {{0}};
+        for (size_t p = 0; p < 4; p++)
+            memcpy(tails[p], (p < 2 ? a[p] : b[p - 2]) + i, dim - i);
+        add_planes(sums, (const int8_t *const[]){tails[0], tails[1]},
+                   (const int8_t *const[]){tails[2], tails[3]});
+    }
+    for (size_t p = 0; p < 4; p++)
+        ret[p] = sum_i32(sums[p]);
+}
+
 const struct kernels kernels_avx2 = {
     .name = "avx2",
     .dot_f32 = dot_f32,
@@ -304,7 +335,8 @@ const struct kernels kernels_avx2 = {
     .places_at_least = places_at_least,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
-    .error_i8 = error_i8,
+    .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
+    .dot_i8_planes = dot_i8_planes,
 };

@@ -145,13 +145,18 @@ static void add_where(float *v, const uint64_t *bits, size_t words, float add)
 
 static float max_abs(const float *v, size_t dim)
 {
-    __m512 max = _mm512_setzero_ps();
+    __m512 max[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                     _mm512_setzero_ps()};
     size_t i = 0;
-    for (; i + 16 <= dim; i += 16)
-        max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_loadu_ps(v + i)));
-    if (i < dim)
-        max = _mm512_max_ps(max, _mm512_abs_ps(_mm512_maskz_loadu_ps(mask16(dim - i), v + i)));
-    return _mm512_reduce_max_ps(max);
+    for (; i + 64 <= dim; i += 64) /* one maximum would wait four cycles for each */
+        for (size_t j = 0; j < 4; j++)
+            max[j] = _mm512_max_ps(max[j], _mm512_abs_ps(_mm512_loadu_ps(v + i + 16 * j)));
+    for (; i < dim; i += 16) {
+        __mmask16 mask = dim - i < 16 ? mask16(dim - i) : 0xffff;
+        max[0] = _mm512_max_ps(max[0], _mm512_abs_ps(_mm512_maskz_loadu_ps(mask, v + i)));
+    }
+    return _mm512_reduce_max_ps(
+        _mm512_max_ps(_mm512_max_ps(max[0], max[1]), _mm512_max_ps(max[2], max[3])));
 }
 
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
@@ -175,29 +180,34 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return max / 127.0f;
 }
 
-INLINE __m512 add_square_off(__m512 sum, __m512 v, __m128i codes, __m512 scale)
+/* One chunk of up to 16: codes, rest, and its squares into the sum. */
+INLINE __m512 put_rest(__m512 sum, const float *v, __m512 by, __m512 scale, __mmask16 mask,
+                       int8_t *ret_codes, float *ret_rest)
 {
-    __m512 off = _mm512_fnmadd_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)), v);
-    return _mm512_fmadd_ps(off, off, sum);
+    __m512 value = _mm512_maskz_loadu_ps(mask, v);
+    __m512i codes = _mm512_cvtps_epi32(_mm512_mul_ps(value, by));
+    __m512 rest = _mm512_sub_ps(value, _mm512_mul_ps(scale, _mm512_cvtepi32_ps(codes)));
+    _mm_mask_storeu_epi8(ret_codes, mask, _mm512_cvtepi32_epi8(codes));
+    _mm512_mask_storeu_ps(ret_rest, mask, rest);
+    return _mm512_fmadd_ps(rest, rest, sum);
 }
 
-static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+static float quantise_rest_i8(const float *v, size_t dim, int8_t *ret_codes, float *ret_rest,
+                              float *ret_error)
 {
-    const __m512 by = _mm512_set1_ps(scale);
+    const float max = max_abs(v, dim), scale = max > QUANTISE_ZERO ? max / 127.0f : 0;
+    const __m512 by = _mm512_set1_ps(scale > 0 ? 127.0f / max : 0), scales = _mm512_set1_ps(scale);
     __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
     size_t i = 0;
     for (; i + 32 <= dim; i += 32) {
-        even = add_square_off(even, _mm512_loadu_ps(v + i),
-                              _mm_loadu_si128((const __m128i *)(const void *)(codes + i)), by);
-        odd = add_square_off(odd, _mm512_loadu_ps(v + i + 16),
-                             _mm_loadu_si128((const __m128i *)(const void *)(codes + i + 16)), by);
+        even = put_rest(even, v + i, by, scales, 0xffff, ret_codes + i, ret_rest + i);
+        odd = put_rest(odd, v + i + 16, by, scales, 0xffff, ret_codes + i + 16, ret_rest + i + 16);
     }
-    for (; i < dim; i += 16) {
-        __mmask16 mask = dim - i < 16 ? mask16(dim - i) : 0xffff;
-        even = add_square_off(even, _mm512_maskz_loadu_ps(mask, v + i),
-                              _mm_maskz_loadu_epi8(mask, codes + i), by);
-    }
-    return sqrtf(_mm512_reduce_add_ps(_mm512_add_ps(even, odd)));
+    for (; i < dim; i += 16)
+        even = put_rest(even, v + i, by, scales, dim - i < 16 ? mask16(dim - i) : 0xffff,
+                        ret_codes + i, ret_rest + i);
+    *ret_error = sqrtf(_mm512_reduce_add_ps(_mm512_add_ps(even, odd)));
+    return scale;
 }
 
 INLINE __m512i load_flipped(const int8_t *row, __mmask64 mask)
@@ -347,6 +357,45 @@ static void dot_i8_tile(const int8_t *rows, size_t stride, size_t count,
     }
 }
 
+struct plane_sums {
+    __m512i s00, s01, s10, s11;
+    __m512i x0, x1; /* 128 times the sum of each plane of a: what flipping those of b puts in */
+};
+
+/* Single variables: of arrays gcc 12 keeps a copy on the stack. */
+INLINE struct plane_sums add_planes(struct plane_sums s, const int8_t *const a[2],
+                                    const int8_t *const b[2], size_t i, __mmask64 mask)
+{
+    __m512i a0 = _mm512_maskz_loadu_epi8(mask, a[0] + i), b0 = load_flipped(b[0] + i, mask);
+    __m512i a1 = _mm512_maskz_loadu_epi8(mask, a[1] + i), b1 = load_flipped(b[1] + i, mask);
+    return (struct plane_sums){.s00 = add_products(s.s00, b0, a0),
+                               .s01 = add_products(s.s01, b1, a0),
+                               .s10 = add_products(s.s10, b0, a1),
+                               .s11 = add_products(s.s11, b1, a1),
+                               .x0 = add_products(s.x0, _mm512_set1_epi8(-128), a0),
+                               .x1 = add_products(s.x1, _mm512_set1_epi8(-128), a1)};
+}
+
+static void dot_i8_planes(const int8_t *const a[2], const int8_t *const b[2], size_t dim,
+                          int32_t ret[4])
+{
+    const __m512i zero = _mm512_setzero_si512();
+    struct plane_sums even = {zero, zero, zero, zero, zero, zero}, odd = even;
+    size_t i = 0;
+    for (; i + 128 <= dim; i += 128) { /* two sets of sums: one would wait for each addition */
+        even = add_planes(even, a, b, i, ~(__mmask64)0);
+        odd = add_planes(odd, a, b, i + 64, ~(__mmask64)0);
+    }
+    for (; i < dim; i += 64)
+        even = add_planes(even, a, b, i, dim - i < 64 ? mask64(dim - i) : ~(__mmask64)0);
+    __m512i x0 = _mm512_add_epi32(even.x0, odd.x0), x1 = _mm512_add_epi32(even.x1, odd.x1);
+    __m128i four = reduce4(_mm512_sub_epi32(_mm512_add_epi32(even.s00, odd.s00), x0),
+                           _mm512_sub_epi32(_mm512_add_epi32(even.s01, odd.s01), x0),
+                           _mm512_sub_epi32(_mm512_add_epi32(even.s10, odd.s10), x1),
+                           _mm512_sub_epi32(_mm512_add_epi32(even.s11, odd.s11), x1));
+    _mm_storeu_si128((__m128i *)(void *)ret, four);
+}
+
 const struct kernels kernels_avx512 = {
     .name = "avx512",
     .dot_f32 = dot_f32,
@@ -357,7 +406,8 @@ const struct kernels kernels_avx512 = {
     .places_at_least = places_at_least,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
-    .error_i8 = error_i8,
+    .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
+    .dot_i8_planes = dot_i8_planes,
 };

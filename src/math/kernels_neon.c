@@ -45,9 +45,10 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return kernels_scalar.quantise_i8(v, dim, ret_codes);
 }
 
-static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+static float quantise_rest_i8(const float *v, size_t dim, int8_t *ret_codes, float *ret_rest,
+                              float *ret_error)
 {
-    return kernels_scalar.error_i8(v, codes, scale, dim);
+    return kernels_scalar.quantise_rest_i8(v, dim, ret_codes, ret_rest, ret_error);
 }
 
 static void dot_i8_rows(const int8_t *rows, size_t stride, size_t count, const int8_t *query,
@@ -62,6 +63,12 @@ static void dot_i8_tile(const int8_t *rows, size_t stride, size_t count,
     kernels_scalar.dot_i8_tile(rows, stride, count, queries, n_queries, dim, ret);
 }
 
+static void dot_i8_planes(const int8_t *const a[2], const int8_t *const b[2], size_t dim,
+                          int32_t ret[4])
+{
+    kernels_scalar.dot_i8_planes(a, b, dim, ret);
+}
+
 const struct kernels kernels_neon = {
     .name = "neon",
     .dot_f32 = dot_f32,
@@ -72,7 +79,8 @@ const struct kernels kernels_neon = {
     .places_at_least = places_at_least,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
-    .error_i8 = error_i8,
+    .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
+    .dot_i8_planes = dot_i8_planes,
 };

@@ -141,14 +141,17 @@ static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
     return max / 127.0f;
 }
 
-static float error_i8(const float *v, const int8_t *codes, float scale, size_t dim)
+static float quantise_rest_i8(const float *v, size_t dim, int8_t *ret_codes, float *ret_rest,
+                              float *ret_error)
 {
     double sum = 0;
+    float scale = quantise_i8(v, dim, ret_codes);
     for (size_t i = 0; i < dim; i++) {
-        float off = v[i] - scale * (float)codes[i];
-        sum += (double)off * (double)off;
+        ret_rest[i] = v[i] - scale * (float)ret_codes[i];
+        sum += (double)ret_rest[i] * (double)ret_rest[i];
     }
-    return (float)sqrt(sum);
+    *ret_error = (float)sqrt(sum);
+    return scale;
 }
 
 static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t dim)
@@ -174,6 +177,13 @@ static void dot_i8_tile(const int8_t *rows, size_t stride, size_t count,
             ret[q * count + r] = dot_i8(rows + r * stride, queries[q], dim);
 }
 
+static void dot_i8_planes(const int8_t *const a[2], const int8_t *const b[2], size_t dim,
+                          int32_t ret[4])
+{
+    for (size_t i = 0; i < 4; i++)
+        ret[i] = dot_i8(a[i / 2], b[i % 2], dim);
+}
+
 const struct kernels kernels_scalar = {
     .name = "scalar",
     .dot_f32 = dot_f32,
@@ -184,7 +194,8 @@ const struct kernels kernels_scalar = {
     .places_at_least = places_at_least,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
-    .error_i8 = error_i8,
+    .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,
     .dot_i8_tile = dot_i8_tile,
+    .dot_i8_planes = dot_i8_planes,
 };

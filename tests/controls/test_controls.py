@@ -82,6 +82,8 @@ UNITS = [
      "index_flat", "a_renewed_pass_equals_a_new_one"),
     ("cosines: spiky vectors", "index/flat.c", "if (rough && !coarse(f, slots[i]))", "if (true)",
      "index_flat", "cosines_between_slots_are_near_the_exact_ones"),
+    ("cosines: spikes in fixed point", "index/flat.c", "if (error <= FLAT_FINE)", "if (error <= 1)",
+     "index_flat", "fixed_point_keeps_its_promise_of_spikes"),
     ("one vote: rated since the loop looked", "engine/outcome.c",
      "if (writer_stamped_since(e, pair_hash(op), op->looked_at))", "if (0)",
      "engine_outcomes", "a_rating_committed_behind_the_look_is_seen"),

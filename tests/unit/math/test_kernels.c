@@ -267,28 +267,6 @@ static void quantised_codes_are_the_rounded_ones_and_identical(void **state)
     }
 }
 
-static void the_distance_to_the_codes_is_that_of_the_definition(void **state)
-{
-    (void)state;
-    struct rng r;
-    rng_seed(&r, 12);
-    for (size_t d = 0; d < ARRAY_LEN(dims); d++) {
-        size_t dim = dims[d];
-        CLEANUP(mem_freep) float *raw = random_floats(&r, dim);
-        CLEANUP(mem_freep) float *v = random_floats(&r, dim);
-        CLEANUP(mem_freep) int8_t *codes = random_codes(&r, dim);
-        assert_true(vector_normalise(raw, dim, v));
-        for (int round = 0; round < 2; round++) {
-            float scale = round ? 0.0007f : tables[0]->quantise_i8(v, dim, codes);
-            double sum = 0;
-            for (size_t i = 0; i < dim; i++)
-                sum += pow((double)v[i] - (double)scale * codes[i], 2);
-            for (size_t t = 0; t < table_count; t++)
-                assert_float_equal(tables[t]->error_i8(v, codes, scale, dim), sqrt(sum), 1e-5);
-        }
-    }
-}
-
 static void adding_touches_just_the_chosen(void **state)
 {
     (void)state;
@@ -407,6 +385,78 @@ static void int8_tiles_give_what_single_queries_give(void **state)
             }
 }
 
+static void products_of_planes_are_those_of_each_pair(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 21);
+    for (size_t d = 0; d < ARRAY_LEN(dims); d++) {
+        int8_t *planes[4];
+        int32_t want[4], got[5];
+        for (size_t p = 0; p < 4; p++)
+            planes[p] = random_codes(&r, dims[d]);
+        for (size_t p = 0; p < 4; p++) {
+            want[p] = 0;
+            for (size_t i = 0; i < dims[d]; i++)
+                want[p] += planes[p / 2][i] * planes[2 + p % 2][i];
+        }
+        for (size_t t = 0; t < table_count; t++) {
+            got[4] = 4711;
+            tables[t]->dot_i8_planes((const int8_t *const[]){planes[0], planes[1]},
+                                     (const int8_t *const[]){planes[2], planes[3]}, dims[d], got);
+            assert_memory_equal(got, want, sizeof want);
+            assert_int_equal(got[4], 4711);
+        }
+        for (size_t p = 0; p < 4; p++)
+            mem_free(planes[p]);
+    }
+}
+
+/* What the codes leave, and what the codes of that leave: 16 bits hold a vector within its largest
+ * element / 64516 an element. */
+static void the_rest_is_that_of_the_definition_and_identical(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 22);
+    for (size_t d = 0; d < ARRAY_LEN(dims); d++) {
+        size_t dim = dims[d];
+        CLEANUP(mem_freep) float *raw = random_floats(&r, dim);
+        CLEANUP(mem_freep) float *v = random_floats(&r, dim);
+        CLEANUP(mem_freep) float *rest = mem_calloc(dim, sizeof *rest);
+        CLEANUP(mem_freep) float *got = mem_calloc(dim, sizeof *got);
+        CLEANUP(mem_freep) int8_t *codes = mem_calloc(dim, 1);
+        CLEANUP(mem_freep) int8_t *same = mem_calloc(dim, 1);
+        assert_true(raw && v && rest && got && codes && same && vector_normalise(raw, dim, v));
+        float most = 0;
+        for (size_t i = 0; i < dim; i++)
+            most = fmaxf(most, fabsf(v[i]));
+        for (int plane = 0; plane < 2; plane++) {
+            float error, scale = tables[0]->quantise_i8(v, dim, codes);
+            double sum = 0;
+            for (size_t i = 0; i < dim; i++) {
+                volatile float held = scale * (float)codes[i]; /* rounded */
+                rest[i] = v[i] - held;
+                sum += (double)rest[i] * (double)rest[i];
+            }
+            for (size_t t = 0; t < table_count; t++) {
+                memset(got, 0x55, dim * sizeof *got);
+                memset(same, 0x55, dim);
+                assert_true(tables[t]->quantise_rest_i8(v, dim, same, got, &error) == scale);
+                assert_memory_equal(same, codes, dim);
+                assert_memory_equal(got, rest, dim * sizeof *got);
+                assert_float_equal(error, sqrt(sum), 1e-5);
+                memcpy(got, v, dim * sizeof *got); /* where the vector is */
+                assert_true(tables[t]->quantise_rest_i8(got, dim, same, got, &error) == scale);
+                assert_memory_equal(got, rest, dim * sizeof *got);
+            }
+            memcpy(v, rest, dim * sizeof *v);
+        }
+        for (size_t i = 0; i < dim; i++)
+            assert_true(fabsf(rest[i]) <= most / 64516 * 1.01f);
+    }
+}
+
 static void the_largest_codes_neither_saturate_nor_overflow(void **state)
 {
     (void)state;
@@ -421,6 +471,11 @@ static void the_largest_codes_neither_saturate_nor_overflow(void **state)
             int32_t got;
             tables[t]->dot_i8_rows(row, DIM_MAX, 1, query, DIM_MAX, &got);
             assert_int_equal(got, want);
+            int32_t four[4];
+            tables[t]->dot_i8_planes((const int8_t *const[]){query, query},
+                                     (const int8_t *const[]){row, row}, DIM_MAX, four);
+            for (size_t p = 0; p < 4; p++)
+                assert_int_equal(four[p], want);
         }
     }
 }
@@ -480,12 +535,13 @@ int main(void)
         cmocka_unit_test(conversion_writes_no_more_than_its_count),
         cmocka_unit_test(one_element_that_is_not_finite_is_found_wherever_it_hides),
         cmocka_unit_test(quantised_codes_are_the_rounded_ones_and_identical),
-        cmocka_unit_test(the_distance_to_the_codes_is_that_of_the_definition),
         cmocka_unit_test(adding_touches_just_the_chosen),
         cmocka_unit_test(a_vector_of_nothing_quantises_to_zero_codes),
         cmocka_unit_test(quantised_cosines_stay_within_the_stated_error),
         cmocka_unit_test(int8_products_are_exactly_equal_over_all_tables),
         cmocka_unit_test(int8_tiles_give_what_single_queries_give),
+        cmocka_unit_test(products_of_planes_are_those_of_each_pair),
+        cmocka_unit_test(the_rest_is_that_of_the_definition_and_identical),
         cmocka_unit_test(the_largest_codes_neither_saturate_nor_overflow),
         cmocka_unit_test(places_are_those_of_the_definition),
     };

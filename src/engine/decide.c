@@ -292,6 +292,15 @@ static bool in_doubt(const struct decider *d, uint32_t slot)
            fabsf(s->score[slot] - d->min_score) <= off * (float)(EDGE_W_MAX / EDGE_PRIOR);
 }
 
+/* slot: the number of slots for nobody. */
+static void settle(struct decider *d, uint32_t slot)
+{
+    if (slot < d->s.n) {
+        struct score_parts parts = exact_parts(d, slot, d->in->source);
+        d->s.score[slot] = parts.score;
+    }
+}
+
 /* Looks exactly at everybody about whom the first pass leaves doubt; from then on it is known who
  * is eligible.  Returns how many are.  Costs as much as some percent of the agents cost, so it is
  * done only where the number matters: when a decision explores, or the pool stays short. */
@@ -299,14 +308,18 @@ static uint32_t settle_eligible(struct decider *d)
 {
     struct scratch *s = &d->s;
     float floor = floor_of(d);
-    uint32_t eligible = 0;
+    uint32_t eligible = 0, found = s->n; /* found: one to settle once the next is on its way */
     for (uint32_t i = 0; i < s->n; i++) {
-        if (s->score[i] != NOT_ELIGIBLE && (s->exact[i] || in_doubt(d, i))) {
-            struct score_parts parts = exact_parts(d, i, d->in->source);
-            s->score[i] = parts.score;
-        }
-        eligible += s->score[i] >= floor;
+        if (s->score[i] == NOT_ELIGIBLE || !(s->exact[i] || in_doubt(d, i)))
+            continue;
+        if (!s->exact[i])
+            flat_prefetch(&d->t->profiles, i);
+        settle(d, found);
+        found = i;
     }
+    settle(d, found);
+    for (uint32_t i = 0; i < s->n; i++)
+        eligible += s->score[i] >= floor;
     return eligible;
 }
 

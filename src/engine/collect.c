@@ -359,9 +359,7 @@ static enum qmn_code pack_trace(struct collect_op *op, struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
     struct contribution_view *c = arena_array(arena, struct contribution_view, op->found_count + 1);
-    struct decision d = {.head = {.version = DECISION_VERSION,
-                                  .contribution_count = op->found_count,
-                                  .top_k = op->in->top_k},
+    struct decision d = {.head = {.contribution_count = op->found_count, .top_k = op->in->top_k},
                          .contributions = c};
     if (!c)
         return err_nomem(err);

@@ -504,8 +504,7 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
                         .min_score = in->min_score > 0 ? in->min_score : 0};
     struct selection *sel = arena_new(arena, struct selection);
     struct route_pool pool;
-    *ret = (struct decision){
-        .head = {.version = DECISION_VERSION, .epsilon = (float)e->epsilon, .top_k = in->top_k}};
+    *ret = (struct decision){.head = {.epsilon = (float)e->epsilon, .top_k = in->top_k}};
     if (!sel || !d.hints.ptr || !scratch_init(&d))
         return err_nomem(err);
     score_all(&d);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a trace remembers of a decision, as one run of bytes (record_trace.decision) of fixed
- * little-endian structs: header, routes, candidates, contributions; what is left are the nutrient's
- * tool hints, which outlive its body because a late rating counts as work on them.  And what an
- * outcome remembers of each hop (record_outcome.hops). Agents go by number, since names may change
- * hands after a purge. */
+ * What a trace remembers of a decision, packed into one run of bytes (record_trace.decision): its
+ * routes, candidates and contributions, and the nutrient's tool hints, which outlive its body
+ * because a late rating counts as work on them.  And what an outcome remembers of each hop
+ * (record_outcome.hops).  Agents go by number, since names may change hands after a purge. */
 #ifndef QMN_ENGINE_DECISION_PRIV_H
 #define QMN_ENGINE_DECISION_PRIV_H
 
@@ -13,10 +12,10 @@
 #include "base/id.h"
 #include "route/score.h"
 
-enum { DECISION_VERSION = 1 };
+/* Raise it as well when route_score changes: scores that it gives are not stored. */
+enum { DECISION_VERSION = 2 };
 
 struct decision_header {
-    uint32_t version;
     uint32_t route_count, candidate_count, contribution_count;
     uint32_t eligible_total;
     float epsilon;
@@ -27,13 +26,13 @@ struct decision_header {
 struct route_view {
     int64_t agent_no, from_no;
     float similarity, weight, demand, score, propensity;
-    uint8_t hop, capabilities, explored, zero;
+    uint8_t hop, capabilities, explored;
 };
 
 struct candidate_view {
     int64_t agent_no;
     float similarity, weight, demand, score, propensity;
-    uint8_t capabilities, chosen, zero[2];
+    uint8_t capabilities, chosen;
 };
 
 /* A response or memory that a collect returned. */
@@ -52,9 +51,11 @@ struct decision {
     struct bytes hints; /* text list */
 };
 
-/* ptr NULL when out of memory. */
+/* Keeps every number to the last bit; `chosen` and `explored` as 0 or 1.  ptr NULL when out of
+ * memory. */
 struct bytes decision_pack(const struct decision *d, struct arena *arena);
-/* Views into arena copies (aligned); CORRUPT unless the lengths add up. */
+/* Everything in the arena.  CORRUPT: another version, or lengths that do not add up; the text says
+ * which. */
 QMN_NODISCARD enum qmn_code decision_unpack(struct bytes packed, struct arena *arena,
                                             struct decision *ret, struct err *err);
 

@@ -32,7 +32,7 @@
 enum {
     GROUP_MAX = 64,
     TRACE_BYTES = 350, /* a decision of 32 candidates */
-    LIVE = 10000, /* nutrients; their pages do not fit the writer's cache */
+    LIVE = 10000,      /* nutrients; their pages do not fit the writer's cache */
     SOURCES = 1000,
     FANOUT = 100,
     DEFAULT_GROUPS = 800,

@@ -2,10 +2,11 @@
  *
  * Packing of decisions and credits.
  *
- * Most of what a commit writes for a broadcast, besides its vector, is its decision: 32 candidates
- * of which most are agents without an edge, without demand and without a chance.  So a decision is
- * packed, and loses nothing: what is as usual takes a bit, and a score takes none where the formula
- * gives it from the other parts to the last bit.  About 9 bytes a candidate remain of 32.
+ * Most of what a commit writes for a broadcast, besides its vector, is its decision: 32 candidates,
+ * most of them without an edge.  So a decision is packed, and loses nothing: what is as usual takes
+ * a bit, and so does what is as in the candidate before: they stand in the order of their scores,
+ * so that equal demand stands together.  A score takes none where the formula gives it from the
+ * other parts to the last bit.  About 9 bytes a candidate remain of 32.
  *
  *   version        1 byte
  *   counts         varints: routes, candidates, contributions, eligible_total, top_k
@@ -26,9 +27,9 @@ _Static_assert(sizeof(struct credit_view) == 48, "stored layout");
 
 enum view_flags {
     VIEW_WEIGHT = 1,       /* given, float; else EDGE_PRIOR */
-    VIEW_DEMAND = 2,       /* given, float; else 0 */
+    VIEW_DEMAND = 2,       /* given, float; else that of the one before, in front 0 */
     VIEW_SCORE = 4,        /* given, float; else route_score's */
-    VIEW_CAPABILITIES = 8, /* given, 1 byte; else 0 */
+    VIEW_CAPABILITIES = 8, /* given, 1 byte; else likewise */
     VIEW_CERTAIN = 16,     /* propensity 1 */
     VIEW_SHARE = 32,       /* outside_propensity; both bits: given, float; none: 0 */
     VIEW_PROPENSITY = VIEW_CERTAIN | VIEW_SHARE,
@@ -44,11 +45,14 @@ enum {
     ROUTE_MAX = VIEW_MAX + 1 + NUMBER_BYTES,
 };
 
-/* What all numbers and propensities of a decision are packed by. */
+/* What all views of a decision are packed by. */
 struct terms {
     uint64_t base;
     uint32_t width; /* 0 to NUMBER_BYTES */
     float share;
+    /* of the view before */
+    float demand;
+    uint8_t capabilities;
 };
 
 /* Bit by bit: a NaN is what it is, and so is a zero with a sign. */
@@ -134,14 +138,13 @@ static uint32_t propensity_flags(const struct terms *t, float propensity)
 static uint32_t flags_of(const struct terms *t, const struct candidate_view *v)
 {
     return (same(v->weight, (float)EDGE_PRIOR) ? 0 : VIEW_WEIGHT) |
-           (same(v->demand, 0) ? 0 : VIEW_DEMAND) |
+           (same(v->demand, t->demand) ? 0 : VIEW_DEMAND) |
            (same(v->score, usual_score(v)) ? 0 : VIEW_SCORE) |
-           (v->capabilities ? VIEW_CAPABILITIES : 0) | propensity_flags(t, v->propensity) |
-           (v->chosen ? VIEW_MARKED : 0);
+           (v->capabilities == t->capabilities ? 0 : VIEW_CAPABILITIES) |
+           propensity_flags(t, v->propensity) | (v->chosen ? VIEW_MARKED : 0);
 }
 
-static char *put_view(char *out, const struct terms *t, const struct candidate_view *v,
-                      uint32_t flags)
+static char *put_view(char *out, struct terms *t, const struct candidate_view *v, uint32_t flags)
 {
     *out++ = (char)(uint8_t)flags;
     out = put_number(out, t, v->agent_no);
@@ -156,10 +159,12 @@ static char *put_view(char *out, const struct terms *t, const struct candidate_v
         *out++ = (char)v->capabilities;
     if ((flags & VIEW_PROPENSITY) == VIEW_PROPENSITY)
         out = put(out, &v->propensity, sizeof v->propensity);
+    t->demand = v->demand;
+    t->capabilities = v->capabilities;
     return out;
 }
 
-static char *put_routes(char *out, const struct terms *t, const struct decision *d)
+static char *put_routes(char *out, struct terms *t, const struct decision *d)
 {
     struct route_view before = {0};
     for (uint32_t i = 0; i < d->head.route_count; i++) {
@@ -263,25 +268,27 @@ static int64_t take_number(struct reader *r, const struct terms *t)
     return (int64_t)(t->base + above);
 }
 
-static struct candidate_view take_view(struct reader *r, const struct terms *t, uint32_t *ret_flags)
+static struct candidate_view take_view(struct reader *r, struct terms *t, uint32_t *ret_flags)
 {
     uint32_t flags = take_byte(r), propensity = flags & VIEW_PROPENSITY;
     struct candidate_view v = {.agent_no = take_number(r, t)};
     v.similarity = take_float(r);
     v.weight = flags & VIEW_WEIGHT ? take_float(r) : (float)EDGE_PRIOR;
-    v.demand = flags & VIEW_DEMAND ? take_float(r) : 0;
+    v.demand = flags & VIEW_DEMAND ? take_float(r) : t->demand;
     float score = flags & VIEW_SCORE ? take_float(r) : 0;
-    v.capabilities = flags & VIEW_CAPABILITIES ? take_byte(r) : 0;
+    v.capabilities = flags & VIEW_CAPABILITIES ? take_byte(r) : t->capabilities;
     v.score = flags & VIEW_SCORE ? score : usual_score(&v);
     v.propensity = propensity == VIEW_PROPENSITY ? take_float(r)
                    : propensity == VIEW_SHARE    ? t->share
                                                  : (float)(propensity == VIEW_CERTAIN);
     v.chosen = (flags & VIEW_MARKED) != 0;
+    t->demand = v.demand;
+    t->capabilities = v.capabilities;
     *ret_flags = flags;
     return v;
 }
 
-static void take_routes(struct reader *r, const struct terms *t, struct route_view *routes,
+static void take_routes(struct reader *r, struct terms *t, struct route_view *routes,
                         uint32_t count)
 {
     struct route_view before = {0};
@@ -305,8 +312,8 @@ static void take_routes(struct reader *r, const struct terms *t, struct route_vi
     }
 }
 
-static void take_candidates(struct reader *r, const struct terms *t,
-                            struct candidate_view *candidates, uint32_t count)
+static void take_candidates(struct reader *r, struct terms *t, struct candidate_view *candidates,
+                            uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t flags;
@@ -345,7 +352,7 @@ static enum qmn_code damaged(struct err *err)
                    "a stored decision is cut short, or its lengths do not add up");
 }
 
-static enum qmn_code take_parts(struct reader *r, const struct terms *t, struct arena *arena,
+static enum qmn_code take_parts(struct reader *r, struct terms *t, struct arena *arena,
                                 struct decision *d, struct err *err)
 {
     const struct decision_header *h = &d->head;

@@ -201,11 +201,14 @@ static void fill_usual(struct sample *s)
                              .candidates = s->candidates,
                              .hints = bytes_of("", 0)};
     for (int i = 0; i < 32; i++) {
-        struct score_parts p = route_score((float)rng_unit(&rng), EDGE_PRIOR, 0, 0);
+        float demand = i < 20 ? 1 : 0.5f;
+        struct score_parts p = route_score((float)rng_unit(&rng), EDGE_PRIOR, demand, 2);
         s->candidates[i] = (struct candidate_view){
             .agent_no = INT64_C(1795000000000000) + (int64_t)rng_below(&rng, 3600u * 1000 * 1000),
             .similarity = p.relevance,
             .weight = p.weight,
+            .demand = p.demand,
+            .capabilities = 2,
             .score = p.score,
             .propensity = i < 5 ? 1 : s->d.head.outside_propensity,
             .chosen = i < 5};
@@ -215,6 +218,8 @@ static void fill_usual(struct sample *s)
                                            .from_no = INT64_C(1795000000000001),
                                            .similarity = s->candidates[i].similarity,
                                            .weight = s->candidates[i].weight,
+                                           .demand = s->candidates[i].demand,
+                                           .capabilities = 2,
                                            .score = s->candidates[i].score,
                                            .propensity = 1,
                                            .hop = 1};

@@ -18,6 +18,9 @@
  * depend on it, the sync above all, until SQLite has given up the transaction and writes again at
  * the place where the loss begins, or before.
  *
+ * A sync of what is on the disk already is not passed on: a checkpoint begins with one of the log,
+ * right after the commit that synced it.
+ *
  * A file is used by the thread of its connection. */
 #include "sqlite_priv.h"
 
@@ -41,6 +44,7 @@ struct log_file {
     sqlite3_int64 at;  /* where what was gathered belongs */
     sqlite3_int64 end; /* of what has been written since the log's beginning was */
     bool ending;       /* the header of a transaction's last page came: the page comes */
+    bool unsynced;     /* something was written or cut off, perhaps by a process before */
     int lost;          /* the code of a write that failed; SQLITE_OK: none */
     sqlite3_int64 lost_at;
     /* The file of the layer below; SQLite places files at multiples of 8. */
@@ -59,6 +63,7 @@ static sqlite3_file *real_of(struct log_file *g)
 
 static int write_now(struct log_file *g, const void *data, size_t len, sqlite3_int64 at)
 {
+    g->unsynced = true;
     int rc = real_of(g)->pMethods->xWrite(real_of(g), data, (int)len, at);
     if (rc != SQLITE_OK) {
         g->lost = rc;
@@ -135,6 +140,7 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct log_file *g = log_file_of(file);
     int rc = flush(g);
+    g->unsynced = true;
     if (rc == SQLITE_OK)
         rc = real_of(g)->pMethods->xTruncate(real_of(g), size);
     if (rc != SQLITE_OK)
@@ -150,7 +156,11 @@ static int file_sync(sqlite3_file *file, int flags)
 {
     struct log_file *g = log_file_of(file);
     int rc = settle(g);
-    return rc != SQLITE_OK ? rc : real_of(g)->pMethods->xSync(real_of(g), flags);
+    if (rc == SQLITE_OK && g->unsynced)
+        rc = real_of(g)->pMethods->xSync(real_of(g), flags);
+    if (rc == SQLITE_OK)
+        g->unsynced = false;
+    return rc;
 }
 
 static int file_size(sqlite3_file *file, sqlite3_int64 *ret)
@@ -227,6 +237,7 @@ int log_file_open(sqlite3_vfs *below, const char *name, sqlite3_file *file, int 
                                                .xDeviceCharacteristics = file_traits};
     struct log_file *g = log_file_of(file);
     memset(g, 0, sizeof *g);
+    g->unsynced = true;
     int rc = below->xOpen(below, name, real_of(g), flags, ret_flags);
     if (real_of(g)->pMethods)
         g->base.pMethods = &methods; /* else SQLite does not close it */

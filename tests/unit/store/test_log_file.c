@@ -31,6 +31,7 @@ struct disk_file {
     int writes, longest;
     int fail_write; /* the n-th from now on; 0: none */
     int rc;         /* with this */
+    int fail_sync;  /* its code; 0: none */
 };
 
 static struct disk_file disk;
@@ -91,8 +92,8 @@ static int disk_truncate(sqlite3_file *f QMN_UNUSED, sqlite3_int64 size)
 
 static int disk_sync(sqlite3_file *f QMN_UNUSED, int flags QMN_UNUSED)
 {
-    NOTE("s ");
-    return SQLITE_OK;
+    NOTE(disk.fail_sync ? "S " : "s ");
+    return disk.fail_sync;
 }
 
 static int disk_size(sqlite3_file *f QMN_UNUSED, sqlite3_int64 *ret)
@@ -192,6 +193,33 @@ static void a_sync_comes_after_what_was_gathered(void **state)
     must(put(f, page, 32, 0));
     must(sync_file(f));
     assert_noted("w0+32 s ");
+}
+
+static void what_has_been_synced_is_not_synced_again(void **state)
+{
+    sqlite3_file *f = *state;
+    must(sync_file(f));
+    assert_noted("s "); /* who knows what was written before */
+    must(sync_file(f));
+    assert_noted("");
+    must(frame(f, 32, true));
+    must(sync_file(f));
+    must(sync_file(f));
+    assert_noted("w32+4120 s ");
+    must(f->pMethods->xTruncate(f, 0));
+    must(sync_file(f));
+    assert_noted("t0 s ");
+}
+
+static void a_sync_that_failed_is_made_up_for(void **state)
+{
+    sqlite3_file *f = *state;
+    must(frame(f, 32, true));
+    disk.fail_sync = SQLITE_IOERR_FSYNC;
+    assert_int_equal(sync_file(f), SQLITE_IOERR_FSYNC);
+    disk.fail_sync = 0;
+    must(sync_file(f));
+    assert_noted("w32+4120 S s ");
 }
 
 static void every_other_call_comes_after_it_too(void **state)
@@ -387,6 +415,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_transaction_goes_out_in_one_write_before_its_last_page_returns),
         TEST(a_sync_comes_after_what_was_gathered),
+        TEST(what_has_been_synced_is_not_synced_again),
+        TEST(a_sync_that_failed_is_made_up_for),
         TEST(every_other_call_comes_after_it_too),
         TEST(writes_elsewhere_keep_their_order),
         TEST(what_is_written_over_goes_out_at_once),

@@ -135,9 +135,12 @@ struct nutrient *live_new(struct tenant *t, const struct live_in *in)
         nutrient_free(x);
         return NULL;
     }
+    const struct agent *from = NULL;
     for (uint32_t i = 0; i < in->route_count; i++) {
         const struct route_view *r = &in->routes[i];
-        struct agent *a = network_agent_no(n, r->agent_no), *from = network_agent_no(n, r->from_no);
+        struct agent *a = network_agent_no(n, r->agent_no);
+        if (!i || r->from_no != in->routes[i - 1].from_no) /* most come from one */
+            from = network_agent_no(n, r->from_no);
         if (!a || a->tenant != t)
             continue; /* loading: the agent was purged since */
         x->deliveries[x->delivery_count++] =

@@ -39,7 +39,7 @@ enum {
     SOURCES = 160,
     EDGES = 100,
     QUERIES = 256, /* different broadcasts; a multiple of the tile */
-    ROUNDS = 20,
+    ROUNDS = 100,
     TAG_BYTES = 16,
     ARENA_MAX = 64 << 20,
 };

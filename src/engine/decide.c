@@ -80,22 +80,32 @@ static bool scratch_init(struct decider *d)
            s->bonus;
 }
 
-static void join_words(uint64_t *restrict to, const uint64_t *restrict from, uint32_t count)
+/* Adds the agents that worked on a task with this tag since then, one by one. */
+static void join_list(struct scratch *s, const struct postings *p, int64_t since_ms)
 {
-    for (uint32_t w = 0; w < count; w++)
-        to[w] |= from[w];
-}
-
-/* Adds the agents that worked on a task with this tag since then. */
-static void join_level(struct scratch *s, const struct postings *p, int64_t since_ms)
-{
-    if (p->bits && p->oldest_ms >= since_ms) {
-        join_words(s->level, p->bits, p->words < s->words ? p->words : s->words);
-        return;
-    }
     for (uint32_t i = 0; i < p->count; i++)
         if (p->items[i].last_ms >= since_ms)
             s->level[p->items[i].agent / 64] |= UINT64_C(1) << (p->items[i].agent % 64);
+}
+
+/* Adds the agents that worked on a task with one of these tags since then.  The sets are asked for
+ * as soon as they are known, and joined together: the processor waits for them all at once. */
+static void join_tags(struct scratch *s, const struct tags *tags, const struct tag_match *matches,
+                      uint32_t count, int64_t since_ms)
+{
+    struct kernels_set sets[TAGS_MATCHES_MAX] QMN_UNINIT;
+    uint32_t n = 0;
+    for (uint32_t m = 0; m < count; m++) {
+        const struct tag_set *set = &tags->recent[matches[m].tag];
+        if (!set->bits || set->oldest_ms < since_ms) {
+            join_list(s, &tags->items[matches[m].tag]->recent, since_ms);
+            continue;
+        }
+        __builtin_prefetch(set->bits);
+        __builtin_prefetch(set->bits + 8);
+        sets[n++] = (struct kernels_set){set->bits, set->words};
+    }
+    math_kernels()->join_sets(s->level, s->words, sets, n);
 }
 
 /* The agents of this level that no better one has covered gain their share. */
@@ -108,23 +118,8 @@ static void settle_level(struct scratch *s, float gain)
     math_kernels()->add_where(s->demand, s->level, s->words, gain);
 }
 
-/* Brings what join_level will read of a tag further on: a set lies two pointers away, and the walk
- * over a few hundred of them waits for little else. */
-static void expect_level(const struct decider *d, const struct tag_match *matches, uint32_t count,
-                         uint32_t m)
-{
-    enum { FAR = 12, NEAR = 6 };
-    if (m + FAR < count)
-        __builtin_prefetch(&d->t->tags.items[matches[m + FAR].tag]->recent);
-    if (m + NEAR < count) {
-        const uint64_t *bits = d->t->tags.items[matches[m + NEAR].tag]->recent.bits;
-        for (uint32_t w = 0; bits && w < d->s.words; w += 8)
-            __builtin_prefetch(bits + w);
-    }
-}
-
 /* Similar tags come best first, and the first that an agent has is its best.  Dozens of them share
- * a ratio: their sets are joined before anybody gains, word by word. */
+ * a ratio: their sets are joined before anybody gains. */
 static void apply_similar(struct decider *d, const struct tag_match *matches, uint32_t count,
                           float share)
 {
@@ -132,12 +127,11 @@ static void apply_similar(struct decider *d, const struct tag_match *matches, ui
     memset(s->covered, 0, s->words * sizeof *s->covered);
     for (uint32_t m = 0; m < count;) {
         float ratio = matches[m].ratio;
+        uint32_t first = m;
+        while (m < count && matches[m].ratio == ratio)
+            m++;
         memset(s->level, 0, s->words * sizeof *s->level);
-        for (; m < count && matches[m].ratio == ratio; m++) {
-            expect_level(d, matches, count, m);
-            join_level(s, &d->t->tags.items[matches[m].tag]->recent,
-                       d->in->now_ms - DEMAND_WINDOW_MS);
-        }
+        join_tags(s, &d->t->tags, matches + first, m - first, d->in->now_ms - DEMAND_WINDOW_MS);
         settle_level(s, ratio * share);
     }
 }

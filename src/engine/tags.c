@@ -8,22 +8,19 @@
 #include "route/demand.h"
 
 enum {
-    HINT_CACHE_MAX = 4096,  /* hints remembered per tenant; the cache is emptied beyond */
-    HINT_MATCHES_MAX = 256, /* similar tags of one hint: the rest would be noise */
+    HINT_CACHE_MAX = 4096, /* hints remembered per tenant; the cache is emptied beyond */
 };
 
 /* Matches of one hint among the tags made up to `serial`, and of those up to `until` the ones whose
  * number is below `next`: a comparison that was cut short goes on there. */
 struct hint_matches {
     uint64_t serial, until;
-    uint32_t next; /* 0: none is under way */
+    uint32_t next;    /* 0: none is under way */
+    uint64_t dropped; /* tags.dropped when it was last looked whether they are all alive */
     uint32_t count, cap;
-    struct hint_match {
-        uint32_t tag;
-        float ratio;
-        uint64_t serial; /* of the tag: a reused number is another tag */
-    } * items;
-    struct bytes hint; /* behind the struct */
+    struct tag_match *items; /* best first */
+    uint64_t *serials;       /* of their tags: a reused number is another tag */
+    struct bytes hint;       /* behind the struct */
 };
 
 bool tags_init(struct tags *t)
@@ -46,8 +43,10 @@ static void cache_clear(struct tags *t)
 {
     for (size_t i = 0; i < t->cache.cap; i++) {
         struct hint_matches *m = t->cache.slots[i].value;
-        if (m)
+        if (m) {
             mem_free(m->items);
+            mem_free(m->serials);
+        }
         mem_free(m);
     }
     textmap_release(&t->cache);
@@ -60,6 +59,7 @@ void tags_release(struct tags *t)
     mem_free(t->items);
     mem_free(t->freed);
     mem_free(t->serials);
+    mem_free(t->recent);
     textmap_release(&t->by_text);
     cache_clear(t);
     pthread_mutex_destroy(&t->cache_lock);
@@ -111,7 +111,10 @@ static bool grow_items(struct tags *t)
     uint64_t *serials = mem_resize(t->serials, cap, sizeof *serials);
     if (serials)
         t->serials = serials;
-    if (!items || !freed || !serials)
+    struct tag_set *recent = mem_resize(t->recent, cap, sizeof *recent);
+    if (recent)
+        t->recent = recent;
+    if (!items || !freed || !serials || !recent)
         return false;
     t->cap = cap;
     return true;
@@ -133,6 +136,7 @@ static bool make_tag(struct tags *t, struct bytes text, uint32_t *ret_number)
     uint32_t number = t->freed_count ? t->freed[--t->freed_count] : t->count++;
     *g = (struct tag){.text = bytes_of(copy, text.len), .number = number};
     t->items[number] = g;
+    t->recent[number] = (struct tag_set){0};
     t->serials[number] = ++t->serial;
     textmap_put(&t->by_text, g->text, g);
     *ret_number = number;
@@ -157,6 +161,7 @@ void tags_drop(struct tags *t, const uint32_t *numbers, uint32_t count)
         t->items[numbers[i]] = NULL;
         t->serials[numbers[i]] = 0;
         t->freed[t->freed_count++] = numbers[i];
+        t->dropped++;
         tag_free(g);
     }
 }
@@ -195,12 +200,21 @@ bool tags_reserve_capable(struct tags *t, const uint32_t *numbers, uint32_t coun
     return true;
 }
 
+/* After every change of that tag's recent agents. */
+static void show_recent(struct tags *t, uint32_t number)
+{
+    const struct postings *p = &t->items[number]->recent;
+    t->recent[number] =
+        (struct tag_set){.bits = p->bits, .words = p->words, .oldest_ms = p->oldest_ms};
+}
+
 bool tags_reserve_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct postings *p = &t->items[numbers[i]]->recent;
         if (!postings_reserve(p) || !postings_reserve_bit(p, agent))
             return false;
+        show_recent(t, numbers[i]);
     }
     return true;
 }
@@ -220,14 +234,18 @@ void tags_remove_capable(struct tags *t, const uint32_t *numbers, uint32_t count
 void tags_add_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent,
                      int64_t at_ms)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         postings_add(&t->items[numbers[i]]->recent, agent, at_ms);
+        show_recent(t, numbers[i]);
+    }
 }
 
 void tags_remove_recent(struct tags *t, const uint32_t *numbers, uint32_t count, uint32_t agent)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         postings_remove(&t->items[numbers[i]]->recent, agent);
+        show_recent(t, numbers[i]);
+    }
 }
 
 /* ---- fuzzy matches ---- */
@@ -252,26 +270,40 @@ static struct hint_matches *cache_entry(struct tags *t, struct bytes hint)
     return m;
 }
 
-/* Keeps the best in order of ratio. */
-static bool matches_add(struct hint_matches *m, struct hint_match match)
+static bool grow_matches(struct hint_matches *m)
 {
-    if (m->count == HINT_MATCHES_MAX) {
+    if (m->count < m->cap)
+        return true;
+    uint32_t cap = m->cap ? m->cap * 2 : 8;
+    struct tag_match *items = mem_resize(m->items, cap, sizeof *items);
+    if (items)
+        m->items = items;
+    uint64_t *serials = mem_resize(m->serials, cap, sizeof *serials);
+    if (serials)
+        m->serials = serials;
+    if (!items || !serials)
+        return false;
+    m->cap = cap;
+    return true;
+}
+
+/* Keeps the best in order of ratio. */
+static bool matches_add(struct hint_matches *m, struct tag_match match, uint64_t serial)
+{
+    if (m->count == TAGS_SIMILAR_MAX) {
         if (match.ratio <= m->items[m->count - 1].ratio)
             return true;
         m->count--;
     }
-    if (m->count == m->cap) {
-        uint32_t cap = m->cap ? m->cap * 2 : 8;
-        void *p = mem_resize(m->items, cap, sizeof *m->items);
-        if (!p)
-            return false;
-        m->items = p;
-        m->cap = cap;
-    }
+    if (!grow_matches(m))
+        return false;
     uint32_t at = m->count++;
-    for (; at && m->items[at - 1].ratio < match.ratio; at--)
+    for (; at && m->items[at - 1].ratio < match.ratio; at--) {
         m->items[at] = m->items[at - 1];
+        m->serials[at] = m->serials[at - 1];
+    }
     m->items[at] = match;
+    m->serials[at] = serial;
     return true;
 }
 
@@ -288,19 +320,30 @@ static bool matches_try(struct tags *t, struct hint_matches *m, uint32_t number,
     --*budget;
     t->compared++;
     float ratio = demand_match(m->hint, g->text);
-    return ratio <= 0 ||
-           matches_add(m, (struct hint_match){.tag = number, .ratio = ratio, .serial = serial});
+    return ratio <= 0 || matches_add(m, (struct tag_match){.tag = number, .ratio = ratio}, serial);
+}
+
+/* Forgets the ones that are gone. */
+static void matches_forget(const struct tags *t, struct hint_matches *m)
+{
+    uint32_t kept = 0;
+    if (m->dropped == t->dropped)
+        return;
+    for (uint32_t i = 0; i < m->count; i++)
+        if (t->serials[m->items[i].tag] == m->serials[i]) {
+            m->items[kept] = m->items[i];
+            m->serials[kept++] = m->serials[i];
+        }
+    m->count = kept;
+    m->dropped = t->dropped;
 }
 
 /* Compares the hint with the tags made since the last time, as far as the budget goes: the next
- * look goes on from there.  Forgets the ones that are gone. */
+ * look goes on from there. */
 static void matches_refresh(struct tags *t, struct hint_matches *m, uint32_t *budget)
 {
-    uint32_t kept = 0, end = t->count < TAGS_FUZZY_MAX ? t->count : TAGS_FUZZY_MAX;
-    for (uint32_t i = 0; i < m->count; i++)
-        if (t->serials[m->items[i].tag] == m->items[i].serial)
-            m->items[kept++] = m->items[i];
-    m->count = kept;
+    uint32_t end = t->count < TAGS_FUZZY_MAX ? t->count : TAGS_FUZZY_MAX;
+    matches_forget(t, m);
     if (m->serial == t->serial)
         return;
     if (!m->next)
@@ -325,9 +368,12 @@ uint32_t tags_matches(struct tags *t, struct bytes hint, uint32_t *budget, struc
         struct tag_match *out = arena_alloc(arena, sizeof *out * (m->count + 1));
         if (out && same)
             out[count++] = (struct tag_match){same->number, 1};
-        for (uint32_t i = 0; out && i < m->count; i++)
-            if (!same || m->items[i].tag != same->number)
-                out[count++] = (struct tag_match){m->items[i].tag, m->items[i].ratio};
+        /* nothing else has a ratio of 1: what is the same comes first, if it is there at all */
+        uint32_t skip = same && m->count && m->items[0].tag == same->number;
+        if (out && m->count > skip) {
+            memcpy(out + count, m->items + skip, (m->count - skip) * sizeof *out);
+            count += m->count - skip;
+        }
         *ret = out;
     }
     pthread_mutex_unlock(&t->cache_lock);

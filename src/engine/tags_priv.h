@@ -51,13 +51,23 @@ struct tag {
     struct postings capable, recent;
 };
 
+/* The set of a tag's recent agents, once more: a decision joins dozens of them, and this way waits
+ * for one look at memory instead of three. */
+struct tag_set {
+    const uint64_t *bits; /* NULL: few agents, their list has them */
+    uint32_t words;
+    int64_t oldest_ms;
+};
+
 struct tags {
-    struct tag **items; /* by number; NULL: free */
+    struct tag **items;     /* by number; NULL: free */
+    struct tag_set *recent; /* by number: of items[number]->recent */
     uint32_t count, cap;
     uint32_t *freed;
     uint32_t freed_count;
     struct textmap by_text; /* struct tag */
     uint64_t serial;        /* grows with each new tag */
+    uint64_t dropped;       /* tags that are gone, ever */
     uint64_t *serials;      /* by number: when it was made */
 
     pthread_mutex_t cache_lock;
@@ -66,11 +76,13 @@ struct tags {
 };
 
 /* What bounds a decision: it holds the network's read lock while it compares, and a writer that
- * waits for that lock stops everybody.  Both are guesses: 8192 ratios of the longest ASCII tags
+ * waits for that lock stops everybody.  All are guesses: 8192 ratios of the longest ASCII tags
  * take some 10 ms. */
 enum {
     TAGS_FUZZY_MAX = 4096,    /* tags of a tenant compared fuzzily; the rest match exactly alone */
     TAGS_COMPARED_MAX = 8192, /* ratios one decision computes: what is left waits for the next */
+    TAGS_SIMILAR_MAX = 256,   /* similar tags of one hint: the rest would be noise */
+    TAGS_MATCHES_MAX = TAGS_SIMILAR_MAX + 1, /* and the hint itself */
 };
 
 struct tag_match {
@@ -103,7 +115,7 @@ const struct tag *tags_find(const struct tags *t, struct bytes text);
 /* The tags whose ratio to the hint is at least the threshold, best first: the hint itself (ratio 1)
  * if anybody has it, then the best of the similar ones.  Cached per hint; each new ratio takes one
  * from *budget, and once that is used up the answer lacks what has not been compared yet.  Copied
- * into the arena; returns the count, 0 when out of memory. */
+ * into the arena; returns the count, at most TAGS_MATCHES_MAX, 0 when out of memory. */
 uint32_t tags_matches(struct tags *t, struct bytes hint, uint32_t *budget, struct arena *arena,
                       const struct tag_match **ret);
 

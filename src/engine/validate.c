@@ -161,6 +161,14 @@ static const struct posting *posting_of(const struct postings *p, uint32_t agent
     return index ? &p->items[*index] : NULL;
 }
 
+/* What decisions read is what the tag has. */
+static bool set_shown(const struct tenant *t, const struct tag *g)
+{
+    const struct tag_set *shown = &t->tags.recent[g->number];
+    return shown->bits == g->recent.bits && shown->words == g->recent.words &&
+           shown->oldest_ms == g->recent.oldest_ms;
+}
+
 static bool tag_holds(struct validity *v, const struct tenant *t, const struct tag *g)
 {
     uint32_t refs = 0, capable = 0, recent = 0;
@@ -179,7 +187,8 @@ static bool tag_holds(struct validity *v, const struct tenant *t, const struct t
     return HOLDS(v, g->refs == refs || (v->busy && g->refs > refs), "tag \"%.*s\": %u and %u",
                  BYTES_FMT(g->text), g->refs, refs) &&
            HOLDS(v, g->capable.count == capable, "tag \"%.*s\"", BYTES_FMT(g->text)) &&
-           HOLDS(v, g->recent.count == recent, "tag \"%.*s\"", BYTES_FMT(g->text));
+           HOLDS(v, g->recent.count == recent, "tag \"%.*s\"", BYTES_FMT(g->text)) &&
+           HOLDS(v, set_shown(t, g), "tag \"%.*s\"", BYTES_FMT(g->text));
 }
 
 static bool tags_hold(struct validity *v, const struct tenant *t)

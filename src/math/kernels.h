@@ -25,6 +25,12 @@ static inline size_t kernels_i8_stride(size_t dim)
     return (dim + KERNELS_ROW_ALIGN - 1) / KERNELS_ROW_ALIGN * KERNELS_ROW_ALIGN;
 }
 
+/* Bit i is bit i % 64 of bits[i / 64]; those behind `words` are 0. */
+struct kernels_set {
+    const uint64_t *bits;
+    size_t words;
+};
+
 struct kernels {
     const char *name;
 
@@ -49,6 +55,10 @@ struct kernels {
      * reaches a bar; ret_places: uint32_t[count + KERNELS_PLACES_EXTRA].  The same over all tables.
      */
     size_t (*places_at_least)(const float *v, size_t count, float bar, uint32_t *ret_places);
+
+    /* v[w] |= sets[s].bits[w] for each s < count and each w below `words` and the set's own; many
+     * at once, because each word of v is then read and written once.  The same over all tables. */
+    void (*join_sets)(uint64_t *v, size_t words, const struct kernels_set *sets, size_t count);
 
     /* v[i] += add for each i whose bit is set (bit i % 64 of bits[i / 64]); v: float[64 words]. The
      * same over all tables. */

@@ -141,6 +141,37 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return n;
 }
 
+/* The first `left` of four words, none if that is negative. */
+INLINE __m256i first_words(int64_t left)
+{
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(left), _mm256_set_epi64x(3, 2, 1, 0));
+}
+
+INLINE __m256i load_words(const uint64_t *p, int64_t left)
+{
+    return _mm256_maskload_epi64((const long long *)(const void *)p, first_words(left));
+}
+
+/* Sixteen words at a time stay in registers while the sets pass by. */
+static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets, size_t count)
+{
+    enum { JOINED = 4 };
+    for (size_t w = 0; w < words; w += 4 * JOINED) {
+        __m256i sum[JOINED];
+        for (size_t j = 0; j < JOINED; j++)
+            sum[j] = load_words(v + w + 4 * j, (int64_t)words - (int64_t)(w + 4 * j));
+        for (size_t s = 0; s < count; s++) {
+            const uint64_t *from = sets[s].bits + w;
+            int64_t left = (int64_t)sets[s].words - (int64_t)w;
+            for (size_t j = 0; j < JOINED; j++)
+                sum[j] = _mm256_or_si256(sum[j], load_words(from + 4 * j, left - (int64_t)(4 * j)));
+        }
+        for (size_t j = 0; j < JOINED; j++)
+            _mm256_maskstore_epi64((long long *)(void *)(v + w + 4 * j),
+                                   first_words((int64_t)words - (int64_t)(w + 4 * j)), sum[j]);
+    }
+}
+
 static void add_where(float *v, const uint64_t *bits, size_t words, float add)
 {
     const __m256i lane = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
@@ -333,6 +364,7 @@ const struct kernels kernels_avx2 = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .join_sets = join_sets,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,

@@ -131,6 +131,47 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return n;
 }
 
+/* The first `left` of eight words, none if that is negative. */
+INLINE __mmask8 first_words(int64_t left)
+{
+    return (__mmask8)(left >= 8 ? 0xff : left > 0 ? (1u << left) - 1 : 0);
+}
+
+/* n vectors of eight words, a constant where it is inlined, stay in registers while the sets pass
+ * by. */
+INLINE void join_chunk(uint64_t *v, size_t words, const size_t n, size_t from,
+                       const struct kernels_set *sets, size_t count)
+{
+    __m512i sum[4];
+    for (size_t j = 0; j < n; j++)
+        sum[j] = _mm512_maskz_loadu_epi64(first_words((int64_t)words - (int64_t)(from + 8 * j)),
+                                          v + from + 8 * j);
+    for (size_t s = 0; s < count; s++) {
+        const uint64_t *bits = sets[s].bits + from;
+        int64_t left = (int64_t)sets[s].words - (int64_t)from;
+        if (left >= (int64_t)(8 * n))
+            for (size_t j = 0; j < n; j++)
+                sum[j] = _mm512_or_si512(sum[j], _mm512_loadu_si512(bits + 8 * j));
+        else
+            for (size_t j = 0; j < n; j++)
+                sum[j] = _mm512_or_si512(
+                    sum[j],
+                    _mm512_maskz_loadu_epi64(first_words(left - (int64_t)(8 * j)), bits + 8 * j));
+    }
+    for (size_t j = 0; j < n; j++)
+        _mm512_mask_storeu_epi64(v + from + 8 * j,
+                                 first_words((int64_t)words - (int64_t)(from + 8 * j)), sum[j]);
+}
+
+static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets, size_t count)
+{
+    size_t w = 0;
+    for (; w + 16 < words; w += 32)
+        join_chunk(v, words, 4, w, sets, count);
+    if (w < words)
+        join_chunk(v, words, 2, w, sets, count);
+}
+
 static void add_where(float *v, const uint64_t *bits, size_t words, float add)
 {
     const __m512 adds = _mm512_set1_ps(add);
@@ -404,6 +445,7 @@ const struct kernels kernels_avx512 = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .join_sets = join_sets,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,

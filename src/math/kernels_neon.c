@@ -35,6 +35,11 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return kernels_scalar.places_at_least(v, count, bar, ret_places);
 }
 
+static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets, size_t count)
+{
+    kernels_scalar.join_sets(v, words, sets, count);
+}
+
 static void add_where(float *v, const uint64_t *bits, size_t words, float add)
 {
     kernels_scalar.add_where(v, bits, words, add);
@@ -77,6 +82,7 @@ const struct kernels kernels_neon = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .join_sets = join_sets,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,

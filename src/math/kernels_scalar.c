@@ -119,6 +119,13 @@ static size_t places_at_least(const float *v, size_t count, float bar, uint32_t 
     return n;
 }
 
+static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets, size_t count)
+{
+    for (size_t s = 0; s < count; s++)
+        for (size_t w = 0; w < words && w < sets[s].words; w++)
+            v[w] |= sets[s].bits[w];
+}
+
 static void add_where(float *v, const uint64_t *bits, size_t words, float add)
 {
     for (size_t w = 0; w < words; w++)
@@ -192,6 +199,7 @@ const struct kernels kernels_scalar = {
     .f16_to_f32 = f16_to_f32,
     .all_finite_f32 = all_finite_f32,
     .places_at_least = places_at_least,
+    .join_sets = join_sets,
     .add_where = add_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,

@@ -267,6 +267,37 @@ static void quantised_codes_are_the_rounded_ones_and_identical(void **state)
     }
 }
 
+/* Each set stands at the end of its memory, so that a read behind it is seen. */
+static void joined_is_what_any_set_has(void **state)
+{
+    (void)state;
+    enum { WORDS_MOST = 70, SETS = 5 };
+    struct rng r;
+    rng_seed(&r, 17);
+    for (size_t words = 0; words <= WORDS_MOST; words++)
+        for (size_t t = 0; t < table_count; t++) {
+            struct kernels_set sets[SETS];
+            uint64_t want[WORDS_MOST + 1], *v = mem_alloc((words + 1) * sizeof *v);
+            for (size_t w = 0; w <= words; w++)
+                v[w] = want[w] = rng_next(&r) & rng_next(&r);
+            for (size_t s = 0; s < SETS; s++) {
+                size_t n = s ? rng_below(&r, (uint32_t)words + 20) : words;
+                uint64_t *bits = mem_alloc(n * sizeof *bits + !n);
+                for (size_t w = 0; w < n; w++) {
+                    bits[w] = rng_next(&r) & rng_next(&r) & rng_next(&r);
+                    if (w < words)
+                        want[w] |= bits[w];
+                }
+                sets[s] = (struct kernels_set){bits, n};
+            }
+            tables[t]->join_sets(v, words, sets, SETS);
+            assert_memory_equal(v, want, (words + 1) * sizeof *v);
+            for (size_t s = 0; s < SETS; s++)
+                mem_free((void *)(uintptr_t)sets[s].bits);
+            mem_free(v);
+        }
+}
+
 static void adding_touches_just_the_chosen(void **state)
 {
     (void)state;
@@ -535,6 +566,7 @@ int main(void)
         cmocka_unit_test(conversion_writes_no_more_than_its_count),
         cmocka_unit_test(one_element_that_is_not_finite_is_found_wherever_it_hides),
         cmocka_unit_test(quantised_codes_are_the_rounded_ones_and_identical),
+        cmocka_unit_test(joined_is_what_any_set_has),
         cmocka_unit_test(adding_touches_just_the_chosen),
         cmocka_unit_test(a_vector_of_nothing_quantises_to_zero_codes),
         cmocka_unit_test(quantised_cosines_stay_within_the_stated_error),

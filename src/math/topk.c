@@ -49,9 +49,9 @@ void topk_insert(struct topk *t, struct topk_item item)
     t->items[i] = item;
 }
 
-/* ---- selecting from a whole array ---- */
+/* ---- ranks as numbers ---- */
 
-enum { COLUMNS_PER_K = 3, COLUMNS_MAX = 512, ROWS_LEAST = 4, STRIDE = 256 };
+enum { SORT_FEW = 64 }; /* items that insertion sorts faster than the heap, by a guess */
 
 /* A number that is larger for what ranks earlier, so that ranking is one comparison: the score's
  * bits, put in order, above the complement of the id. */
@@ -72,6 +72,10 @@ static float rank_score(uint64_t key)
     memcpy(&score, &bits, sizeof score);
     return score;
 }
+
+/* ---- selecting from a whole array ---- */
+
+enum { COLUMNS_PER_K = 3, COLUMNS_MAX = 512, ROWS_LEAST = 4, STRIDE = 256 };
 
 /* Puts what ranks before the key in the middle of [low, high) in front of it; returns its place.
  * Without a branch on the comparison, which nobody could predict. */
@@ -161,8 +165,36 @@ size_t topk_select(const float *scores, size_t n, float floor, size_t k, uint64_
     return len;
 }
 
+/* ---- putting in order ---- */
+
+/* Puts the keys in order, the largest first.  A heap read backwards is half in order already. */
+static void sort_keys(uint64_t *keys, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        uint64_t key = keys[i];
+        size_t at = i;
+        for (; at && keys[at - 1] < key; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+}
+
+static void sort_few(struct topk_item *items, size_t n)
+{
+    uint64_t keys[SORT_FEW] QMN_UNINIT;
+    for (size_t i = 0; i < n; i++)
+        keys[i] = rank_key(items[n - 1 - i].score, items[n - 1 - i].id);
+    sort_keys(keys, n);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (struct topk_item){rank_score(keys[i]), ~(uint32_t)keys[i]};
+}
+
 size_t topk_sort(struct topk *t)
 {
+    if (t->len <= SORT_FEW) {
+        sort_few(t->items, t->len);
+        return t->len;
+    }
     for (size_t n = t->len; n > 1; n--) { /* the worst of the rest goes last */
         struct topk_item worst = t->items[0], last = t->items[n - 1];
         sift_down(t->items, n - 1, 0, last);

@@ -10,13 +10,12 @@
 
 #include <assert.h>
 #include <float.h>
-#include <math.h>
 
 #include "base/attr.h"
 
 /* The maximum similarity only grows as more are chosen, so a value that lacks the latest choices is
- * an upper bound: only the candidate that leads by such a bound has to be brought up to date, and
- * most never are.  The result is that of recomputing everything. */
+ * an upper bound: only a candidate that leads by such a bound has to be brought up to date.  The
+ * result is that of recomputing everything. */
 struct mmr {
     const struct select_options *options;
     const uint32_t *chosen;
@@ -37,11 +36,13 @@ static void mmr_init(struct mmr *m, const float *scores, uint32_t n,
     bool all = n == options->eligible_total;
     double low = all ? 0 : DBL_MAX, high = all ? 0 : -DBL_MAX;
     for (uint32_t i = 0; i < n; i++) {
-        low = all ? 0 : fmin(low, (double)scores[i]);
-        high = fmax(high, (double)scores[i]);
+        double score = (double)scores[i];
+        low = !all && score < low ? score : low;
+        high = score > high ? score : high;
     }
     for (uint32_t i = 0; i < n; i++) {
-        double scaled = high > low ? (fmax((double)scores[i], low) - low) / (high - low) : 1;
+        double above = (double)scores[i] > low ? (double)scores[i] - low : 0;
+        double scaled = high > low ? above / (high - low) : 1;
         m->relevance[i] = SELECT_LAMBDA * scaled;
         m->max_similarity[i] = -1;
         m->value[i] = m->relevance[i] + (1 - SELECT_LAMBDA);
@@ -52,25 +53,36 @@ static void mmr_init(struct mmr *m, const float *scores, uint32_t n,
 static void mmr_refresh(struct mmr *m, uint32_t i)
 {
     const struct select_options *o = m->options;
-    for (; m->seen[i] < m->chosen_count; m->seen[i]++)
-        m->max_similarity[i] =
-            fmaxf(m->max_similarity[i], o->similarity(o->ctx, i, m->chosen[m->seen[i]]));
+    for (; m->seen[i] < m->chosen_count; m->seen[i]++) {
+        float similarity = o->similarity(o->ctx, i, m->chosen[m->seen[i]]);
+        if (similarity > m->max_similarity[i])
+            m->max_similarity[i] = similarity;
+    }
     m->value[i] = m->relevance[i] - (1 - SELECT_LAMBDA) * (double)m->max_similarity[i];
 }
 
-/* The first candidate with the largest value, up to date. */
+static bool mmr_leads(const struct mmr *m, uint32_t a, uint32_t b)
+{
+    return m->value[a] > m->value[b] || (m->value[a] == m->value[b] && a < b);
+}
+
+/* The first candidate with the largest value, up to date.  It starts from the one that leads by its
+ * bound, so that few of the others have to be brought up to date in the one walk past them. */
 static uint32_t mmr_best(struct mmr *m)
 {
-    for (;;) {
-        uint32_t best = 0;
-        for (uint32_t i = 1; i < m->n; i++)
-            if (m->value[i] > m->value[best])
-                best = i;
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < m->n; i++)
         /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n > 0, all set */
-        if (m->seen[best] == m->chosen_count)
-            return best;
-        mmr_refresh(m, best);
+        best = m->value[i] > m->value[best] ? i : best;
+    mmr_refresh(m, best);
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (!mmr_leads(m, i, best))
+            continue;
+        mmr_refresh(m, i);
+        if (mmr_leads(m, i, best))
+            best = i;
     }
+    return best;
 }
 
 /* Writes `count` candidate numbers in the order chosen; the best score always goes first. */

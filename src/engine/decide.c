@@ -39,6 +39,8 @@ struct scratch {
     float *bonus;     /* what they are worth */
     bool *exact;      /* cosine is exact, not from the int8 pass */
     float *score;
+    uint8_t *place;            /* of an agent that entered the pool: its parts' ... */
+    struct score_parts *parts; /* ... in here */
 };
 
 struct decider {
@@ -63,6 +65,14 @@ static bool may_receive(const struct decider *d, uint32_t slot)
     return d->t->reach[slot] >= d->in->sensitivity && slot != d->in->source->slot;
 }
 
+/* How many the first pass hands over to the exact one. */
+static uint32_t rescored(const struct decider *d)
+{
+    return route_pool_size(d->in->top_k) + RESCORE_SPARE;
+}
+
+_Static_assert(ROUTE_POOL_MAX + RESCORE_SPARE <= UINT8_MAX, "places are bytes");
+
 static bool scratch_init(struct decider *d)
 {
     struct scratch *s = &d->s;
@@ -73,11 +83,13 @@ static bool scratch_init(struct decider *d)
     s->covered = arena_raw(d->arena, uint64_t, s->words);
     s->level = arena_raw(d->arena, uint64_t, s->words);
     s->score = arena_raw(d->arena, float, s->n + 1);
+    s->place = arena_raw(d->arena, uint8_t, s->n + 1);
+    s->parts = arena_raw(d->arena, struct score_parts, rescored(d));
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
     s->exact = arena_calloc(d->arena, s->n + 1, 1);
     s->bonus = arena_array(d->arena, float, s->n + 1);
     return s->cosine && s->demand && s->covered && s->level && s->score && s->capable && s->exact &&
-           s->bonus;
+           s->bonus && s->place && s->parts;
 }
 
 /* Adds the agents that worked on a task with this tag since then, one by one. */
@@ -231,6 +243,22 @@ static bool roughly_eligible(const struct decider *d, uint32_t slot)
     return d->s.score[slot] >= floor_of(d);
 }
 
+/* Of the slots [first, end). */
+static uint32_t count_between(const struct decider *d, uint32_t first, uint32_t end)
+{
+    const float *score = d->s.score;
+    float floor = floor_of(d);
+    uint32_t eligible = 0;
+    for (uint32_t i = first; i < end; i++)
+        eligible += score[i] >= floor;
+    return eligible;
+}
+
+static uint32_t count_eligible(const struct decider *d)
+{
+    return count_between(d, 0, d->s.n);
+}
+
 static struct score_parts exact_parts(struct decider *d, uint32_t slot, const struct agent *from)
 {
     struct scratch *s = &d->s;
@@ -247,7 +275,7 @@ static struct score_parts exact_parts(struct decider *d, uint32_t slot, const st
  * are eligible at all.  False: out of memory. */
 static bool fill_pool(struct decider *d, struct route_pool *pool)
 {
-    uint32_t keep = route_pool_size(d->in->top_k) + RESCORE_SPARE, eligible = 0;
+    uint32_t keep = rescored(d), eligible = count_eligible(d);
     uint64_t *room = arena_raw(d->arena, uint64_t, keep * TOPK_SELECT_ROOM);
     uint32_t *rough = arena_raw(d->arena, uint32_t, keep);
     struct topk_item *pool_items =
@@ -255,19 +283,31 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
     if (!room || !rough || !pool_items)
         return false;
     route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
-    const float *score = d->s.score;
-    float floor = floor_of(d);
-    for (uint32_t i = 0, n = d->s.n; i < n; i++)
-        eligible += score[i] >= floor;
-    size_t count = topk_select(score, d->s.n, floor, keep, room, rough);
+    size_t count = topk_select(d->s.score, d->s.n, floor_of(d), keep, room, rough);
     for (size_t i = 0; i < count; i++) {
         if (i + 1 < count && d->t->profiles.dim)
             flat_prefetch(&d->t->profiles, rough[i + 1]);
-        struct score_parts parts = exact_parts(d, rough[i], d->in->source);
-        eligible -= !route_pool_offer(pool, rough[i], &parts);
+        struct score_parts *parts = &d->s.parts[i];
+        *parts = exact_parts(d, rough[i], d->in->source);
+        d->s.place[rough[i]] = (uint8_t)i;
+        eligible -= !route_pool_offer(pool, rough[i], parts);
     }
     pool->eligible_total = eligible;
     return true;
+}
+
+/* Of one of the pool, as fill_pool computed them. */
+static const struct score_parts *pool_parts(const struct decider *d, const struct topk_item *item)
+{
+    return &d->s.parts[d->s.place[item->id]];
+}
+
+/* No agent in doubt is farther than this from the threshold: in_doubt with the row that
+ * flat_uncertainty holds for the worst, and a hundredth for rounding. */
+static float doubt_most(const struct decider *d)
+{
+    float off = flat_uncertainty_most(&d->t->profiles, d->in->rough.query.error);
+    return d->min_score > 0 ? off * (float)(EDGE_W_MAX / EDGE_PRIOR) : off;
 }
 
 /* Whether the exact look may see an agent on the other side of the threshold. */
@@ -297,13 +337,17 @@ static void settle(struct decider *d, uint32_t slot)
 
 /* Looks exactly at everybody about whom the first pass leaves doubt; from then on it is known who
  * is eligible.  Returns how many are.  Costs as much as some percent of the agents cost, so it is
- * done only where the number matters: when a decision explores, or the pool stays short. */
+ * done only where the number matters: when a decision explores, or the pool stays short.  One
+ * comparison rules most agents out. */
 static uint32_t settle_eligible(struct decider *d)
 {
     struct scratch *s = &d->s;
-    float floor = floor_of(d);
-    uint32_t eligible = 0, found = s->n; /* found: one to settle once the next is on its way */
+    const float *value = d->min_score > 0 ? s->score : s->cosine;
+    float most = d->t->profiles.dim ? doubt_most(d) : -1;
+    uint32_t found = s->n; /* one to settle once the next is on its way */
     for (uint32_t i = 0; i < s->n; i++) {
+        if (!(fabsf(value[i] - d->min_score) <= most) && !s->exact[i])
+            continue;
         if (s->score[i] == NOT_ELIGIBLE || !(s->exact[i] || in_doubt(d, i)))
             continue;
         if (!s->exact[i])
@@ -312,22 +356,31 @@ static uint32_t settle_eligible(struct decider *d)
         found = i;
     }
     settle(d, found);
-    for (uint32_t i = 0; i < s->n; i++)
-        eligible += s->score[i] >= floor;
-    return eligible;
+    return count_eligible(d);
 }
 
-/* The agent behind "number rank of the eligible ones outside the pool", in order of slot. */
+/* The agent behind "number rank of the eligible ones outside the pool", in order of slot.  Looks at
+ * them one by one only in the word where it is. */
 static uint32_t outsider(const struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                          uint32_t rank)
 {
     uint64_t *inside = d->s.covered; /* no hint needs it any more */
     memset(inside, 0, d->s.words * sizeof *inside);
     for (uint32_t k = 0; k < pool_len; k++)
-        inside[pool[k].id / 64] |= UINT64_C(1) << (pool[k].id % 64);
-    for (uint32_t i = 0; i < d->s.n; i++)
-        if (roughly_eligible(d, i) && !(inside[i / 64] >> (i % 64) & 1) && rank-- == 0)
-            return i;
+        if (roughly_eligible(d, pool[k].id))
+            inside[pool[k].id / 64] |= UINT64_C(1) << (pool[k].id % 64);
+    for (uint32_t first = 0; first < d->s.n; first += 64) {
+        uint64_t taken = inside[first / 64];
+        uint32_t end = first + 64 < d->s.n ? first + 64 : d->s.n;
+        uint32_t count = count_between(d, first, end) - (uint32_t)__builtin_popcountll(taken);
+        if (rank >= count) {
+            rank -= count;
+            continue;
+        }
+        for (uint32_t i = first; i < end; i++)
+            if (roughly_eligible(d, i) && !(taken >> (i % 64) & 1) && rank-- == 0)
+                return i;
+    }
     return UINT32_MAX;
 }
 
@@ -388,10 +441,12 @@ static enum qmn_code fill_routes(struct decider *d, const struct topk_item *pool
             (float)(outside ? sel->outside_propensity : sel->propensity[sel->chosen[i]]);
         if (sel->explored && i + 1 == sel->count)
             explored_at = first;
-        hops[first++] = (struct route_hop){.agent = slot,
-                                           .from = d->in->source->slot,
-                                           .hop = 1,
-                                           .parts = exact_parts(d, slot, d->in->source)};
+        hops[first++] =
+            (struct route_hop){.agent = slot,
+                               .from = d->in->source->slot,
+                               .hop = 1,
+                               .parts = outside ? exact_parts(d, slot, d->in->source)
+                                                : *pool_parts(d, &pool[sel->chosen[i]])};
     }
     struct propagate_options options = {.source = d->in->source->slot,
                                         .top_k = d->in->top_k,
@@ -418,15 +473,15 @@ static enum qmn_code fill_candidates(struct decider *d, const struct topk_item *
     if (!out)
         return err_nomem(err);
     for (uint32_t i = 0; i < n; i++) {
-        struct score_parts p = exact_parts(d, pool[i].id, d->in->source);
+        const struct score_parts *p = pool_parts(d, &pool[i]);
         out[i] = (struct candidate_view){
             .agent_no = d->t->agent_nos[pool[i].id],
-            .similarity = p.relevance,
-            .weight = p.weight,
-            .demand = p.demand,
-            .score = p.score,
+            .similarity = p->relevance,
+            .weight = p->weight,
+            .demand = p->demand,
+            .score = p->score,
             .propensity = (float)sel->propensity[i],
-            .capabilities = (uint8_t)(p.capabilities > UINT8_MAX ? UINT8_MAX : p.capabilities)};
+            .capabilities = (uint8_t)(p->capabilities > UINT8_MAX ? UINT8_MAX : p->capabilities)};
         for (uint32_t k = 0; k < sel->count; k++)
             out[i].chosen |= sel->chosen[k] == i;
     }

@@ -349,14 +349,24 @@ static float worst_error(const struct flat *f, float e, float r)
     return e + r + e * r + precise;
 }
 
+static float usual_error(const struct flat *f, float e, float r)
+{
+    float usual = 6 * sqrtf((e * e + r * r) / (float)f->dim);
+    float worst = worst_error(f, e, r);
+    return usual < worst ? usual : worst;
+}
+
 float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error)
 {
     float row = f->chunks[slot / FLAT_CHUNK]->error[slot % FLAT_CHUNK];
     if (query_error > FLAT_COARSE || row > FLAT_COARSE)
         return 0;
-    float usual = 6 * sqrtf((query_error * query_error + row * row) / (float)f->dim);
-    float worst = worst_error(f, query_error, row);
-    return usual < worst ? usual : worst;
+    return usual_error(f, query_error, row);
+}
+
+float flat_uncertainty_most(const struct flat *f, float query_error)
+{
+    return query_error > FLAT_COARSE ? 0 : usual_error(f, query_error, FLAT_COARSE);
 }
 
 /* What the third planes of either add to a product: rare, so one pair after the other. */

@@ -104,6 +104,8 @@ void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_
  * errors e of the query and r of the row point anywhere (variance (e^2 + r^2) / dim), but no more
  * than they can do when they conspire (Cauchy-Schwarz).  About .002 at 1536 dimensions. */
 float flat_uncertainty(const struct flat *f, uint32_t slot, float query_error);
+/* The most that it says of any slot. */
+float flat_uncertainty_most(const struct flat *f, float query_error);
 /* The cosine from the precise copy; 0 for a slot without a vector. */
 float flat_exact(const struct flat *f, uint32_t slot, const struct flat_query *q);
 /* The same between two slots; 0 where either has no vector. */

@@ -24,6 +24,7 @@
 #define NOTHING_SHARED 0.005f
 
 enum {
+    LEVELS = 8,        /* ratios whose agents gain together; a guess, most hints know fewer */
     RESCORE_SPARE = 8, /* above the pool: int8 may misplace neighbours by a few ranks */
 };
 
@@ -32,12 +33,15 @@ struct scratch {
     uint32_t n;
     float *cosine;
     float *demand;
-    uint64_t *covered; /* bits: agents the hint at hand has matched */
-    uint64_t *level;   /* bits: agents with a tag of the ratio at hand */
+    uint64_t *covered;                /* bits: agents the hint at hand has matched */
+    uint64_t *levels;                 /* bits: LEVELS of them, agents with a tag of one ratio ... */
+    struct kernels_term gain[LEVELS]; /* ... and what they gain by it */
+    uint32_t level_count;
     uint32_t words;
-    uint8_t *capable; /* matching capabilities */
-    float *bonus;     /* what they are worth */
-    bool *exact;      /* cosine is exact, not from the int8 pass */
+    uint8_t *capable;         /* matching capabilities */
+    const struct tag **named; /* the hints that are tags */
+    uint32_t named_count;
+    bool *exact; /* cosine is exact, not from the int8 pass */
     float *score;
     uint8_t *place;            /* of an agent that entered the pool: its parts' ... */
     struct score_parts *parts; /* ... in here */
@@ -81,53 +85,62 @@ static bool scratch_init(struct decider *d)
     s->words = s->n / 64 + 1;
     s->demand = arena_array(d->arena, float, (size_t)64 * s->words);
     s->covered = arena_raw(d->arena, uint64_t, s->words);
-    s->level = arena_raw(d->arena, uint64_t, s->words);
+    s->levels = arena_raw(d->arena, uint64_t, (size_t)LEVELS * s->words);
+    s->named = arena_raw(d->arena, const struct tag *, textlist_count(d->hints) + 1);
     s->score = arena_raw(d->arena, float, s->n + 1);
     s->place = arena_raw(d->arena, uint8_t, s->n + 1);
     s->parts = arena_raw(d->arena, struct score_parts, rescored(d));
     s->capable = arena_calloc(d->arena, s->n + 1, 1);
     s->exact = arena_calloc(d->arena, s->n + 1, 1);
-    s->bonus = arena_array(d->arena, float, s->n + 1);
-    return s->cosine && s->demand && s->covered && s->level && s->score && s->capable && s->exact &&
-           s->bonus && s->place && s->parts;
+    return s->cosine && s->demand && s->covered && s->levels && s->named && s->score &&
+           s->capable && s->exact && s->place && s->parts;
 }
 
 /* Adds the agents that worked on a task with this tag since then, one by one. */
-static void join_list(struct scratch *s, const struct postings *p, int64_t since_ms)
+static void join_list(uint64_t *level, const struct postings *p, int64_t since_ms)
 {
     for (uint32_t i = 0; i < p->count; i++)
         if (p->items[i].last_ms >= since_ms)
-            s->level[p->items[i].agent / 64] |= UINT64_C(1) << (p->items[i].agent % 64);
+            level[p->items[i].agent / 64] |= UINT64_C(1) << (p->items[i].agent % 64);
 }
 
 /* Adds the agents that worked on a task with one of these tags since then.  The sets are asked for
  * as soon as they are known, and joined together: the processor waits for them all at once. */
-static void join_tags(struct scratch *s, const struct tags *tags, const struct tag_match *matches,
-                      uint32_t count, int64_t since_ms)
+static void join_tags(uint64_t *level, uint32_t words, const struct tags *tags,
+                      const struct tag_match *matches, uint32_t count, int64_t since_ms)
 {
     struct kernels_set sets[TAGS_MATCHES_MAX] QMN_UNINIT;
     uint32_t n = 0;
     for (uint32_t m = 0; m < count; m++) {
         const struct tag_set *set = &tags->recent[matches[m].tag];
         if (!set->bits || set->oldest_ms < since_ms) {
-            join_list(s, &tags->items[matches[m].tag]->recent, since_ms);
+            join_list(level, &tags->items[matches[m].tag]->recent, since_ms);
             continue;
         }
         __builtin_prefetch(set->bits);
         __builtin_prefetch(set->bits + 8);
         sets[n++] = (struct kernels_set){set->bits, set->words};
     }
-    math_kernels()->join_sets(s->level, s->words, sets, n);
+    math_kernels()->join_sets(level, words, sets, n);
 }
 
-/* The agents of this level that no better one has covered gain their share. */
-static void settle_level(struct scratch *s, float gain)
+/* What has been put off. */
+static void settle_levels(struct scratch *s)
+{
+    math_kernels()->add_where(s->demand, s->words, s->gain, s->level_count);
+    s->level_count = 0;
+}
+
+/* The agents of this level that no better one has covered are to gain their share. */
+static void put_level(struct scratch *s, uint64_t *level, float gain)
 {
     for (uint32_t w = 0; w < s->words; w++) {
-        s->level[w] &= ~s->covered[w];
-        s->covered[w] |= s->level[w];
+        level[w] &= ~s->covered[w];
+        s->covered[w] |= level[w];
     }
-    math_kernels()->add_where(s->demand, s->level, s->words, gain);
+    s->gain[s->level_count++] = (struct kernels_term){level, gain};
+    if (s->level_count == LEVELS)
+        settle_levels(s);
 }
 
 /* Similar tags come best first, and the first that an agent has is its best.  Dozens of them share
@@ -139,12 +152,14 @@ static void apply_similar(struct decider *d, const struct tag_match *matches, ui
     memset(s->covered, 0, s->words * sizeof *s->covered);
     for (uint32_t m = 0; m < count;) {
         float ratio = matches[m].ratio;
+        uint64_t *level = s->levels + (size_t)s->level_count * s->words;
         uint32_t first = m;
         while (m < count && matches[m].ratio == ratio)
             m++;
-        memset(s->level, 0, s->words * sizeof *s->level);
-        join_tags(s, &d->t->tags, matches + first, m - first, d->in->now_ms - DEMAND_WINDOW_MS);
-        settle_level(s, ratio * share);
+        memset(level, 0, s->words * sizeof *level);
+        join_tags(level, s->words, &d->t->tags, matches + first, m - first,
+                  d->in->now_ms - DEMAND_WINDOW_MS);
+        put_level(s, level, ratio * share);
     }
 }
 
@@ -153,12 +168,11 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
 {
     struct scratch *s = &d->s;
     const struct tag *same = tags_find(&d->t->tags, hint);
+    if (same)
+        s->named[s->named_count++] = same;
     for (uint32_t i = 0; same && i < same->capable.count; i++) {
-        uint32_t a = same->capable.items[i].agent;
-        if (s->capable[a] < SCORE_CAPABILITY_MAX)
-            s->bonus[a] += (float)SCORE_CAPABILITY;
-        if (s->capable[a] < UINT8_MAX)
-            s->capable[a]++;
+        uint8_t *capable = &s->capable[same->capable.items[i].agent];
+        *capable = (uint8_t)(*capable + (*capable < UINT8_MAX));
     }
 
     const struct tag_match *matches;
@@ -172,6 +186,7 @@ static void apply_hints(struct decider *d)
     struct bytes rest = d->hints, hint;
     while (count && textlist_next(&rest, &hint))
         apply_hint(d, hint, 1.0f / (float)count);
+    settle_levels(&d->s);
 }
 
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
@@ -197,22 +212,32 @@ bool engine_cosines(const struct tenant *t, const float *const *units, struct ar
     return true;
 }
 
-/* route_score() with the prior for a weight, of every agent that the label permits: plain arrays,
- * which the compiler makes vectors of. */
+/* What their capabilities are worth to those who have some. */
+static void add_capabilities(const struct decider *d)
+{
+    const struct scratch *s = &d->s;
+    float worth[SCORE_CAPABILITY_MAX + 1] = {0};
+    for (uint32_t k = 0; k < SCORE_CAPABILITY_MAX; k++)
+        worth[k + 1] = worth[k] + (float)SCORE_CAPABILITY;
+    for (uint32_t h = 0; h < s->named_count; h++) {
+        const struct postings *p = &s->named[h]->capable;
+        for (uint32_t i = 0; i < p->count; i++) {
+            uint32_t a = p->items[i].agent, n = s->capable[a];
+            if (s->score[a] != NOT_ELIGIBLE) /* computed anew: several hints may name the agent */
+                s->score[a] = (s->cosine[a] > 0 ? s->cosine[a] : 0) * (1 + s->demand[a]) * 0.5f +
+                              worth[n < SCORE_CAPABILITY_MAX ? n : SCORE_CAPABILITY_MAX];
+        }
+    }
+}
+
+/* route_score() with the prior for a weight, of every agent that the label permits. */
 static void score_plain(const struct decider *d)
 {
     const struct scratch *s = &d->s;
-    const float *restrict cosine = s->cosine, *restrict demand = s->demand,
-                          *restrict bonus = s->bonus;
-    const uint8_t *restrict reach = d->t->reach;
-    const uint8_t label = (uint8_t)d->in->sensitivity;
-    float *restrict score = s->score;
-    for (uint32_t i = 0, n = s->n; i < n; i++) {
-        float relevance = cosine[i] > 0 ? cosine[i] : 0;
-        float plain = relevance * (1 + demand[i]) * 0.5f + bonus[i];
-        score[i] = reach[i] < label ? NOT_ELIGIBLE : plain;
-    }
-    score[d->in->source->slot] = NOT_ELIGIBLE;
+    math_kernels()->score_where(s->cosine, s->demand, d->t->reach, (uint8_t)d->in->sensitivity,
+                                s->n, s->score);
+    add_capabilities(d);
+    s->score[d->in->source->slot] = NOT_ELIGIBLE;
 }
 
 static void score_all(struct decider *d)

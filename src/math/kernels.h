@@ -31,6 +31,12 @@ struct kernels_set {
     size_t words;
 };
 
+/* What to add where a bit is set. */
+struct kernels_term {
+    const uint64_t *bits;
+    float add;
+};
+
 struct kernels {
     const char *name;
 
@@ -60,9 +66,15 @@ struct kernels {
      * at once, because each word of v is then read and written once.  The same over all tables. */
     void (*join_sets)(uint64_t *v, size_t words, const struct kernels_set *sets, size_t count);
 
-    /* v[i] += add for each i whose bit is set (bit i % 64 of bits[i / 64]); v: float[64 words]. The
-     * same over all tables. */
-    void (*add_where)(float *v, const uint64_t *bits, size_t words, float add);
+    /* v[i] += terms[t].add for each t < count, in order, whose bit i is set; v: float[64 words],
+     * terms[t].bits: uint64_t[words].  Several at once, because v is then read and written once.
+     * The same over all tables. */
+    void (*add_where)(float *v, size_t words, const struct kernels_term *terms, size_t count);
+
+    /* ret[i] = max(a[i], 0) (1 + b[i]) / 2 where rank[i] >= least, -1 elsewhere; all of `count`. A
+     * NaN in a counts as 0.  The same over all tables. */
+    void (*score_where)(const float *a, const float *b, const uint8_t *rank, uint8_t least,
+                        size_t count, float *ret);
 
     /* codes[i] = round(v[i] 127 / max |v|), ties to even, in [-127, 127]; returns scale = max |v| /
      * 127, so v[i] is about scale * codes[i] within scale / 2.  A vector without an element above

@@ -172,18 +172,40 @@ static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets,
     }
 }
 
-static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+static void add_where(float *v, size_t words, const struct kernels_term *terms, size_t count)
 {
     const __m256i lane = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
-    for (size_t w = 0; w < words; w++) {
-        uint64_t rest = bits[w];
-        for (size_t i = 64 * w; rest; i += 8, rest >>= 8) {
-            __m256i set = _mm256_and_si256(lane, _mm256_set1_epi32((int)(rest & 255)));
+    for (size_t i = 0; i < 64 * words; i += 8) {
+        __m256 sum = _mm256_loadu_ps(v + i);
+        for (size_t t = 0; t < count; t++) {
+            int bits = (int)(terms[t].bits[i / 64] >> (i % 64) & 255);
+            __m256i set = _mm256_and_si256(lane, _mm256_set1_epi32(bits));
             __m256 chosen = _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane));
-            __m256 old = _mm256_loadu_ps(v + i);
-            __m256 sum = _mm256_add_ps(old, _mm256_set1_ps(add));
-            _mm256_storeu_ps(v + i, _mm256_blendv_ps(old, sum, chosen));
+            __m256 more = _mm256_add_ps(sum, _mm256_set1_ps(terms[t].add));
+            sum = _mm256_blendv_ps(sum, more, chosen);
         }
+        _mm256_storeu_ps(v + i, sum);
+    }
+}
+
+static void score_where(const float *a, const float *b, const uint8_t *rank, uint8_t least,
+                        size_t count, float *ret)
+{
+    const __m256 one = _mm256_set1_ps(1), half = _mm256_set1_ps(0.5f);
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        __m256 positive = _mm256_max_ps(_mm256_loadu_ps(a + i), _mm256_setzero_ps());
+        __m256 score = _mm256_mul_ps(
+            _mm256_mul_ps(positive, _mm256_add_ps(one, _mm256_loadu_ps(b + i))), half);
+        __m256i ranks =
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(rank + i)));
+        __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(least), ranks);
+        _mm256_storeu_ps(ret + i,
+                         _mm256_blendv_ps(score, _mm256_set1_ps(-1), _mm256_castsi256_ps(below)));
+    }
+    for (; i < count; i++) {
+        float score = (a[i] > 0 ? a[i] : 0) * (1 + b[i]) * 0.5f;
+        ret[i] = rank[i] >= least ? score : -1;
     }
 }
 
@@ -366,6 +388,7 @@ const struct kernels kernels_avx2 = {
     .places_at_least = places_at_least,
     .join_sets = join_sets,
     .add_where = add_where,
+    .score_where = score_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,

@@ -172,15 +172,36 @@ static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets,
         join_chunk(v, words, 2, w, sets, count);
 }
 
-static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+static void add_where(float *v, size_t words, const struct kernels_term *terms, size_t count)
 {
-    const __m512 adds = _mm512_set1_ps(add);
     for (size_t w = 0; w < words; w++) {
-        uint64_t rest = bits[w];
-        for (size_t i = 64 * w; rest; i += 16, rest >>= 16) {
-            __m512 old = _mm512_loadu_ps(v + i);
-            _mm512_storeu_ps(v + i, _mm512_mask_add_ps(old, (__mmask16)rest, old, adds));
+        float *at = v + 64 * w;
+        __m512 sum[4];
+        for (size_t j = 0; j < 4; j++)
+            sum[j] = _mm512_loadu_ps(at + 16 * j);
+        for (size_t t = 0; t < count; t++) {
+            uint64_t bits = terms[t].bits[w];
+            const __m512 add = _mm512_set1_ps(terms[t].add);
+            for (size_t j = 0; j < 4; j++)
+                sum[j] = _mm512_mask_add_ps(sum[j], (__mmask16)(bits >> 16 * j), sum[j], add);
         }
+        for (size_t j = 0; j < 4; j++)
+            _mm512_storeu_ps(at + 16 * j, sum[j]);
+    }
+}
+
+static void score_where(const float *a, const float *b, const uint8_t *rank, uint8_t least,
+                        size_t count, float *ret)
+{
+    const __m512 one = _mm512_set1_ps(1), half = _mm512_set1_ps(0.5f), none = _mm512_set1_ps(-1);
+    for (size_t i = 0; i < count; i += 16) {
+        __mmask16 mask = count - i < 16 ? mask16(count - i) : 0xffff;
+        __m512 positive = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_setzero_ps());
+        __m512 more = _mm512_add_ps(one, _mm512_maskz_loadu_ps(mask, b + i));
+        __mmask16 reached =
+            _mm_cmpge_epu8_mask(_mm_maskz_loadu_epi8(mask, rank + i), _mm_set1_epi8((char)least));
+        __m512 score = _mm512_mul_ps(_mm512_mul_ps(positive, more), half);
+        _mm512_mask_storeu_ps(ret + i, mask, _mm512_mask_blend_ps(reached, none, score));
     }
 }
 
@@ -447,6 +468,7 @@ const struct kernels kernels_avx512 = {
     .places_at_least = places_at_least,
     .join_sets = join_sets,
     .add_where = add_where,
+    .score_where = score_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,

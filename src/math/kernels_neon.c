@@ -40,9 +40,15 @@ static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets,
     kernels_scalar.join_sets(v, words, sets, count);
 }
 
-static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+static void add_where(float *v, size_t words, const struct kernels_term *terms, size_t count)
 {
-    kernels_scalar.add_where(v, bits, words, add);
+    kernels_scalar.add_where(v, words, terms, count);
+}
+
+static void score_where(const float *a, const float *b, const uint8_t *rank, uint8_t least,
+                        size_t count, float *ret)
+{
+    kernels_scalar.score_where(a, b, rank, least, count, ret);
 }
 
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
@@ -84,6 +90,7 @@ const struct kernels kernels_neon = {
     .places_at_least = places_at_least,
     .join_sets = join_sets,
     .add_where = add_where,
+    .score_where = score_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,

@@ -126,11 +126,21 @@ static void join_sets(uint64_t *v, size_t words, const struct kernels_set *sets,
             v[w] |= sets[s].bits[w];
 }
 
-static void add_where(float *v, const uint64_t *bits, size_t words, float add)
+static void add_where(float *v, size_t words, const struct kernels_term *terms, size_t count)
 {
-    for (size_t w = 0; w < words; w++)
-        for (uint64_t rest = bits[w]; rest; rest &= rest - 1)
-            v[w * 64 + (size_t)__builtin_ctzll(rest)] += add;
+    for (size_t t = 0; t < count; t++)
+        for (size_t w = 0; w < words; w++)
+            for (uint64_t rest = terms[t].bits[w]; rest; rest &= rest - 1)
+                v[w * 64 + (size_t)__builtin_ctzll(rest)] += terms[t].add;
+}
+
+static void score_where(const float *a, const float *b, const uint8_t *rank, uint8_t least,
+                        size_t count, float *ret)
+{
+    for (size_t i = 0; i < count; i++) {
+        float score = (a[i] > 0 ? a[i] : 0) * (1 + b[i]) * 0.5f;
+        ret[i] = rank[i] >= least ? score : -1;
+    }
 }
 
 static float quantise_i8(const float *v, size_t dim, int8_t *ret_codes)
@@ -201,6 +211,7 @@ const struct kernels kernels_scalar = {
     .places_at_least = places_at_least,
     .join_sets = join_sets,
     .add_where = add_where,
+    .score_where = score_where,
     .quantise_i8 = quantise_i8,
     .quantise_rest_i8 = quantise_rest_i8,
     .dot_i8_rows = dot_i8_rows,

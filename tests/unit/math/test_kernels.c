@@ -301,22 +301,60 @@ static void joined_is_what_any_set_has(void **state)
 static void adding_touches_just_the_chosen(void **state)
 {
     (void)state;
-    enum { WORDS = 5, N = 64 * WORDS };
+    enum { WORDS = 5, N = 64 * WORDS, TERMS = 3 };
     struct rng r;
     rng_seed(&r, 13);
     for (int round = 0; round < 200; round++) {
-        CLEANUP(mem_freep) float *before = random_floats(&r, N);
-        CLEANUP(mem_freep) float *v = random_floats(&r, N);
-        uint64_t bits[WORDS];
-        float add = (float)rng_normal(&r);
-        for (size_t w = 0; w < WORDS; w++)
-            bits[w] = rng_below(&r, 4) ? rng_next(&r) & rng_next(&r) : rng_below(&r, 2) - 1ull;
+        CLEANUP(mem_freep) float *want = random_floats(&r, N);
+        CLEANUP(mem_freep) float *before = mem_alloc(N * sizeof *before);
+        CLEANUP(mem_freep) float *v = mem_alloc(N * sizeof *v);
+        uint64_t bits[TERMS][WORDS];
+        struct kernels_term terms[TERMS];
+        size_t count = rng_below(&r, TERMS + 1);
+        memcpy(before, want, N * sizeof *want);
+        for (size_t k = 0; k < count; k++) {
+            terms[k] = (struct kernels_term){bits[k], (float)rng_normal(&r)};
+            for (size_t w = 0; w < WORDS; w++)
+                bits[k][w] =
+                    rng_below(&r, 4) ? rng_next(&r) & rng_next(&r) : rng_below(&r, 2) - 1ull;
+            for (size_t i = 0; i < N; i++)
+                if (bits[k][i / 64] >> (i % 64) & 1)
+                    want[i] += terms[k].add;
+        }
         for (size_t t = 0; t < table_count; t++) {
             memcpy(v, before, N * sizeof *v);
-            tables[t]->add_where(v, bits, WORDS, add);
-            for (size_t i = 0; i < N; i++)
-                assert_true(v[i] == (bits[i / 64] >> (i % 64) & 1 ? before[i] + add : before[i]));
+            tables[t]->add_where(v, WORDS, terms, count);
+            assert_memory_equal(v, want, N * sizeof *v);
         }
+    }
+}
+
+static void scores_are_identical_and_stay_in_their_place(void **state)
+{
+    (void)state;
+    enum { N = 70 };
+    struct rng r;
+    rng_seed(&r, 19);
+    for (size_t n = 0; n <= N; n++) {
+        float *a = random_floats(&r, n + 1), *b = random_floats(&r, n + 1);
+        uint8_t *rank = mem_alloc(n + 1), least = (uint8_t)rng_below(&r, 5);
+        float want[N + 1], got[N + 1];
+        for (size_t i = 0; i < n; i++) {
+            rank[i] = rng_below(&r, 8) ? (uint8_t)rng_below(&r, 5) : 255;
+            b[i] = fabsf(b[i]);
+            a[i] = rng_below(&r, 6) ? a[i] : rng_below(&r, 2) ? NAN : -0.0f;
+            want[i] = rank[i] < least ? -1 : a[i] > 0 ? a[i] * (1 + b[i]) * 0.5f : 0;
+        }
+        want[n] = 7;
+        for (size_t t = 0; t < table_count; t++) {
+            memset(got, 0x55, sizeof got);
+            got[n] = 7;
+            tables[t]->score_where(a, b, rank, least, n, got);
+            assert_memory_equal(got, want, (n + 1) * sizeof *got);
+        }
+        mem_free(a);
+        mem_free(b);
+        mem_free(rank);
     }
 }
 
@@ -568,6 +606,7 @@ int main(void)
         cmocka_unit_test(quantised_codes_are_the_rounded_ones_and_identical),
         cmocka_unit_test(joined_is_what_any_set_has),
         cmocka_unit_test(adding_touches_just_the_chosen),
+        cmocka_unit_test(scores_are_identical_and_stay_in_their_place),
         cmocka_unit_test(a_vector_of_nothing_quantises_to_zero_codes),
         cmocka_unit_test(quantised_cosines_stay_within_the_stated_error),
         cmocka_unit_test(int8_products_are_exactly_equal_over_all_tables),

@@ -327,8 +327,7 @@ static const struct score_parts *pool_parts(const struct decider *d, const struc
     return &d->s.parts[d->s.place[item->id]];
 }
 
-/* No agent in doubt is farther than this from the threshold: in_doubt with the row that
- * flat_uncertainty holds for the worst, and a hundredth for rounding. */
+/* No agent in doubt is farther than this from the threshold. */
 static float doubt_most(const struct decider *d)
 {
     float off = flat_uncertainty_most(&d->t->profiles, d->in->rough.query.error);

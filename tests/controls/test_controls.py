@@ -49,7 +49,7 @@ UNITS = [
     ("isolation: X-Tenant-ID", "engine/auth.c", "TRY(check_tenant(t, k, &acting, err));",
      "acting = network_tenant(&t->e->net, t->acting.len ? t->acting : k->tenant->record->id);",
      "engine_auth", "a_tenant_header_may_name_only_the_own_tenant"),
-    ("clearance: routing", "engine/decide.c", "(uint8_t)d->in->sensitivity,", "0,",
+    ("clearance: routing", "engine/decide_score.c", "(uint8_t)d->in->sensitivity,", "0,",
      "engine_routing", "an_agent_below_the_label_is_never_chosen"),
     ("clearance: inbox", "engine/inbox.c", "d->nutrient->sensitivity <= clearance;", "true;",
      "engine_inbox", "a_pull_shows_only_what_key_and_agent_may_see"),

@@ -87,6 +87,22 @@ static bool joins_digits(const struct chunk *c, size_t i)
     return c->chars[i - 1].class == CHAR_DIGIT && c->chars[i + 1].class == CHAR_DIGIT;
 }
 
+/* The singular of an English plural, for any word that looks like one; returns its length.  Once
+ * more changes nothing. */
+static size_t make_singular(char *word, size_t len)
+{
+    if (len <= 3 || word[len - 1] != 's')
+        return len;
+    char before = word[len - 2];
+    if (before < 'a' || before > 'z' || before == 's' || before == 'u' || before == 'i')
+        return len;
+    if (len > 4 && before == 'e' && word[len - 3] == 'i') {
+        word[len - 3] = 'y';
+        return len - 2;
+    }
+    return len - 1;
+}
+
 static bool give(const struct walk *w, const struct chunk *c, struct span s)
 {
     char out[WORDS_BYTES_MAX] QMN_UNINIT;
@@ -98,7 +114,7 @@ static bool give(const struct walk *w, const struct chunk *c, struct span s)
         else if (joins_digits(c, i))
             out[len++] = code < 0x80 ? (char)code : '-';
     }
-    return w->word(w->ctx, bytes_of(out, len));
+    return w->word(w->ctx, bytes_of(out, make_singular(out, len)));
 }
 
 /* Whether a part ends between the word characters i - 1 and i of a name. */

@@ -61,3 +61,12 @@ bool is_common_word(const struct text_char *part, size_t len)
     }
     return bsearch(word, words, ARRAY_LEN(words), sizeof words[0], compare) != NULL;
 }
+
+bool is_common_text(struct bytes word)
+{
+    char copy[COMMON_MAX + 1] = {0};
+    if (word.len > COMMON_MAX)
+        return false;
+    memcpy(copy, word.ptr, word.len);
+    return bsearch(copy, words, ARRAY_LEN(words), sizeof words[0], compare) != NULL;
+}

@@ -19,7 +19,7 @@ static void agreement_beats_a_first_place(void **state)
     struct fuse_list lists[] = {{one, LEN, 1}, {two, LEN, 1}};
     struct fuse_place room[2 * LEN];
     struct topk_item got[2 * LEN];
-    assert_int_equal(fuse_ranks(lists, 2, 2 * LEN, room, got), 8);
+    assert_int_equal(fuse_ranks(lists, 2, FUSE_DAMPING, 2 * LEN, room, got), 8);
     /* 7: second and first; 4: first and third; 8: second only; then one list each */
     static const uint32_t want[] = {7, 4, 8, 1, 2, 3, 6, 9};
     for (size_t i = 0; i < ARRAY_LEN(want); i++)
@@ -33,7 +33,7 @@ static void a_list_without_weight_only_completes(void **state)
     struct fuse_list lists[] = {{one, LEN, 1}, {two, LEN, 0}};
     struct fuse_place room[2 * LEN];
     struct topk_item got[2 * LEN];
-    assert_int_equal(fuse_ranks(lists, 2, 2 * LEN, room, got), 8);
+    assert_int_equal(fuse_ranks(lists, 2, FUSE_DAMPING, 2 * LEN, room, got), 8);
     for (size_t i = 0; i < LEN; i++)
         assert_int_equal(got[i].id, one[i].id);
     assert_int_equal(got[LEN].id, 2); /* ties by lower id */
@@ -45,10 +45,10 @@ static void empty_lists_and_no_places_give_nothing(void **state)
     struct fuse_list lists[] = {{one, LEN, 1}, {NULL, 0, 1}};
     struct fuse_place room[LEN];
     struct topk_item got[LEN];
-    assert_int_equal(fuse_ranks(lists, 0, LEN, room, got), 0);
-    assert_int_equal(fuse_ranks(lists + 1, 1, LEN, room, got), 0);
-    assert_int_equal(fuse_ranks(lists, 2, 0, room, got), 0);
-    assert_int_equal(fuse_ranks(lists, 2, LEN, room, got), LEN);
+    assert_int_equal(fuse_ranks(lists, 0, FUSE_DAMPING, LEN, room, got), 0);
+    assert_int_equal(fuse_ranks(lists + 1, 1, FUSE_DAMPING, LEN, room, got), 0);
+    assert_int_equal(fuse_ranks(lists, 2, FUSE_DAMPING, 0, room, got), 0);
+    assert_int_equal(fuse_ranks(lists, 2, FUSE_DAMPING, LEN, room, got), LEN);
 }
 
 /* Against sums in an array by id. */
@@ -81,7 +81,7 @@ static void random_lists_agree_with_a_table(void **state)
             if (sums[i] > 0)
                 topk_offer(&best, (float)sums[i], i);
         size_t count = topk_sort(&best);
-        assert_int_equal(fuse_ranks(lists, 3, k, room, got), count);
+        assert_int_equal(fuse_ranks(lists, 3, FUSE_DAMPING, k, room, got), count);
         if (count)
             assert_memory_equal(got, want, count * sizeof *got);
     }

@@ -17,6 +17,9 @@
  * the time it takes depends on them, by how many have the words of the query.  To make it so, sums
  * are taken in integers (2^-32), which no order of summation changes.
  *
+ * Equal scores are ordered by slot.  An owner that gives a slot anew which a hidden document left
+ * lets that order depend on it, and has to break ties itself.
+ *
  * Words are known by 64-bit hashes with the index's secret seed: two that collide would count as
  * one (in a vocabulary of a million, three chances in a hundred million), and nobody can look for
  * two that do.

@@ -50,11 +50,13 @@
 
 enum {
     LEXICAL_CLASSES = 4, /* 0 .. 3: the sensitivity labels */
-    /* Words of one document, the rest of it is not indexed: 1.5 MB while it is prepared.  The
-     * longest content that a memory may have holds some 40,000 words of prose. */
-    LEXICAL_DOC_WORDS = 65536,
+    /* Words of one document; the rest of it is not indexed.  More than LIMIT_TEXT_CHARS of prose.
+     * 44,000 different ones took 30 ms to read and up to 15 to add: too long for a loop and for
+     * those who wait for the lock. */
+    LEXICAL_DOC_WORDS = 16384,
     /* Different words of one query, the rarest that occur; what more of them would add is little,
-     * and they cost most: in 100,000 documents 64 took 14 ms (bench_lexical). */
+     * and they cost most: with 64, such queries took 14 ms in 100,000 documents instead of 1
+     * (bench_lexical). */
     LEXICAL_QUERY_WORDS = 32,
 };
 

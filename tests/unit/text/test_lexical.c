@@ -396,7 +396,7 @@ static void a_document_has_a_bounded_number_of_words(void **state)
     assert_int_equal(lexical_doc_read(x.seed, texts, 2, &doc, NULL), QMN_OK);
     assert_int_equal(doc.words, LEXICAL_DOC_WORDS);
     assert_int_equal(doc.len, 1);
-    /* and more occurrences than a posting counts */
+    /* all of them one word */
     assert_true(lexical_reserve(&x, 1, doc.len));
     lexical_add(&x, 0, 0, &doc);
     assert_true(lexical_validate(&x));

@@ -530,7 +530,6 @@ static void a_memory_that_comes_within_a_round_is_seen_by_the_rest_of_it(void **
     begin_round(lane, in, out, calls, N);
     s.te->on_now = let_one_come;
     engine_round(lane->engine, calls[0]->exec);
-    s.te->on_now = NULL;
     assert_true(late.comes);
     pthread_join(late.thread, NULL);
     uint32_t seen = 0;

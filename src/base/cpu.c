@@ -17,6 +17,7 @@ enum {
     LEAF7_EBX_AVX512F = 1 << 16,
     LEAF7_EBX_AVX512BW = 1 << 30,
     LEAF7_ECX_VNNI = 1 << 11,
+    LEAF7_ECX_VPOPCNTDQ = 1 << 14,
     XCR0_YMM = 0x06, /* SSE and AVX state */
     XCR0_ZMM = 0xe6, /* and opmask, upper ZMM, ZMM16-31 */
 };
@@ -48,6 +49,7 @@ struct cpu_features cpu_features(void)
     f.avx512_vnni = f.avx2 && has_all(state, XCR0_ZMM) &&
                     has_all(b7, LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512BW | LEAF7_EBX_AVX512VL) &&
                     has_all(c7, LEAF7_ECX_VNNI);
+    f.avx512_popcnt = f.avx512_vnni && has_all(c7, LEAF7_ECX_VPOPCNTDQ);
     return f;
 }
 

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 struct cpu_features {
-    bool avx2;        /* AVX2, FMA and F16C together: no processor sold has only some of them */
-    bool avx512_vnni; /* the above and AVX-512 F, BW, VL, VNNI */
+    bool avx2;          /* AVX2, FMA and F16C together: no processor sold has only some of them */
+    bool avx512_vnni;   /* the above and AVX-512 F, BW, VL, VNNI */
+    bool avx512_popcnt; /* VPOPCNTDQ, where avx512_vnni is */
     bool neon;
 };
 

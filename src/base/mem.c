@@ -37,6 +37,12 @@ void *mem_resize(void *ptr, size_t count, size_t size)
     return reallocarray(ptr, count ? count : 1, size ? size : 1);
 }
 
+void *mem_alloc_aligned(size_t align, size_t size)
+{
+    void *p = NULL;
+    return fault_now() || posix_memalign(&p, align, size ? size : 1) ? NULL : p;
+}
+
 void mem_free(void *ptr)
 {
     free(ptr);

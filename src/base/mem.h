@@ -13,6 +13,8 @@
 void *mem_alloc(size_t size) __attribute__((malloc));
 void *mem_calloc(size_t count, size_t size) __attribute__((malloc));
 void *mem_resize(void *ptr, size_t count, size_t size) QMN_NODISCARD;
+/* `align`: a power of two from sizeof(void *) up. */
+void *mem_alloc_aligned(size_t align, size_t size) __attribute__((malloc));
 void mem_free(void *ptr);
 /* For CLEANUP(mem_freep). */
 void mem_freep(void *ptr_to_ptr);

@@ -139,6 +139,12 @@ void codes_query_set(struct codes_query *q, const struct codes *c, const float *
     q->error = sqrtf(square + d * levels.step * levels.step / (12 * (float)LEAN_USUALLY));
 }
 
+static inline float estimate(const struct codes_query *q, const struct codes_tail *t, uint32_t sum)
+{
+    float product = q->per_one * (float)t->ones + q->per_level * (float)sum + q->offset;
+    return q->base + t->add + t->factor * product;
+}
+
 void codes_estimate(const struct codes *c, const struct codes_query *q, const void *const *rows,
                     size_t count, float *ret)
 {
@@ -146,10 +152,23 @@ void codes_estimate(const struct codes *c, const struct codes_query *q, const vo
     for (size_t at = 0; at < count; at += BATCH) {
         size_t n = count - at < BATCH ? count - at : BATCH;
         math_code_kernels()->dot_bits(rows + at, n, q->planes, c->padded, sums);
+        for (size_t i = 0; i < n; i++)
+            ret[at + i] = estimate(q, codes_tail_of(c, rows[at + i]), sums[i]);
+    }
+}
+
+void codes_estimate_highest(const struct codes *c, const struct codes_query *q,
+                            const void *const *rows, size_t count, float deviations, float *ret,
+                            float *ret_highest)
+{
+    uint32_t sums[BATCH] QMN_UNINIT;
+    for (size_t at = 0; at < count; at += BATCH) {
+        size_t n = count - at < BATCH ? count - at : BATCH;
+        math_code_kernels()->dot_bits(rows + at, n, q->planes, c->padded, sums);
         for (size_t i = 0; i < n; i++) {
             const struct codes_tail *t = codes_tail_of(c, rows[at + i]);
-            float product = q->per_one * (float)t->ones + q->per_level * (float)sums[i] + q->offset;
-            ret[at + i] = q->base + t->add + t->factor * product;
+            ret[at + i] = estimate(q, t, sums[i]);
+            ret_highest[at + i] = ret[at + i] + deviations * q->error * t->error;
         }
     }
 }

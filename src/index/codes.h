@@ -78,6 +78,10 @@ void codes_query_set(struct codes_query *q, const struct codes *c, const float *
 /* ret[i]: the estimate of <q, rows[i]>. */
 void codes_estimate(const struct codes *c, const struct codes_query *q, const void *const *rows,
                     size_t count, float *ret);
+/* And ret_highest[i], that many standard deviations above it. */
+void codes_estimate_highest(const struct codes *c, const struct codes_query *q,
+                            const void *const *rows, size_t count, float deviations, float *ret,
+                            float *ret_highest);
 
 /* How far <query, scale codes> may be from <query, row>, one standard deviation: each element was
  * rounded by up to scale / 2, either way, whatever the query. */

@@ -1,88 +1,83 @@
 /* SPDX-License-Identifier: MIT
  *
- * A stand-in with the whole interface: scans float32 vectors. */
+ * Joins the tiers: which of them a slot is in, and which of them a search asks. */
 #include "vectors.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "math/kernels.h"
+#include "vectors_priv.h"
 
-struct vectors {
-    struct vectors_options options;
-    float *rows;
-    bool *live;
-    uint32_t slots, cap, live_count;
-};
+enum { LINKS = 32, EF_CONSTRUCTION = 200, FLAT_MAX = 20000 };
 
-struct vectors_searcher {
-    char unused;
-};
-
-struct vectors *vectors_new(const struct vectors_options *o)
+static struct vectors_options with_defaults(struct vectors_options o)
 {
-    struct vectors *v = NULL;
-    if (o->dim >= VECTORS_DIM_MIN && o->dim <= VECTORS_DIM_MAX && (v = mem_calloc(1, sizeof *v)))
-        v->options = *o;
-    return v;
+    o.exact = o.exact ? o.exact : VECTORS_EXACT_NONE;
+    o.walk = o.walk ? o.walk : VECTORS_WALK_BITS;
+    o.links = o.links ? o.links : LINKS;
+    o.ef_construction = o.ef_construction ? o.ef_construction : EF_CONSTRUCTION;
+    o.flat_max = o.flat_max ? o.flat_max : FLAT_MAX;
+    return o;
+}
+
+static bool in_range(const struct vectors_options *o)
+{
+    return o->dim >= VECTORS_DIM_MIN && o->dim <= VECTORS_DIM_MAX &&
+           o->exact <= VECTORS_EXACT_F32 && o->walk <= VECTORS_WALK_I8 && o->links >= 4 &&
+           o->links <= LINKS && o->ef_construction >= o->links &&
+           o->ef_construction <= VECTORS_EF_MAX;
+}
+
+struct vectors *vectors_new(const struct vectors_options *options)
+{
+    struct vectors_options o = with_defaults(*options);
+    struct vectors *v = in_range(&o) ? mem_calloc(1, sizeof *v) : NULL;
+    if (!v)
+        return NULL;
+    v->options = o;
+    if (rows_init(&v->rows, &o))
+        return v;
+    mem_free(v);
+    return NULL;
 }
 
 void vectors_free(struct vectors *v)
 {
     if (!v)
         return;
-    mem_free(v->rows);
-    mem_free(v->live);
+    rows_release(&v->rows);
     mem_free(v);
 }
 
 bool vectors_reserve(struct vectors *v, uint32_t more)
 {
-    uint32_t cap = v->cap ? v->cap : 64;
-    while (cap < v->slots + more)
-        cap *= 2;
-    if (cap == v->cap)
-        return true;
-    float *rows = mem_resize(v->rows, cap, v->options.dim * sizeof *rows);
-    if (!rows)
-        return false;
-    v->rows = rows;
-    bool *live = mem_resize(v->live, cap, sizeof *live);
-    if (!live)
-        return false;
-    v->live = live;
-    v->cap = cap;
-    return true;
+    return rows_reserve(&v->rows, more);
 }
 
 uint32_t vectors_add(struct vectors *v, const float *x)
 {
-    uint32_t slot = 0;
-    while (slot < v->slots && v->live[slot])
-        slot++;
-    v->slots += slot == v->slots;
-    assert(v->slots <= v->cap);
-    memcpy(v->rows + (size_t)slot * v->options.dim, x, v->options.dim * sizeof *x);
-    v->live[slot] = true;
-    v->live_count++;
-    return slot;
+    return rows_add(&v->rows, x);
 }
 
 void vectors_remove(struct vectors *v, uint32_t slot)
 {
-    v->live[slot] = false;
-    v->live_count--;
+    rows_remove(&v->rows, slot);
 }
 
 bool vectors_has(const struct vectors *v, uint32_t slot)
 {
-    return slot < v->slots && v->live[slot];
+    return slot < v->rows.slots && rows_is_live(&v->rows, slot);
 }
 
 void vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x)
 {
-    memcpy(ret_x, v->rows + (size_t)slot * v->options.dim, v->options.dim * sizeof *ret_x);
+    rows_copy(&v->rows, slot, ret_x);
+}
+
+size_t vectors_permit_words(const struct vectors *v)
+{
+    return ((size_t)v->rows.slots + 63) / 64;
 }
 
 enum vectors_left vectors_work(struct vectors *v, uint32_t budget)
@@ -94,44 +89,62 @@ enum vectors_left vectors_work(struct vectors *v, uint32_t budget)
 
 struct vectors_searcher *vectors_searcher_new(void)
 {
-    return mem_calloc(1, sizeof(struct vectors_searcher));
+    struct vectors_searcher *s = mem_calloc(1, sizeof *s);
+    if (!s || !(s->room = mem_alloc(sizeof *s->room))) {
+        mem_free(s);
+        return NULL;
+    }
+    return s;
 }
 
 void vectors_searcher_free(struct vectors_searcher *s)
 {
+    if (!s)
+        return;
+    codes_query_release(&s->query);
+    mem_free(s->room);
     mem_free(s);
-}
-
-size_t vectors_permit_words(const struct vectors *v)
-{
-    return ((size_t)v->slots + 63) / 64;
 }
 
 bool vectors_search(const struct vectors *v, const struct vectors_query *q,
                     struct vectors_searcher *s, struct topk_item *ret, size_t *ret_count,
                     struct vectors_result_info *ret_info)
 {
-    (void)s;
-    struct topk best;
-    topk_init(&best, ret, q->k);
-    for (uint32_t i = 0; i < v->slots; i++)
-        if (v->live[i] && (!q->permit || q->permit[i / 64] >> i % 64 & 1))
-            topk_offer(
-                &best,
-                math_kernels()->dot_f32(q->x, v->rows + (size_t)i * v->options.dim, v->options.dim),
-                i);
-    *ret_count = topk_sort(&best);
+    struct search f = {.v = v, .q = q, .s = s};
+    assert(q->k && q->k <= VECTORS_K_MAX && q->ef <= VECTORS_EF_MAX);
+    if (!codes_query_reserve(&s->query, &v->rows.codes))
+        return false;
+    codes_query_set(&s->query, &v->rows.codes, q->x, NULL);
+    topk_init(&f.best, ret, q->k);
+    search_flat(&f);
+    *ret_count = topk_sort(&f.best);
     if (ret_info)
-        *ret_info = (struct vectors_result_info){.exact = true, .visited = v->live_count};
+        *ret_info = f.info;
     return true;
 }
 
 void vectors_stats(const struct vectors *v, struct vectors_stats *ret)
 {
-    *ret = (struct vectors_stats){.slots = v->slots, .live = v->live_count, .fresh = v->live_count};
+    const struct rows *r = &v->rows;
+    size_t slots = (size_t)r->chunk_count * ROWS_CHUNK;
+    *ret = (struct vectors_stats){
+        .slots = r->slots,
+        .live = r->live,
+        .linked = r->linked,
+        .fresh = r->fresh,
+        .dead = r->dead,
+        .bytes_bits = slots * r->codes.bits_stride,
+        .bytes_i8 = slots * r->codes.i8_stride,
+        .bytes_exact = slots * r->exact_stride,
+        .bytes_other = sizeof *v + slots * sizeof(struct rows_scale) +
+                       r->chunk_count * sizeof(struct rows_chunk) +
+                       r->chunk_cap * sizeof(struct rows_chunk *) +
+                       2 * r->codes.padded * sizeof(float) +
+                       (size_t)(ROTATION_ROUNDS + 1) * r->codes.rotation.part * sizeof(float),
+    };
 }
 
 void vectors_validate(const struct vectors *v)
 {
-    assert(v->live_count <= v->slots && v->slots <= v->cap);
+    rows_validate(&v->rows);
 }

@@ -150,17 +150,24 @@ static void write_exact(struct rows *r, void *to, const float *x)
         memcpy(to, x, r->codes.dim * sizeof *x);
 }
 
+static struct rows_scale quantise(const float *rotated, uint32_t padded, int8_t *ret_codes)
+{
+    const int8_t *row = ret_codes;
+    int32_t square;
+    float scale = math_kernels()->quantise_i8(rotated, padded, ret_codes);
+    math_code_kernels()->dot_i8_at(&row, 1, ret_codes, padded, &square);
+    return (struct rows_scale){scale, scale * scale * (float)square};
+}
+
 uint32_t rows_add(struct rows *r, const float *x)
 {
-    const struct kernels *k = math_kernels();
     uint32_t slot = first_free(r), padded = r->codes.padded, at = slot % ROWS_CHUNK;
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     float *rotated = r->scratch[0];
     rotation_apply(&r->codes.rotation, x, rotated);
     codes_encode(&r->codes, rotated, NULL, r->scratch[1],
                  c->bits + (size_t)at * r->codes.bits_stride);
-    c->scales[at].scale = k->quantise_i8(rotated, padded, c->i8 + (size_t)at * r->codes.i8_stride);
-    c->scales[at].square = k->dot_f32(x, x, r->codes.dim);
+    c->scales[at] = quantise(rotated, padded, c->i8 + (size_t)at * r->codes.i8_stride);
     if (c->exact)
         write_exact(r, c->exact + (size_t)at * r->exact_stride, x);
     set_bit(c->live, slot);

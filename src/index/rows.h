@@ -21,7 +21,7 @@ enum { ROWS_CHUNK = 4096, ROWS_WORDS = ROWS_CHUNK / 64, ROWS_LINE_BYTES = 64 };
 
 struct rows_scale {
     float scale;  /* the vector, rotated, is about scale times its int8 */
-    float square; /* of its length */
+    float square; /* of the length of that, so that equal codes are at a distance of exactly 0 */
 };
 
 struct rows_chunk {

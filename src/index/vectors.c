@@ -9,7 +9,14 @@
 #include "base/mem.h"
 #include "vectors_priv.h"
 
-enum { LINKS = 32, EF_CONSTRUCTION = 200, FLAT_MAX = 20000 };
+enum {
+    LINKS = 32,
+    EF_CONSTRUCTION = 200,
+    FLAT_MAX = 20000,  /* a scan of them takes as long as a walk of recall .98 through hard data */
+    FILTER_SHARE = 10, /* a scan of one live row in so many is no slower than a walk among them */
+    SWEEP_SHARE = 10,  /* dead rows among the linked: a sweep begins */
+    ROT_SHARE = 4,     /* ... and goes before linking */
+};
 
 static struct vectors_options with_defaults(struct vectors_options o)
 {
@@ -46,6 +53,7 @@ void vectors_free(struct vectors *v)
 {
     if (!v)
         return;
+    graph_free(v->graph);
     rows_release(&v->rows);
     mem_free(v);
 }
@@ -80,12 +88,64 @@ size_t vectors_permit_words(const struct vectors *v)
     return ((size_t)v->rows.slots + 63) / 64;
 }
 
+/* ---- moving between the tiers ---- */
+
+/* All linked rows are fresh then, and the dead free. */
+static void drop_graph(struct vectors *v)
+{
+    for (uint32_t slot = 0; slot < v->rows.slots; slot++)
+        if (rows_is_linked(&v->rows, slot))
+            rows_unlink(&v->rows, slot);
+    graph_free(v->graph);
+    v->graph = NULL;
+}
+
+/* So many dead are worth a sweep over all. */
+static bool sweep_is_due(const struct vectors *v)
+{
+    return v->rows.dead > (v->rows.linked + v->rows.dead) / SWEEP_SHARE;
+}
+
+static bool sweep(struct vectors *v, uint32_t *budget)
+{
+    if (!graph_sweeping(v->graph))
+        graph_sweep_begin(v->graph);
+    return graph_sweep(v->graph, budget);
+}
+
+/* Links come first, since each search scans what is not linked, unless the graph rots. */
+static enum vectors_left work_on_graph(struct vectors *v, uint32_t budget)
+{
+    while (budget) {
+        bool due = graph_sweeping(v->graph) || sweep_is_due(v);
+        bool rots = v->rows.dead > (v->rows.linked + v->rows.dead) / ROT_SHARE;
+        if (due && (rots || !v->rows.fresh)) {
+            if (!sweep(v, &budget))
+                return VECTORS_NOMEM;
+        } else if (v->rows.fresh) {
+            if (!graph_insert(v->graph, rows_first_fresh(&v->rows)))
+                return VECTORS_NOMEM;
+            budget--;
+        } else {
+            return VECTORS_DONE;
+        }
+    }
+    return VECTORS_MORE;
+}
+
 enum vectors_left vectors_work(struct vectors *v, uint32_t budget)
 {
-    (void)v;
-    (void)budget;
-    return VECTORS_DONE;
+    uint32_t flat_max = v->options.flat_max;
+    if (v->graph && (v->rows.live < flat_max / 2 || (v->rows.dead && !v->rows.linked)))
+        drop_graph(v);
+    if (!v->graph && v->rows.live <= flat_max)
+        return VECTORS_DONE;
+    if (!v->graph && !(v->graph = graph_new(&v->rows, &v->options)))
+        return VECTORS_NOMEM;
+    return work_on_graph(v, budget);
 }
+
+/* ---- searching ---- */
 
 struct vectors_searcher *vectors_searcher_new(void)
 {
@@ -102,8 +162,18 @@ void vectors_searcher_free(struct vectors_searcher *s)
     if (!s)
         return;
     codes_query_release(&s->query);
+    walker_release(&s->walker);
     mem_free(s->room);
     mem_free(s);
+}
+
+static bool scan_is_better(const struct vectors *v, const struct vectors_query *q)
+{
+    uint32_t n = v->rows.live, fresh = v->rows.fresh, flat_max = v->options.flat_max;
+    if (q->force_exact || !v->graph || n <= flat_max || fresh > n / 2 || q->k > n / 2)
+        return true;
+    return q->permit && (q->permitted <= flat_max || q->permitted <= n / FILTER_SHARE ||
+                         q->k > q->permitted / 2);
 }
 
 bool vectors_search(const struct vectors *v, const struct vectors_query *q,
@@ -116,7 +186,13 @@ bool vectors_search(const struct vectors *v, const struct vectors_query *q,
         return false;
     codes_query_set(&s->query, &v->rows.codes, q->x, NULL);
     topk_init(&f.best, ret, q->k);
-    search_flat(&f);
+    bool enough = false;
+    if (!scan_is_better(v, q) && !search_graph(&f, &enough))
+        return false;
+    if (!enough) {
+        topk_init(&f.best, ret, q->k);
+        search_flat(&f);
+    }
     *ret_count = topk_sort(&f.best);
     if (ret_info)
         *ret_info = f.info;
@@ -126,17 +202,21 @@ bool vectors_search(const struct vectors *v, const struct vectors_query *q,
 void vectors_stats(const struct vectors *v, struct vectors_stats *ret)
 {
     const struct rows *r = &v->rows;
-    size_t slots = (size_t)r->chunk_count * ROWS_CHUNK;
+    size_t slots = (size_t)r->chunk_count * ROWS_CHUNK, links = 0, other = 0;
+    if (v->graph)
+        graph_bytes(v->graph, &links, &other);
     *ret = (struct vectors_stats){
         .slots = r->slots,
         .live = r->live,
         .linked = r->linked,
         .fresh = r->fresh,
         .dead = r->dead,
+        .levels = v->graph ? graph_levels(v->graph) : 0,
+        .bytes_links = links,
         .bytes_bits = slots * r->codes.bits_stride,
         .bytes_i8 = slots * r->codes.i8_stride,
         .bytes_exact = slots * r->exact_stride,
-        .bytes_other = sizeof *v + slots * sizeof(struct rows_scale) +
+        .bytes_other = other + sizeof *v + slots * sizeof(struct rows_scale) +
                        r->chunk_count * sizeof(struct rows_chunk) +
                        r->chunk_cap * sizeof(struct rows_chunk *) +
                        2 * r->codes.padded * sizeof(float) +
@@ -147,4 +227,8 @@ void vectors_stats(const struct vectors *v, struct vectors_stats *ret)
 void vectors_validate(const struct vectors *v)
 {
     rows_validate(&v->rows);
+    if (v->graph)
+        graph_validate(v->graph);
+    else
+        assert(!v->rows.linked && !v->rows.dead);
 }

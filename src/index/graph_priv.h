@@ -6,8 +6,9 @@
 
 #include "index/graph.h"
 
+#define GRAPH_NONE UINT32_MAX
+
 enum {
-    GRAPH_NONE = UINT32_MAX,
     GRAPH_LINKS_MAX = 63,       /* of a block */
     GRAPH_POOL_CHUNK = 1024,    /* blocks */
     GRAPH_CANDIDATES_MAX = 4096 /* 63 links of each of 63 neighbours, and them */

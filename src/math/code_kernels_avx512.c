@@ -149,6 +149,11 @@ INLINE __m512i weigh(const __m512i sums[CODE_PLANES])
     return _mm512_add_epi64(low, _mm512_slli_epi64(high, 2));
 }
 
+INLINE __mmask8 mask8(size_t left)
+{
+    return (__mmask8)(left < 8 ? (1u << left) - 1 : 255u);
+}
+
 /* n_rows and, where it counts, n are constants where it is inlined. */
 INLINE void bits_of(const void *const *rows, const size_t n_rows, const uint64_t *planes,
                     const size_t n, uint32_t *ret)
@@ -158,7 +163,7 @@ INLINE void bits_of(const void *const *rows, const size_t n_rows, const uint64_t
         for (size_t b = 0; b < CODE_PLANES; b++)
             sums[r][b] = _mm512_setzero_si512();
     for (size_t w = 0; w < n / 64; w += 8) {
-        __mmask8 mask = n / 64 - w < 8 ? (__mmask8)((1u << (n / 64 - w)) - 1) : 0xff;
+        __mmask8 mask = mask8(n / 64 - w);
         __m512i plane[CODE_PLANES];
         for (size_t b = 0; b < CODE_PLANES; b++)
             plane[b] = _mm512_maskz_loadu_epi64(mask, planes + b * n / 64 + w);

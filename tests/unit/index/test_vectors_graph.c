@@ -7,7 +7,7 @@
 #include "base/attr.h"
 #include "support/fault.h"
 
-enum { DIM = 64, ROWS = 4000, FLAT = 500 };
+enum { DIM = 64, ROWS = 2500, FLAT = 500 };
 
 /* Scores are of the exact copy. */
 #define PRECISION 1e-6
@@ -39,7 +39,7 @@ static void walks_find_nearly_all(void **state)
 {
     (void)state;
     for (enum vectors_walk walk = VECTORS_WALK_BITS; walk <= VECTORS_WALK_I8; walk++)
-        for (uint32_t links = 8; links <= 32; links *= 2) {
+        for (uint32_t links = 8; links <= 32; links *= 4) {
             struct oracle o;
             struct vectors_options opt = options;
             opt.walk = walk;
@@ -142,7 +142,7 @@ static double recall_of_a_new_graph(struct oracle *o)
             oracle_put(&fresh, o->rows + (size_t)i * DIM);
     memcpy(fresh.centres, o->centres, CLUSTERS * DIM * sizeof(float));
     oracle_work(&fresh);
-    double recall = oracle_mean_recall(&fresh, (struct vectors_query){.k = 10}, 300, PRECISION);
+    double recall = oracle_mean_recall(&fresh, (struct vectors_query){.k = 10}, 150, PRECISION);
     oracle_end(&fresh);
     return recall;
 }
@@ -155,12 +155,12 @@ static void churn_costs_no_recall(void **state)
     for (int round = 0; round < 5; round++) {
         for (int i = 0; i < ROWS / 10; i++)
             oracle_remove(&o, oracle_any(&o));
-        double dead = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 300, PRECISION);
+        double dead = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 150, PRECISION);
         for (int i = 0; i < ROWS / 10; i++)
             oracle_add(&o);
         oracle_work(&o);
         vectors_validate(o.v);
-        double recall = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 300, PRECISION);
+        double recall = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 150, PRECISION);
         struct vectors_stats s = stats_of(&o);
         print_message("# round %d: recall with tombstones %.4f, repaired %.4f, %u dead\n", round,
                       dead, recall, s.dead);
@@ -168,7 +168,7 @@ static void churn_costs_no_recall(void **state)
         assert_true(s.dead <= ROWS / 9);
         assert_true(s.slots <= ROWS * 13 / 10);
     }
-    double churned = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 300, PRECISION);
+    double churned = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 150, PRECISION);
     assert_true(churned >= recall_of_a_new_graph(&o) - 0.01);
     oracle_end(&o);
 }
@@ -184,7 +184,7 @@ static void most_can_be_removed_at_once(void **state)
     oracle_work(&o);
     vectors_validate(o.v);
     assert_int_equal(stats_of(&o).dead, 0);
-    double recall = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 300, PRECISION);
+    double recall = oracle_mean_recall(&o, (struct vectors_query){.k = 10}, 150, PRECISION);
     print_message("# recall %.4f\n", recall);
     assert_true(recall >= 0.95);
     oracle_end(&o);

@@ -114,13 +114,11 @@ void codes_query_release(struct codes_query *q)
     *q = (struct codes_query){0};
 }
 
-void codes_query_set(struct codes_query *q, const struct codes *c, const float *x,
-                     const float *centre)
+/* Of the vector in q->rotated. */
+static void make_planes(struct codes_query *q, const struct codes *c, const float *centre)
 {
     const struct kernels *k = math_kernels();
     const float *r = q->rotated;
-    rotation_apply(&c->rotation, x, q->rotated);
-    q->i8_scale = k->quantise_i8(q->rotated, c->padded, q->i8);
     float square = k->dot_f32(r, r, c->padded);
     q->norm = sqrtf(square);
     q->base = 0;
@@ -137,6 +135,24 @@ void codes_query_set(struct codes_query *q, const struct codes *c, const float *
     q->per_level = 2 * levels.step;
     q->offset = -(levels.low * d + levels.step * (float)levels.sum);
     q->error = sqrtf(square + d * levels.step * levels.step / (12 * (float)LEAN_USUALLY));
+}
+
+void codes_query_set(struct codes_query *q, const struct codes *c, const float *x,
+                     const float *centre)
+{
+    rotation_apply(&c->rotation, x, q->rotated);
+    q->i8_scale = math_kernels()->quantise_i8(q->rotated, c->padded, q->i8);
+    make_planes(q, c, centre);
+}
+
+void codes_query_set_row(struct codes_query *q, const struct codes *c, const int8_t *row,
+                         float scale, const float *centre)
+{
+    for (uint32_t i = 0; i < c->padded; i++)
+        q->rotated[i] = scale * (float)row[i];
+    memcpy(q->i8, row, c->padded);
+    q->i8_scale = scale;
+    make_planes(q, c, centre);
 }
 
 static inline float estimate(const struct codes_query *q, const struct codes_tail *t, uint32_t sum)

@@ -75,6 +75,10 @@ void codes_query_release(struct codes_query *q);
 void codes_query_set(struct codes_query *q, const struct codes *c, const float *x,
                      const float *centre);
 
+/* The same of a row that is held as scale times its int8. */
+void codes_query_set_row(struct codes_query *q, const struct codes *c, const int8_t *row,
+                         float scale, const float *centre);
+
 /* ret[i]: the estimate of <q, rows[i]>. */
 void codes_estimate(const struct codes *c, const struct codes_query *q, const void *const *rows,
                     size_t count, float *ret);

@@ -20,6 +20,7 @@ struct graph *graph_new(struct rows *rows, const struct vectors_options *o)
     g->block0 = 2 * g->block;
     g->wanted = g->rarity = o->links;
     g->ef_construction = o->ef_construction;
+    g->by_bits = o->walk == VECTORS_WALK_BITS;
     for (uint32_t i = 0; i <= GRAPH_LEVELS_MAX; i++)
         g->pool.freed[i] = GRAPH_NONE;
     rng_seed(&g->rng, o->seed);
@@ -40,6 +41,7 @@ void graph_free(struct graph *g)
     mem_free(g->chunks);
     mem_free(g->pool.chunks);
     walker_release(&g->builder.walker);
+    codes_query_release(&g->builder.query);
     mem_free(g);
 }
 

@@ -37,10 +37,11 @@ struct scorer {
         SCORE_BITS = 1, /* inner product with the query, estimated */
         SCORE_I8,       /* ... of int8 by int8 */
         SCORE_NEAR,     /* - squared distance from a row, of int8 by int8 */
+        SCORE_NEAR_BITS /* ... estimated, and without the row's own square */
     } kind;
     const struct rows *rows;
-    const struct codes_query *query; /* of the first two */
-    uint32_t slot;                   /* of the last: the row */
+    const struct codes_query *query; /* of all but SCORE_NEAR */
+    uint32_t slot;                   /* of SCORE_NEAR: the row */
 };
 enum { SCORER_BATCH = 64 };
 /* ret[i]: the score of slots[i]; count up to SCORER_BATCH. */

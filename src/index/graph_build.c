@@ -80,20 +80,36 @@ static void shuffle_equals(struct graph *g, uint32_t count)
     }
 }
 
-bool graph_find(struct graph *g, uint32_t slot, uint32_t level, uint32_t *start)
+bool graph_builder_reserve(struct graph *g)
+{
+    return walker_reserve(&g->builder.walker, g->rows) &&
+           codes_query_reserve(&g->builder.query, &g->rows->codes);
+}
+
+struct scorer graph_towards(struct graph *g, uint32_t slot)
+{
+    struct codes_query *q = &g->builder.query;
+    if (!g->by_bits)
+        return (struct scorer){.kind = SCORE_NEAR, .rows = g->rows, .slot = slot};
+    codes_query_set_row(q, &g->rows->codes, rows_i8(g->rows, slot),
+                        rows_scale_of(g->rows, slot).scale, NULL);
+    return (struct scorer){.kind = SCORE_NEAR_BITS, .rows = g->rows, .query = q, .slot = slot};
+}
+
+bool graph_find(struct graph *g, const struct scorer *towards, uint32_t level, uint32_t *start)
 {
     struct graph_builder *b = &g->builder;
-    struct scorer near = {.kind = SCORE_NEAR, .rows = g->rows, .slot = slot};
-    struct walk k = {.graph = g, .walker = &b->walker, .scorer = &near, .ef = g->ef_construction};
+    struct walk k = {.graph = g, .walker = &b->walker, .scorer = towards, .ef = g->ef_construction};
     if (!graph_walk_level(&k, level, *start))
         return false;
     uint32_t n = 0, most = g->wanted < graph_room(g, level) ? g->wanted : graph_room(g, level);
     for (uint32_t i = 0; i < b->walker.len && n < GRAPH_CANDIDATES_MAX; i++) {
         uint32_t found = b->walker.beam[i].id & WALKER_SLOT;
-        if (found != slot && rows_is_live(g->rows, found))
-            b->candidates[n++] = (struct topk_item){b->walker.beam[i].score, found};
+        if (found != towards->slot && rows_is_live(g->rows, found))
+            b->slots[n++] = found;
     }
     *start = b->walker.beam[0].id & WALKER_SLOT;
+    graph_rank(g, towards->slot, n);
     shuffle_equals(g, n);
     b->chosen_count[level] = graph_choose(
         g, n, (struct graph_choice){.equal = NEW_EQUALS, .most = most}, b->chosen[level]);
@@ -152,13 +168,13 @@ static uint32_t draw_level(struct graph *g)
 static bool find_all(struct graph *g, uint32_t slot, uint32_t level)
 {
     struct graph_builder *b = &g->builder;
-    struct scorer near = {.kind = SCORE_NEAR, .rows = g->rows, .slot = slot};
-    struct walk down = {.graph = g, .walker = &b->walker, .scorer = &near, .ef = 1};
+    struct scorer towards = graph_towards(g, slot);
+    struct walk down = {.graph = g, .walker = &b->walker, .scorer = &towards, .ef = 1};
     uint32_t at = g->entry;
     memset(b->chosen_count, 0, sizeof b->chosen_count);
     for (uint32_t l = g->levels; l-- > 0;) {
         if (l <= level) {
-            if (!graph_find(g, slot, l, &at))
+            if (!graph_find(g, &towards, l, &at))
                 return false;
             continue;
         }
@@ -173,7 +189,7 @@ bool graph_insert(struct graph *g, uint32_t slot)
 {
     struct graph_builder *b = &g->builder;
     uint32_t level = draw_level(g);
-    if (!walker_reserve(&b->walker, g->rows) || !graph_place(g, slot, level))
+    if (!graph_builder_reserve(g) || !graph_place(g, slot, level))
         return false;
     if (!find_all(g, slot, level)) {
         graph_displace(g, slot);

@@ -37,6 +37,7 @@ struct graph_pool {
 /* What the writer needs to link or repair one node. */
 struct graph_builder {
     struct walker walker;
+    struct codes_query query; /* the node, where the graph is walked by bits */
     struct topk_item candidates[GRAPH_CANDIDATES_MAX];
     uint32_t slots[GRAPH_CANDIDATES_MAX]; /* not scored yet */
     uint32_t chosen[GRAPH_LEVELS_MAX][GRAPH_LINKS_MAX];
@@ -50,6 +51,7 @@ struct graph {
     uint32_t block, block0;  /* bytes of them */
     uint32_t wanted, rarity; /* links of a new node; one slot in `rarity` reaches a level up */
     uint32_t ef_construction;
+    bool by_bits; /* walks estimate distances; what they find is ranked by int8 */
     /* the writer's */
     struct graph_chunk **chunks; /* NULL where nothing was linked yet */
     uint32_t chunk_cap;
@@ -118,9 +120,14 @@ static inline struct graph_choice graph_choice_again(uint32_t room, uint32_t lea
 {
     return (struct graph_choice){.equal = room / 2, .most = room, .least = least};
 }
-/* Finds new neighbours of a slot at a level by a walk, into builder.chosen; `start` moves to the
- * nearest found. */
-QMN_NODISCARD bool graph_find(struct graph *g, uint32_t slot, uint32_t level, uint32_t *start);
+/* Room for the walks of the next node. */
+QMN_NODISCARD bool graph_builder_reserve(struct graph *g);
+/* How walks score their way to a slot; before graph_find(). */
+struct scorer graph_towards(struct graph *g, uint32_t slot);
+/* Finds new neighbours of the scorer's slot at a level by a walk, into builder.chosen; `start`
+ * moves to the nearest found. */
+QMN_NODISCARD bool graph_find(struct graph *g, const struct scorer *towards, uint32_t level,
+                              uint32_t *start);
 /* Links builder.chosen[level] to the slot, and back. */
 void graph_tie(struct graph *g, uint32_t slot, uint32_t level);
 

@@ -59,7 +59,8 @@ static uint32_t candidates(struct graph *g, uint32_t slot, uint32_t level)
 static bool find_anew(struct graph *g, uint32_t slot)
 {
     uint32_t at = g->entry;
-    if (!graph_find(g, slot, 0, &at))
+    struct scorer towards = graph_towards(g, slot);
+    if (!graph_find(g, &towards, 0, &at))
         return false;
     graph_write(g, slot, 0, g->builder.chosen[0], g->builder.chosen_count[0]);
     if (rows_is_live(g->rows, slot))
@@ -120,7 +121,7 @@ bool graph_sweep(struct graph *g, uint32_t *budget)
 {
     uint32_t scanned = 0;
     bool repaired;
-    if (!walker_reserve(&g->builder.walker, g->rows))
+    if (!graph_builder_reserve(g))
         return false;
     for (; *budget && g->cursor < g->rows->slots; g->cursor++) {
         if (rows_is_linked(g->rows, g->cursor) && !rows_is_doomed(g->rows, g->cursor)) {

@@ -36,23 +36,30 @@ static void score_i8(const struct scorer *s, const uint32_t *slots, size_t count
     }
 }
 
-void scorer_run(const struct scorer *s, const uint32_t *slots, size_t count, float *ret)
+static void score_bits(const struct scorer *s, const uint32_t *slots, size_t count, float *ret)
 {
-    assert(count <= SCORER_BATCH);
-    if (s->kind != SCORE_BITS) {
-        score_i8(s, slots, count, ret);
-        return;
-    }
     const void *at[SCORER_BATCH] QMN_UNINIT;
+    at[0] = NULL; /* for a compiler that thinks of a count of 0 */
     for (size_t i = 0; i < count; i++)
         at[i] = rows_bits(s->rows, slots[i]);
     codes_estimate(&s->rows->codes, s->query, at, count, ret);
+    for (size_t i = 0; s->kind == SCORE_NEAR_BITS && i < count; i++)
+        ret[i] = 2 * ret[i] - rows_scale_of(s->rows, slots[i]).square;
+}
+
+void scorer_run(const struct scorer *s, const uint32_t *slots, size_t count, float *ret)
+{
+    assert(count <= SCORER_BATCH);
+    if (s->kind == SCORE_I8 || s->kind == SCORE_NEAR)
+        score_i8(s, slots, count, ret);
+    else
+        score_bits(s, slots, count, ret);
 }
 
 /* The first lines of a row that will be scored; the hardware sees the rest coming. */
 static void prefetch_row(const struct scorer *s, uint32_t slot)
 {
-    if (s->kind == SCORE_BITS)
+    if (s->kind == SCORE_BITS || s->kind == SCORE_NEAR_BITS)
         rows_prefetch(rows_bits(s->rows, slot), s->rows->codes.bits_stride);
     else
         rows_prefetch(rows_i8(s->rows, slot), 8 * (size_t)ROWS_LINE_BYTES);
@@ -148,16 +155,21 @@ static bool offer(const struct walk *k, float score, uint32_t slot, uint32_t lev
     return true;
 }
 
-/* The neighbours not seen yet. */
+/* The neighbours not seen yet.  Nobody could predict which those are, so no branch asks. */
 static uint32_t neighbours(const struct walk *k, uint32_t slot, uint32_t level, uint32_t *ret)
 {
     const struct graph_block *b = graph_block_of(k->graph, slot, level);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < b->count; i++)
-        if (walker_visit(k->walker, b->links[i])) {
-            prefetch_row(k->scorer, b->links[i]);
-            ret[n++] = b->links[i];
-        }
+    uint16_t *visited = k->walker->visited;
+    const uint16_t epoch = k->walker->epoch;
+    uint32_t n = 0, count = b->count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t to = b->links[i];
+        ret[n] = to;
+        n += visited[to] != epoch;
+        visited[to] = epoch;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        prefetch_row(k->scorer, ret[i]);
     return n;
 }
 

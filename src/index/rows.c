@@ -124,7 +124,7 @@ static uint32_t first_free(const struct rows *r)
                 return i * ROWS_CHUNK + w * 64 + (uint32_t)__builtin_ctzll(free_bits);
         }
     }
-    assert(!"nothing was reserved");
+    assert(false); /* nothing was reserved */
     return 0;
 }
 
@@ -138,7 +138,7 @@ uint32_t rows_first_fresh(const struct rows *r)
                 return i * ROWS_CHUNK + w * 64 + (uint32_t)__builtin_ctzll(bits);
         }
     }
-    assert(!"nothing is fresh");
+    assert(false); /* nothing is fresh */
     return 0;
 }
 

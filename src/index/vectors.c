@@ -13,7 +13,7 @@ enum {
     LINKS = 32,
     EF_CONSTRUCTION = 200,
     FLAT_MAX = 20000,  /* a scan of them takes as long as a walk of recall .98 through hard data */
-    FILTER_SHARE = 10, /* a scan of one live row in so many is no slower than a walk among them */
+    WALK_I8_DIM = 128, /* up to here int8 fills hardly more cache lines than the bits */
     SWEEP_SHARE = 10,  /* dead rows among the linked: a sweep begins */
     ROT_SHARE = 4,     /* ... and goes before linking */
 };
@@ -21,7 +21,8 @@ enum {
 static struct vectors_options with_defaults(struct vectors_options o)
 {
     o.exact = o.exact ? o.exact : VECTORS_EXACT_NONE;
-    o.walk = o.walk ? o.walk : VECTORS_WALK_BITS;
+    if (!o.walk)
+        o.walk = o.dim <= WALK_I8_DIM ? VECTORS_WALK_I8 : VECTORS_WALK_BITS;
     o.links = o.links ? o.links : LINKS;
     o.ef_construction = o.ef_construction ? o.ef_construction : EF_CONSTRUCTION;
     o.flat_max = o.flat_max ? o.flat_max : FLAT_MAX;
@@ -167,13 +168,15 @@ void vectors_searcher_free(struct vectors_searcher *s)
     mem_free(s);
 }
 
+/* A walk costs as much as a scan of flat_max; among a share s of the rows it takes 1 / s as long,
+ * and a scan of them n s. */
 static bool scan_is_better(const struct vectors *v, const struct vectors_query *q)
 {
-    uint32_t n = v->rows.live, fresh = v->rows.fresh, flat_max = v->options.flat_max;
-    if (q->force_exact || !v->graph || n <= flat_max || fresh > n / 2 || q->k > n / 2)
+    uint64_t n = v->rows.live, flat_max = v->options.flat_max, permitted = q->permitted;
+    if (q->force_exact || !v->graph || n <= flat_max || v->rows.fresh > n / 2 || q->k > n / 2)
         return true;
-    return q->permit && (q->permitted <= flat_max || q->permitted <= n / FILTER_SHARE ||
-                         q->k > q->permitted / 2);
+    return q->permit &&
+           (permitted <= flat_max || permitted * permitted <= flat_max * n || q->k > permitted / 2);
 }
 
 bool vectors_search(const struct vectors *v, const struct vectors_query *q,

@@ -48,7 +48,7 @@ enum vectors_walk {
 struct vectors_options {
     uint32_t dim;             /* VECTORS_DIM_MIN .. VECTORS_DIM_MAX */
     enum vectors_exact exact; /* 0: VECTORS_EXACT_NONE */
-    enum vectors_walk walk;   /* 0: VECTORS_WALK_BITS */
+    enum vectors_walk walk;   /* 0: VECTORS_WALK_I8 up to 128 dimensions, else _BITS */
     uint32_t links; /* a node's, per level, 4 .. 32; 0: 32.  Twice that less 1 at level 0 */
     uint32_t ef_construction; /* width of the walk that finds a new node's neighbours; 0: 200 */
     uint32_t flat_max;        /* so many vectors are only scanned; 0: 20,000 */

@@ -13,7 +13,7 @@ enum { DIM = 64, ROWS = 2500, FLAT = 500 };
 #define PRECISION 1e-6
 
 static const struct vectors_options options = {
-    .dim = DIM, .exact = VECTORS_EXACT_F32, .flat_max = FLAT, .seed = 1};
+    .dim = DIM, .exact = VECTORS_EXACT_F32, .walk = VECTORS_WALK_BITS, .flat_max = FLAT, .seed = 1};
 
 static struct vectors_stats stats_of(const struct oracle *o)
 {

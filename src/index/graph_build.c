@@ -92,7 +92,7 @@ struct scorer graph_towards(struct graph *g, uint32_t slot)
     if (!g->by_bits)
         return (struct scorer){.kind = SCORE_NEAR, .rows = g->rows, .slot = slot};
     codes_query_set_row(q, &g->rows->codes, rows_i8(g->rows, slot),
-                        rows_scale_of(g->rows, slot).scale, NULL);
+                        rows_scale_of(g->rows, slot).scale, g->rows->centre);
     return (struct scorer){.kind = SCORE_NEAR_BITS, .rows = g->rows, .query = q, .slot = slot};
 }
 

@@ -12,7 +12,7 @@
 #include "math/code_kernels.h"
 #include "math/kernels.h"
 
-enum { HUGE_PAGE_BYTES = 2 << 20 };
+enum { HUGE_PAGE_BYTES = 2 << 20, CENTRE_SAMPLE = 4096 };
 
 bool rows_init(struct rows *r, const struct vectors_options *o)
 {
@@ -46,6 +46,7 @@ void rows_release(struct rows *r)
     for (uint32_t i = 0; i < r->chunk_count; i++)
         chunk_free(r->chunks[i]);
     mem_free(r->chunks);
+    mem_free(r->centre);
     mem_free(r->scratch[0]);
     mem_free(r->scratch[1]);
     codes_release(&r->codes);
@@ -165,7 +166,7 @@ uint32_t rows_add(struct rows *r, const float *x)
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     float *rotated = r->scratch[0];
     rotation_apply(&r->codes.rotation, x, rotated);
-    codes_encode(&r->codes, rotated, NULL, r->scratch[1],
+    codes_encode(&r->codes, rotated, r->centre, r->scratch[1],
                  c->bits + (size_t)at * r->codes.bits_stride);
     c->scales[at] = quantise(rotated, padded, c->i8 + (size_t)at * r->codes.i8_stride);
     if (c->exact)
@@ -227,6 +228,46 @@ void rows_doom(struct rows *r)
     for (uint32_t i = 0; i < r->chunk_count; i++)
         for (uint32_t w = 0; w < ROWS_WORDS; w++)
             r->chunks[i]->doomed[w] = r->chunks[i]->linked[w] & ~r->chunks[i]->live[w];
+}
+
+/* ---- the centre ---- */
+
+/* ret += weight row */
+static void add_row(const struct rows *r, uint32_t slot, float weight, float *restrict ret)
+{
+    const int8_t *row = rows_i8(r, slot);
+    weight *= rows_scale_of(r, slot).scale;
+    for (uint32_t i = 0; i < r->codes.padded; i++)
+        ret[i] += weight * (float)row[i];
+}
+
+/* The mean of CENTRE_SAMPLE live rows, spread over all. */
+static void find_centre(const struct rows *r, float *ret)
+{
+    uint32_t every = r->live / CENTRE_SAMPLE + 1, count = (r->live + every - 1) / every, seen = 0;
+    memset(ret, 0, r->codes.padded * sizeof *ret);
+    for (uint32_t slot = 0; slot < r->slots; slot++)
+        if (rows_is_live(r, slot) && seen++ % every == 0)
+            add_row(r, slot, 1 / (float)count, ret);
+}
+
+bool rows_centre(struct rows *r)
+{
+    size_t bytes = r->codes.padded * sizeof(float);
+    if (!r->centre && !(r->centre = rows_slab_new(bytes, false)))
+        return false;
+    find_centre(r, r->centre);
+    for (uint32_t slot = 0; slot < r->slots; slot++) {
+        struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
+        uint32_t at = slot % ROWS_CHUNK;
+        if (!rows_bit(c->live, slot) && !rows_bit(c->linked, slot))
+            continue;
+        memset(r->scratch[0], 0, bytes);
+        add_row(r, slot, 1, r->scratch[0]);
+        codes_encode(&r->codes, r->scratch[0], r->centre, r->scratch[1],
+                     c->bits + (size_t)at * r->codes.bits_stride);
+    }
+    return true;
 }
 
 /* ---- scores ---- */

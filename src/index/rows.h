@@ -45,6 +45,7 @@ struct rows {
     uint32_t slots;               /* highest ever used + 1 */
     uint32_t live, linked, fresh; /* linked: in the graph and live; live = linked + fresh */
     uint32_t dead;                /* in the graph and not live, doomed or not */
+    float *centre;                /* [padded], that the bits are relative to; NULL: the origin */
     float *scratch[2];            /* [padded] */
 };
 
@@ -56,6 +57,10 @@ QMN_NODISCARD bool rows_reserve(struct rows *r, uint32_t more);
 uint32_t rows_add(struct rows *r, const float *x);
 /* A fresh slot is free then, a linked one dead. */
 void rows_remove(struct rows *r, uint32_t slot);
+
+/* Makes the mean of the live rows the centre, and all bits anew relative to it: about 1.5 us a row
+ * at 1536 dimensions.  False: out of memory, nothing changed. */
+QMN_NODISCARD bool rows_centre(struct rows *r);
 
 /* Fresh to linked. */
 void rows_link(struct rows *r, uint32_t slot);

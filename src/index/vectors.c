@@ -101,6 +101,18 @@ static void drop_graph(struct vectors *v)
     v->graph = NULL;
 }
 
+/* The centre is worth its cost from here on only: a scan is fast enough without. */
+static bool make_graph(struct vectors *v)
+{
+    struct graph *g = graph_new(&v->rows, &v->options);
+    if (g && rows_centre(&v->rows)) {
+        v->graph = g;
+        return true;
+    }
+    graph_free(g);
+    return false;
+}
+
 /* So many dead are worth a sweep over all. */
 static bool sweep_is_due(const struct vectors *v)
 {
@@ -141,7 +153,7 @@ enum vectors_left vectors_work(struct vectors *v, uint32_t budget)
         drop_graph(v);
     if (!v->graph && v->rows.live <= flat_max)
         return VECTORS_DONE;
-    if (!v->graph && !(v->graph = graph_new(&v->rows, &v->options)))
+    if (!v->graph && !make_graph(v))
         return VECTORS_NOMEM;
     return work_on_graph(v, budget);
 }
@@ -187,7 +199,7 @@ bool vectors_search(const struct vectors *v, const struct vectors_query *q,
     assert(q->k && q->k <= VECTORS_K_MAX && q->ef <= VECTORS_EF_MAX);
     if (!codes_query_reserve(&s->query, &v->rows.codes))
         return false;
-    codes_query_set(&s->query, &v->rows.codes, q->x, NULL);
+    codes_query_set(&s->query, &v->rows.codes, q->x, v->rows.centre);
     topk_init(&f.best, ret, q->k);
     bool enough = false;
     if (!scan_is_better(v, q) && !search_graph(&f, &enough))
@@ -222,7 +234,7 @@ void vectors_stats(const struct vectors *v, struct vectors_stats *ret)
         .bytes_other = other + sizeof *v + slots * sizeof(struct rows_scale) +
                        r->chunk_count * sizeof(struct rows_chunk) +
                        r->chunk_cap * sizeof(struct rows_chunk *) +
-                       2 * r->codes.padded * sizeof(float) +
+                       (r->centre ? 3 : 2) * r->codes.padded * sizeof(float) +
                        (size_t)(ROTATION_ROUNDS + 1) * r->codes.rotation.part * sizeof(float),
     };
 }

@@ -69,6 +69,27 @@ static void int8_alone_ranks_well(void **state)
     oracle_end(&o);
 }
 
+/* All rows within a narrow cone, as embeddings are: their bits tell them apart only relative to its
+ * axis. */
+static void vectors_that_lean_the_same_way_are_told_apart(void **state)
+{
+    (void)state;
+    struct oracle o;
+    struct vectors_options opt = options;
+    opt.dim = 256;
+    oracle_begin(&o, &opt, 2 * ROWS, 18);
+    for (uint32_t i = 0; i < CLUSTERS * opt.dim; i++)
+        o.centres[i] += i % opt.dim % 3 ? 3 : -5;
+    for (int i = 0; i < ROWS; i++)
+        oracle_add(&o);
+    oracle_work(&o);
+    double recall =
+        oracle_mean_recall(&o, (struct vectors_query){.k = 10, .ef = 40}, 200, PRECISION);
+    print_message("# recall %.4f\n", recall);
+    assert_true(recall >= 0.9); /* without a centre .785 */
+    oracle_end(&o);
+}
+
 static void every_row_finds_itself(void **state)
 {
     (void)state;
@@ -434,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_find_nearly_all),
         cmocka_unit_test(int8_alone_ranks_well),
+        cmocka_unit_test(vectors_that_lean_the_same_way_are_told_apart),
         cmocka_unit_test(every_row_finds_itself),
         cmocka_unit_test(an_exact_answer_can_be_forced),
         cmocka_unit_test(rows_are_found_while_they_are_being_linked),

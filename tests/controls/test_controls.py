@@ -39,6 +39,21 @@ __attribute__((constructor)) static void only(void)
 
 # what is protected, file in src, protection, without it, program, test; several changes to a file as tuples
 UNITS = [
+    ("vectors: filter", "index/graph_walk.c", "(k->permit && !(k->permit[slot / 64] >> slot % 64 & 1))", "false",
+     "index_vectors_graph", "filters_lose_nothing"),
+    ("vectors: tombstones", "index/graph_walk.c", "!rows_is_live(k->graph->rows, slot) ||", "false ||",
+     "index_vectors_graph", "churn_costs_no_recall"),
+    ("vectors: links to freed slots", "index/graph_repair.c", "if (!repair_level(g, slot, level))", "if (0)",
+     "index_vectors_graph", "churn_costs_no_recall"),
+    ("vectors: error bounds", "index/vectors_scan.c", "room->highest, n, search_bar(f),",
+     "room->highest, n, search_bar(f) + 9,",
+     "index_vectors_flat", "an_exact_search_equals_a_scan_in_double"),
+    ("vectors: a walk that gave up", "index/vectors_graph.c", "!f->s->walker.capped && f->best.len == k", "true",
+     "index_vectors_graph", "filters_lose_nothing"),
+    ("vectors: centre", "index/vectors.c", "if (g && rows_centre(&v->rows))", "if (g)",
+     "index_vectors_graph", "vectors_that_lean_the_same_way_are_told_apart"),
+    ("vectors: equals", "index/graph_build.c", "same ? equal < c.equal :", "same ? true :",
+     "index_vectors_graph", "equal_vectors_are_all_returned"),
     ("isolation: live nutrients", "engine/network.c", "return x && x->tenant == t && memcmp", "return x && memcmp",
      "engine_outcomes", "a_trace_of_another_tenant_cannot_be_rated"),
     ("isolation: traces", "engine/trace.c", "if (ret->tenant_no != tenant_no)", "if (0)",

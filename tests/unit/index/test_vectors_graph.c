@@ -7,7 +7,7 @@
 #include "base/attr.h"
 #include "support/fault.h"
 
-enum { DIM = 64, ROWS = 2500, FLAT = 500 };
+enum { DIM = 64, ROWS = 1500, FLAT = 500 };
 
 /* Scores are of the exact copy. */
 #define PRECISION 1e-6
@@ -77,10 +77,10 @@ static void vectors_that_lean_the_same_way_are_told_apart(void **state)
     struct oracle o;
     struct vectors_options opt = options;
     opt.dim = 256;
-    oracle_begin(&o, &opt, 2 * ROWS, 18);
+    oracle_begin(&o, &opt, 2500, 18);
     for (uint32_t i = 0; i < CLUSTERS * opt.dim; i++)
         o.centres[i] += i % opt.dim % 3 ? 3 : -5;
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < 2500; i++)
         oracle_add(&o);
     oracle_work(&o);
     double recall =
@@ -127,7 +127,7 @@ static void rows_are_found_while_they_are_being_linked(void **state)
 {
     (void)state;
     struct oracle o;
-    oracle_begin(&o, &options, ROWS, 5);
+    oracle_begin(&o, &options, 2100, 5);
     for (int i = 0; i < FLAT; i++)
         oracle_add(&o);
     assert_int_equal(vectors_work(o.v, 100), VECTORS_DONE); /* few enough to scan */

@@ -19,18 +19,18 @@ TESTING = -Dwerror=true -Dtests=enabled
 .DEFAULT_GOAL := build
 .NOTPARALLEL: # the packages come before the build folder; Ninja does the parallel work
 .PHONY: help deps build up down logs status demo test test-unit test-integration test-e2e test-all \
-	test-asan test-tsan test-clang bench fuzz lint fmt clean install uninstall \
-	need-build need-test need-lint need-fuzz need-bench need-coverage
+	test-asan test-tsan test-clang bench bench-memory fuzz lint fmt clean install uninstall \
+	need-build need-test need-lint need-fuzz need-bench need-bench-memory need-coverage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- system packages
 
-deps: ## install missing packages with apt: SET=build, test (default), lint, fuzz, bench, coverage, all
+deps: ## install missing packages with apt: SET=build, test (default), lint, fuzz, bench, bench-memory, coverage, all
 	@tools/deps.sh --install $(SET)
 
-need-build need-test need-lint need-fuzz need-bench need-coverage: need-%:
+need-build need-test need-lint need-fuzz need-bench need-bench-memory need-coverage: need-%:
 	@tools/deps.sh --check $* >/dev/null || $(MAKE) --no-print-directory deps SET=$*
 
 # --- build and run
@@ -90,6 +90,9 @@ test-clang: need-test build-clang/build.ninja ## build with clang, warnings as e
 
 bench: need-bench build ## measure, and print each figure beside its bound
 	@bench/run
+
+bench-memory: need-bench-memory build ## measure the vector index, its recall and speed beside other libraries
+	@bench/memory
 
 fuzz: need-fuzz build-fuzz/build.ninja ## fuzz each target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS)

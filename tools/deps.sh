@@ -6,8 +6,8 @@
 #   tools/deps.sh --check SET     succeeds when nothing is missing; else lists it and fails
 #   tools/deps.sh --install SET   installs what is missing with apt; says what and why
 #
-# Sets: build (up, build, install), test, lint, fuzz, bench, coverage, all.  Every set contains
-# `build`.  A check asks for the thing itself, not for the package, so a Meson from elsewhere counts.
+# Sets: build (up, build, install), test, lint, fuzz, bench, bench-memory, coverage, all.  Every set
+# contains `build`.  A check asks for the thing itself, not for the package, so a Meson from elsewhere counts.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -50,6 +50,10 @@ lint     | clang-tidy           | have clang-tidy                    | static an
 fuzz     | clang                | have clang                         | compiles with libFuzzer
 fuzz     | libclang-rt-dev      | libfuzzer                          | libFuzzer and the sanitizers' run time
 bench    | wrk                  | have wrk                           | load generator
+bench-memory | libhnswlib-dev     | [ -f /usr/include/hnswlib/hnswlib.h ] | the library that the index is measured beside
+bench-memory | python3-scipy      | python_with scipy.sparse           | makes dense vectors of text
+bench-memory | libopenblas0-pthread | compgen -G '/usr/lib/*/openblas-pthread/libblas.so.3' >/dev/null | makes them in minutes, not in hours
+bench-memory | wordnet-base       | [ -f /usr/share/wordnet/data.noun ] | 118,000 glosses: with the package descriptions enough text
 coverage | libcmocka-dev        | lib cmocka                         | unit tests in C
 coverage | libcjson-dev         | lib libcjson                       | the JSON parser ours is compared with
 coverage | python3-pytest       | python_with pytest                 | black-box tests

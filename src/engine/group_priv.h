@@ -11,8 +11,8 @@
 enum { WRITER_STAMPS = 4096 }; /* two hashes that share one cost a look at the store */
 
 enum {
-    GROUP_ENOUGH = 32,    /* commands that make a commit worth its price */
-    GROUP_WAIT_US = 1000, /* for more, at most */
+    GROUP_ENOUGH = 48,    /* commands that make a commit worth its price */
+    GROUP_WAIT_US = 2000, /* for more, at most */
 };
 
 struct usage_next {

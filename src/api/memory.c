@@ -15,12 +15,9 @@ struct memory_one {
     struct memory_out out;
 };
 
-static enum qmn_code store_start(struct api_call *x, struct err *err)
+static struct memory_in in_memory(const Qmn__V1__StoreMemoryRequest *m)
 {
-    (void)err;
-    const Qmn__V1__StoreMemoryRequest *m = IN(Qmn__V1__StoreMemoryRequest, x);
-    struct memory_one *s = DATA(struct memory_one, x);
-    s->in = (struct memory_in){
+    return (struct memory_in){
         .agent_id = in_text(m->agent_id),
         .kind = in_text(m->kind),
         .content = in_raw(m->has_content, m->content),
@@ -32,6 +29,13 @@ static enum qmn_code store_start(struct api_call *x, struct err *err)
         .sensitivity = label_parse(sensitivity_names, in_text(m->sensitivity)),
         .ttl_hours = m->has_ttl_hours ? m->ttl_hours : 0,
     };
+}
+
+static enum qmn_code store_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    struct memory_one *s = DATA(struct memory_one, x);
+    s->in = in_memory(IN(Qmn__V1__StoreMemoryRequest, x));
     engine_store_memory(x->api->engine, &x->call, &s->in, &s->out);
     return QMN_OK;
 }
@@ -68,6 +72,61 @@ const struct operation op_memory_store = {
     .data_size = sizeof(struct memory_one),
     .start = store_start,
     .answer = memory_answer,
+};
+
+struct memory_batch {
+    struct memory_out *out; /* [count] */
+    uint32_t count;
+};
+
+static enum qmn_code batch_start(struct api_call *x, struct err *err)
+{
+    const Qmn__V1__StoreMemoriesRequest *m = IN(Qmn__V1__StoreMemoriesRequest, x);
+    struct memory_batch *b = DATA(struct memory_batch, x);
+    struct memory_in *in = in_alloc(x, m->n_memories, sizeof *in);
+    b->count = (uint32_t)m->n_memories;
+    b->out = in_alloc(x, m->n_memories, sizeof *b->out);
+    if (!in || !b->out)
+        return err_nomem(err);
+    for (size_t i = 0; i < m->n_memories; i++)
+        in[i] = in_memory(m->memories[i]);
+    engine_store_memories(x->api->engine, &x->call, in, b->count, b->out);
+    return QMN_OK;
+}
+
+static Qmn__V1__StoredMemory *out_stored(struct api_call *x, const struct memory_out *o)
+{
+    Qmn__V1__StoredMemory *m = out_new(x, &qmn__v1__stored_memory__descriptor);
+    if (!m)
+        return NULL;
+    m->id = out_text(x, o->id);
+    m->agent_id = out_text(x, o->agent_id);
+    SET_TIME(m, created_at, o->created_ms);
+    SET_TIME(m, expires_at, o->expires_ms);
+    return m;
+}
+
+static ProtobufCMessage *batch_answer(struct api_call *x)
+{
+    const struct memory_batch *b = DATA(struct memory_batch, x);
+    Qmn__V1__StoreMemoriesResponse *m = out_new(x, &qmn__v1__store_memories_response__descriptor);
+    if (!m)
+        return NULL;
+    m->n_results = b->count;
+    m->results = out_array(x, b->count);
+    for (size_t i = 0; m->results && i < b->count; i++)
+        m->results[i] = out_stored(x, &b->out[i]);
+    SET(m, total, b->count);
+    return &m->base;
+}
+
+const struct operation op_memory_batch = {
+    .call = "engine_store_memories",
+    .request = &qmn__v1__store_memories_request__descriptor,
+    .response = &qmn__v1__store_memories_response__descriptor,
+    .data_size = sizeof(struct memory_batch),
+    .start = batch_start,
+    .answer = batch_answer,
 };
 
 static enum qmn_code get_start(struct api_call *x, struct err *err)

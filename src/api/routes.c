@@ -2,6 +2,7 @@
  *
  * The table.  Adding a call to the system is one row here and one operation; dispatch, the OpenAPI
  * document, metrics labels and the tenant-isolation matrix follow from it. */
+#include "base/limits.h"
 #include "operations_priv.h"
 
 #define EVENT_STREAM "text/event-stream"
@@ -102,6 +103,12 @@ const struct route routes[] = {
          "Keeps what an agent learned.  An agent nobody registered comes to be with it, without "
          "profile and capabilities: nothing is sent to it until it is registered.",
      .op = &op_memory_store},
+    {"memory.batch", HTTP_POST, "/v1/hyphal:batchStore", .service = "memory", SCOPED(MEMORY_WRITE),
+     OWN, CREATE, .body_limit = LIMIT_IMPORT_BODY_BYTES, .label = "write", .quota = "stores",
+     .about =
+         "Keeps up to 256 memories in one transaction: all of them, or none if one is refused, "
+         "and then `field` says which.",
+     .op = &op_memory_batch},
     {"memory.search", HTTP_POST, "/v1/hyphal:search", .service = "memory", SCOPED(MEMORY_READ), OWN,
      ASK, .label = "read", .quota = "searches",
      .about = "The permitted memories nearest to a vector or a text.", .op = &op_memory_search},

@@ -60,6 +60,9 @@ enum {
     LIMIT_TOP_K = 50,
     LIMIT_SEARCH_TOP_K = 100,
     LIMIT_LIST = 1000, /* rows of one listing */
+    /* Memories stored at once: what fits a body of 8 MB with vectors of 1536 numbers as JSON, and a
+     * piece of writing after which others have their turn. */
+    LIMIT_BATCH = 256,
     LIMIT_KEY_AGENTS = 64,
     LIMIT_IDEMPOTENCY_CHARS = 255,
 

@@ -327,6 +327,20 @@ static const struct constraint store_memory_request[] = {
     METADATA,
 };
 
+static const struct constraint store_memories_request[] = {
+    {.field = "memories", .flags = CON_REQUIRED, .range = {1, LIMIT_BATCH}},
+};
+
+static const struct constraint stored_memory[] = {
+    TIME("created_at"),
+    TIME_OR_NULL("expires_at"),
+};
+
+static const struct constraint store_memories_response[] = {
+    ALWAYS("results"),
+    ALWAYS("total"),
+};
+
 static const struct constraint memory[] = {
     OBJECT_OUT("content"),
     TIME("created_at"),
@@ -605,6 +619,9 @@ const struct message_rules constraint_table[] = {
     PLAIN(decay_edges_response),
 
     RULES(store_memory_request, store_memory_request),
+    RULES(store_memories_request, store_memories_request),
+    RULES(stored_memory, stored_memory),
+    RULES(store_memories_response, store_memories_response),
     RULES(memory, memory),
     RULES(search_memory_request, search_memory_request),
     RULES(search_hit, search_hit),

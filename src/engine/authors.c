@@ -45,7 +45,7 @@ enum qmn_code author_conceive(struct engine *e, struct command *cmd, struct byte
                                    .created_ms = now,
                                    .updated_ms = now};
     a->fresh = agent_new(t, &a->row);
-    if (!a->fresh || !network_grow_agents(&e->net, t, LIMIT_GROUP))
+    if (!a->fresh || !network_grow_agents(&e->net, t, writer_places(e, 0)))
         return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_AGENT, &a->row);
     return QMN_OK;

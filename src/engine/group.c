@@ -49,6 +49,7 @@ void group_begin(struct engine *e)
     w->now_ms = engine_now(e);
     w->batch_len = 0;
     w->failed = false;
+    w->places = 0;
     u64map_clear(&w->claims);
     u64map_clear(&w->edge_at);
     w->edges = NULL;
@@ -72,6 +73,12 @@ int64_t writer_now_ms(struct engine *e)
 uint64_t writer_group(struct engine *e)
 {
     return e->writer->serial;
+}
+
+uint32_t writer_places(struct engine *e, uint32_t more)
+{
+    e->writer->places += more;
+    return LIMIT_GROUP + e->writer->places;
 }
 
 int64_t writer_next_no(struct engine *e)

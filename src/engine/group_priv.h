@@ -61,7 +61,8 @@ struct writer {
     uint64_t serial;
     struct mutation *batch;
     size_t batch_len, batch_cap;
-    bool failed; /* out of memory: the group cannot commit */
+    bool failed;     /* out of memory: the group cannot commit */
+    uint32_t places; /* asked for in the group at hand, beside one a command */
     struct u64map claims;
     uint64_t stamps[WRITER_STAMPS]; /* by hash: serial of the last group that changed it */
     struct u64map edge_at;          /* hash of (src, dst) -> struct edge_next */

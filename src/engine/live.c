@@ -299,17 +299,18 @@ void live_remove(struct engine *e, struct nutrient *x)
 
 /* ---- responses ---- */
 
-/* Room for one more slot in an index and the array beside it; under the write lock when something
- * moves. */
+/* Room for what the group brings so far in an index and the array beside it; under the write lock
+ * when something moves. */
 static bool reserve_slots(struct engine *e, struct flat *index, void **items, uint32_t *cap,
                           size_t size)
 {
-    if (!network_grow_array(&e->net, items, cap, index->slots + LIMIT_GROUP, size))
+    uint32_t places = writer_places(e, 0);
+    if (!network_grow_array(&e->net, items, cap, index->slots + places, size))
         return false;
-    if (flat_has_room(index, LIMIT_GROUP))
+    if (flat_has_room(index, places))
         return true;
     pthread_rwlock_wrlock(&e->net.lock);
-    bool ok = flat_reserve(index, LIMIT_GROUP);
+    bool ok = flat_reserve(index, places);
     pthread_rwlock_unlock(&e->net.lock);
     return ok;
 }
@@ -318,7 +319,7 @@ bool response_reserve(struct engine *e, struct tenant *t)
 {
     return reserve_slots(e, &t->response_index, (void **)&t->responses, &t->response_cap,
                          sizeof *t->responses) &&
-           upkeep_reserve(e, LIMIT_GROUP);
+           upkeep_reserve(e, writer_places(e, 0));
 }
 
 uint32_t response_bytes(const struct record_response *r)
@@ -359,7 +360,7 @@ bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
     struct network *n = &e->net;
     if (!reserve_slots(e, &t->memory_index, (void **)&t->memories, &t->memory_cap,
                        sizeof *t->memories) ||
-        !upkeep_reserve(e, LIMIT_GROUP) ||
+        !upkeep_reserve(e, writer_places(e, 0)) ||
         !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
                             t->memory_kind_count + 1, sizeof *t->memory_kinds))
         return false;
@@ -368,7 +369,7 @@ bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
     if (!known && !text)
         return false;
     pthread_rwlock_wrlock(&n->lock);
-    bool ok = u64map_reserve(&t->memory_by_id, LIMIT_GROUP) &&
+    bool ok = u64map_reserve(&t->memory_by_id, writer_places(e, 0)) &&
               (known || textmap_reserve(&t->memory_kind_ids, 1));
     if (ok && !known) {
         /* a kind stays even if this memory does not: harmless, and publishing needs no memory */

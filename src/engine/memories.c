@@ -4,6 +4,7 @@
 #include "engine/memories.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/authors_priv.h"
@@ -11,38 +12,76 @@
 
 #define HOUR_MS 3600000.0
 
-struct memory_op {
+struct memory_op { /* of one that is there */
     struct command cmd;
-    const struct memory_in *in;
-    struct memory_out *out;
-    struct agent *agent; /* NULL: unknown until its birth */
-    struct author author;
-    const float *unit;
-    uint32_t dim, slot;
-    struct bytes space, id_text;
+    uint32_t slot;
+    struct bytes id_text;
     struct id id;
     struct record_memory row;
     struct record_memory_vector vector;
-    struct memory_kept {
-        int64_t created_ms;
-        struct id id;
-    } kept; /* with the request, all that a repeat is answered from: the row may be gone by then */
 };
 
-/* ---- store ---- */
+/* ---- store ----
+ *
+ * One memory or a batch of them: one command, one transaction, all or none. */
+
+struct memory_item {
+    const struct memory_in *in;
+    struct memory_out *out;
+    struct agent *agent;      /* NULL: unknown until its birth */
+    struct memory_item *twin; /* an earlier one of the batch that brings this author; NULL: none */
+    struct author author;
+    const float *unit;
+    uint32_t dim;
+    struct bytes space;
+    struct id id;
+    struct record_memory row;
+    struct record_memory_vector vector;
+};
+
+/* With the request, all that a repeat is answered from: the row may be gone by then. */
+struct memory_kept {
+    int64_t created_ms;
+    struct id id;
+};
+
+struct memory_store {
+    struct command cmd;
+    struct memory_item *items;
+    struct memory_kept *kept;
+    uint32_t count;
+    bool batch; /* errors say which one is at fault */
+};
+
+static struct memory_store *store_of(struct command *cmd)
+{
+    return CONTAINER_OF(cmd, struct memory_store, cmd);
+}
+
+static enum qmn_code name_item(const struct memory_store *op, uint32_t i, enum qmn_code code,
+                               struct err *err)
+{
+    char field[sizeof err->field];
+    if (code == QMN_OK || !op->batch)
+        return code;
+    int n = snprintf(field, sizeof field, "memories[%u]%s", i, err->field[0] ? "." : "");
+    snprintf(field + n, sizeof field - (size_t)n, "%.*s", (int)sizeof field - n - 1, err->field);
+    memcpy(err->field, field, sizeof field);
+    return code;
+}
 
 /* The agent the memory is stored for; one that does not exist yet comes to be with it. */
-static enum qmn_code find_author(struct memory_op *op, const struct caller *caller, struct err *err)
+static enum qmn_code find_author(const struct tenant *t, struct memory_item *x,
+                                 const struct caller *caller, struct err *err)
 {
-    const struct memory_in *in = op->in;
-    enum qmn_code code =
-        network_acting_agent(op->cmd.tenant, caller, in->agent_id, "agent_id", &op->agent, err);
+    const struct memory_in *in = x->in;
+    enum qmn_code code = network_acting_agent(t, caller, in->agent_id, "agent_id", &x->agent, err);
     bool unknown = code == QMN_E_NOT_FOUND && in->agent_id.len;
     if (code != QMN_OK && !unknown)
         return code;
     uint32_t most = caller->clearance;
     if (!unknown)
-        most = agent_clearance(op->agent, caller);
+        most = agent_clearance(x->agent, caller);
     else if (most > LABEL_INTERNAL)
         most = LABEL_INTERNAL;
     if (in->sensitivity > most)
@@ -52,20 +91,35 @@ static enum qmn_code find_author(struct memory_op *op, const struct caller *call
     return QMN_OK;
 }
 
-/* Last in the check: somebody else may have made the author since. */
-static enum qmn_code bring_author(struct engine *e, struct memory_op *op, struct err *err)
+/* The first of the batch that brings the same author. */
+static struct memory_item *find_twin(struct memory_store *op, uint32_t i)
 {
-    if (!op->agent)
-        TRY(find_author(op, op->cmd.call->caller, err));
-    return op->agent ? QMN_OK : author_conceive(e, &op->cmd, op->in->agent_id, &op->author, err);
+    for (uint32_t k = 0; k < i; k++)
+        if (!op->items[k].agent && !op->items[k].twin &&
+            bytes_equal(op->items[k].in->agent_id, op->items[i].in->agent_id))
+            return &op->items[k];
+    return NULL;
+}
+
+/* Somebody else may have made the author since. */
+static enum qmn_code bring_author(struct engine *e, struct memory_store *op, uint32_t i,
+                                  struct err *err)
+{
+    struct memory_item *x = &op->items[i];
+    if (!x->agent)
+        TRY(find_author(op->cmd.tenant, x, op->cmd.call->caller, err));
+    x->twin = x->agent ? NULL : find_twin(op, i);
+    if (x->agent || x->twin)
+        return QMN_OK;
+    return author_conceive(e, &op->cmd, x->in->agent_id, &x->author, err);
 }
 
 /* All that request and time say of it. */
-static void fill_row(struct memory_op *op, int64_t now)
+static void fill_row(struct memory_item *x, int64_t now)
 {
-    const struct memory_in *in = op->in;
-    op->row = (struct record_memory){
-        .id = id_bytes(&op->id),
+    const struct memory_in *in = x->in;
+    x->row = (struct record_memory){
+        .id = id_bytes(&x->id),
         .kind = in->kind,
         .content = in->content,
         .metadata = in->metadata,
@@ -78,50 +132,74 @@ static void fill_row(struct memory_op *op, int64_t now)
         .trace_id = in->trace_id};
 }
 
-static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
+static int64_t author_no(const struct memory_item *x)
 {
-    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
-    const struct memory_in *in = op->in;
+    if (x->agent)
+        return x->agent->record->no;
+    return x->twin ? x->twin->author.row.no : x->author.row.no;
+}
+
+static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint32_t i,
+                                struct err *err)
+{
+    struct memory_item *x = &op->items[i];
+    struct command *cmd = &op->cmd;
     struct tenant *t = cmd->tenant;
-    TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
+    TRY(writer_fix_space(e, cmd, x->space, x->dim, err));
     if (cmd->defer)
         return QMN_OK;
-    if (!memory_reserve(e, t, in->kind))
+    if (!memory_reserve(e, t, x->in->kind))
         return err_nomem(err);
-    int64_t now = writer_now_ms(e);
-    size_t bytes = in->content.len + in->metadata.len + op->dim * sizeof(float);
+    size_t bytes = x->in->content.len + x->in->metadata.len + x->dim * sizeof(float);
     TRY(writer_use(e, t, USAGE_STORES, 1, err));
     TRY(writer_use(e, t, USAGE_BYTES, bytes, err));
-    TRY(bring_author(e, op, err));
+    TRY(bring_author(e, op, i, err));
     if (cmd->defer)
         return QMN_OK;
-    fill_row(op, now);
-    op->row.no = writer_next_no(e);
-    op->row.tenant_no = t->record->no;
-    op->row.agent_no = op->agent ? op->agent->record->no : op->author.row.no;
-    op->vector =
-        (struct record_memory_vector){.no = op->row.no,
-                                      .tenant_no = t->record->no,
-                                      .vector = bytes_of(op->unit, op->dim * sizeof(float))};
-    op->kept = (struct memory_kept){.created_ms = now, .id = op->id};
-    cmd->idem_result = bytes_of(&op->kept, sizeof op->kept);
-    writer_add(e, MUT_INSERT, RECORD_MEMORY, &op->row);
-    writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &op->vector);
+    fill_row(x, writer_now_ms(e));
+    x->row.no = writer_next_no(e);
+    x->row.tenant_no = t->record->no;
+    x->row.agent_no = author_no(x);
+    x->vector = (struct record_memory_vector){.no = x->row.no,
+                                              .tenant_no = t->record->no,
+                                              .vector = bytes_of(x->unit, x->dim * sizeof(float))};
+    op->kept[i] = (struct memory_kept){.created_ms = x->row.created_ms, .id = x->id};
+    writer_add(e, MUT_INSERT, RECORD_MEMORY, &x->row);
+    writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &x->vector);
+    return QMN_OK;
+}
+
+static void store_discard(struct engine *e, struct command *cmd)
+{
+    struct memory_store *op = store_of(cmd);
+    (void)e;
+    for (uint32_t i = 0; i < op->count; i++)
+        author_unborn(&op->items[i].author);
+}
+
+static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
+{
+    struct memory_store *op = store_of(cmd);
+    (void)writer_places(e, op->count - 1);
+    for (uint32_t i = 0; i < op->count && !cmd->defer; i++)
+        TRY(name_item(op, i, check_item(e, op, i, err), err));
+    if (cmd->defer)
+        store_discard(e, cmd); /* whoever an earlier one would have brought comes again with it */
+    cmd->idem_result = bytes_of(op->kept, op->count * sizeof *op->kept);
     return QMN_OK;
 }
 
 static void store_publish(struct engine *e, struct command *cmd)
 {
-    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
-    if (!op->agent)
-        op->agent = author_born(e, &op->author);
-    memory_publish(e, cmd->tenant, &op->row, op->agent->slot, op->unit);
-}
-
-static void store_discard(struct engine *e, struct command *cmd)
-{
-    (void)e;
-    author_unborn(&CONTAINER_OF(cmd, struct memory_op, cmd)->author);
+    struct memory_store *op = store_of(cmd);
+    for (uint32_t i = 0; i < op->count; i++) {
+        struct memory_item *x = &op->items[i];
+        if (x->twin)
+            x->agent = x->twin->agent;
+        else if (!x->agent)
+            x->agent = author_born(e, &x->author);
+        memory_publish(e, cmd->tenant, &x->row, x->agent->slot, x->unit);
+    }
 }
 
 /* Read lock held. */
@@ -146,59 +224,78 @@ static bool fill_out(struct engine *e, const struct record_memory *row, struct a
     return out->id.len && out->agent_id.ptr;
 }
 
-static enum qmn_code memory_finish(struct engine *e, struct command *cmd, struct err *err)
+static enum qmn_code store_finish(struct engine *e, struct command *cmd, struct err *err)
 {
-    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
+    struct memory_store *op = store_of(cmd);
+    bool ok = true;
     pthread_rwlock_rdlock(&e->net.lock);
-    bool ok = fill_out(e, &op->row, cmd->call->arena, op->out);
+    for (uint32_t i = 0; i < op->count; i++)
+        ok &= fill_out(e, &op->items[i].row, cmd->call->arena, op->items[i].out);
     pthread_rwlock_unlock(&e->net.lock);
     return ok ? QMN_OK : err_nomem(err);
 }
 
-static enum qmn_code memory_replay(struct engine *e, struct command *cmd, struct bytes result,
-                                   struct err *err)
+static enum qmn_code store_replay(struct engine *e, struct command *cmd, struct bytes result,
+                                  struct err *err)
 {
-    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
-    if (result.len != sizeof op->kept)
+    struct memory_store *op = store_of(cmd);
+    if (result.len != op->count * sizeof *op->kept)
         return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(&op->kept, result.ptr, sizeof op->kept);
-    op->id = op->kept.id;
-    fill_row(op, op->kept.created_ms);
-    pthread_rwlock_rdlock(&e->net.lock);
-    op->row.agent_no = op->agent ? op->agent->record->no : 0;
-    pthread_rwlock_unlock(&e->net.lock);
-    return memory_finish(e, cmd, err);
+    memcpy(op->kept, result.ptr, result.len);
+    for (uint32_t i = 0; i < op->count; i++) {
+        struct memory_item *x = &op->items[i];
+        x->id = op->kept[i].id;
+        fill_row(x, op->kept[i].created_ms);
+        pthread_rwlock_rdlock(&e->net.lock);
+        x->row.agent_no = x->agent ? x->agent->record->no : 0;
+        pthread_rwlock_unlock(&e->net.lock);
+    }
+    return store_finish(e, cmd, err);
 }
 
 static const struct command_ops store_ops = {.name = "memory.store",
                                              .check = store_check,
                                              .publish = store_publish,
-                                             .finish = memory_finish,
-                                             .replay = memory_replay,
+                                             .finish = store_finish,
+                                             .replay = store_replay,
                                              .discard = store_discard};
 
-static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memory_op *op,
+/* Read lock held. */
+static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memory_store *op,
                                    struct err *err)
 {
-    const struct memory_in *in = op->in;
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
-    TRY(find_author(op, c->caller, err));
-    return engine_vector(op->cmd.tenant, &in->embedding, "embedding", c->arena, &op->unit, &op->dim,
-                         &op->space, err);
+    for (uint32_t i = 0; i < op->count; i++) {
+        struct memory_item *x = &op->items[i];
+        TRY(name_item(op, i, find_author(op->cmd.tenant, x, c->caller, err), err));
+        TRY(name_item(op, i,
+                      engine_vector(op->cmd.tenant, &x->in->embedding, "embedding", c->arena,
+                                    &x->unit, &x->dim, &x->space, err),
+                      err));
+    }
+    return QMN_OK;
 }
 
-void engine_store_memory(struct engine *e, struct call *c, const struct memory_in *in,
-                         struct memory_out *out)
+static void store_start(struct engine *e, struct call *c, const struct memory_in *in,
+                        uint32_t count, bool batch, struct memory_out *out)
 {
-    struct memory_op *op = arena_new(c->arena, struct memory_op);
-    if (!op) {
+    struct memory_store *op = arena_new(c->arena, struct memory_store);
+    struct memory_item *items = arena_calloc(c->arena, count, sizeof *items);
+    struct memory_kept *kept = arena_calloc(c->arena, count, sizeof *kept);
+    if (!op || !items || !kept) {
         call_finish(c, err_nomem(&c->err));
         return;
     }
     op->cmd.ops = &store_ops;
-    op->in = in;
-    op->out = out;
-    op->id = id_make(engine_now(e));
+    op->items = items;
+    op->kept = kept;
+    op->count = count;
+    op->batch = batch;
+    for (uint32_t i = 0; i < count; i++) {
+        items[i].in = &in[i];
+        items[i].out = &out[i];
+        items[i].id = id_make(engine_now(e));
+    }
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = store_prepare(e, c, op, &c->err);
     pthread_rwlock_unlock(&e->net.lock);
@@ -206,6 +303,18 @@ void engine_store_memory(struct engine *e, struct call *c, const struct memory_i
         call_finish(c, code);
     else
         writer_submit(e, c, &op->cmd);
+}
+
+void engine_store_memory(struct engine *e, struct call *c, const struct memory_in *in,
+                         struct memory_out *out)
+{
+    store_start(e, c, in, 1, false, out);
+}
+
+void engine_store_memories(struct engine *e, struct call *c, const struct memory_in *in,
+                           uint32_t count, struct memory_out *out)
+{
+    store_start(e, c, in, count, true, out);
 }
 
 /* ---- delete ---- */

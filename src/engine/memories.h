@@ -33,6 +33,10 @@ struct memory_filter {
 
 void engine_store_memory(struct engine *e, struct call *c, const struct memory_in *in,
                          struct memory_out *out);
+/* One transaction: all of them or, at the first that is refused, none; the error's field says
+ * which. count: 1 .. LIMIT_BATCH; out: [count]. */
+void engine_store_memories(struct engine *e, struct call *c, const struct memory_in *in,
+                           uint32_t count, struct memory_out *out);
 void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out);
 void engine_delete_memory(struct engine *e, struct call *c, struct bytes id);
 /* Newest first. */

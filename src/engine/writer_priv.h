@@ -83,6 +83,10 @@ struct arena *writer_arena(struct engine *e); /* until the group is published */
 int64_t writer_now_ms(struct engine *e);      /* one time for the whole group */
 int64_t writer_next_no(struct engine *e);
 uint64_t writer_group(struct engine *e); /* serial of the group at hand */
+/* For a command that brings more than one of a kind into the network: asks for `more` places beside
+ * the one that every command of a group may take.  Returns how many there must be free in a table
+ * for all that the group has asked for so far. */
+uint32_t writer_places(struct engine *e, uint32_t more);
 /* The record is borrowed until the commit (arena, or the command).  Failure to grow is sticky. */
 void writer_add(struct engine *e, enum mutation_op op, enum record_kind kind, const void *record);
 /* False: claimed earlier in this group; cmd->defer is set and check should return QMN_OK at once,

@@ -107,6 +107,14 @@ const struct sample samples[] = {
              "\"embedding\":$V,\"metadata\":{\"k\":1},\"task_id\":\"t\"}",
      .made = "id",
      .found_at = "/v1/hyphal/%s"},
+    {.route = "memory.batch",
+     .body =
+         "{\"memories\":[{\"agent_id\":\"helper\",\"kind\":\"insight\",\"content\":{\"n\":\"$N\"},"
+         "\"embedding\":$V},{\"agent_id\":\"author-$N\",\"kind\":\"kind-$N\",\"content\":{},"
+         "\"embedding\":$V},{\"agent_id\":\"author-$N\",\"kind\":\"insight\",\"content\":{},"
+         "\"embedding\":$V}]}",
+     .made = "id",
+     .found_at = "/v1/hyphal/%s"},
     {.route = "memory.search",
      .body = "{\"embedding\":$V,\"top_k\":3,\"kind_filter\":\"insight\",\"filters\":{\"quality\":"
              "{\"$$gt\":0.1}}}",

@@ -100,6 +100,8 @@ SAMPLES = {
     "memory.store": Sample(body=lambda w: {
         "agent_id": w.agent, "kind": "insight", "content": {"n": next(NUMBERS)},
         "embedding": _vector(w)}),
+    "memory.batch": Sample(body=lambda w: {"memories": [{
+        "agent_id": w.agent, "kind": "insight", "content": {"n": next(NUMBERS)}, "embedding": _vector(w)}]}),
     "memory.search": Sample(body=lambda w: {"embedding": _vector(w)}),
     "memory.cleanup": Sample(),
     "memory.get": Sample(id=_fixed("memory")),

@@ -244,7 +244,9 @@ def test_a_label_above_the_keys_clearance_cannot_be_written(callers, operations)
         if o.label != "write":
             continue
         sample = SAMPLES[o.name]
-        body = dict(sample.body(callers.world), sensitivity="secret")
+        body = sample.body(callers.world)
+        for one in body.get("memories", [body]):
+            one["sensitivity"] = "secret"
         answer = Client(callers.admin.port, key).post(sample.path(o, callers.world), body)
         problem(answer, 403, "forbidden")
 

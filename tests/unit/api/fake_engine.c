@@ -568,6 +568,19 @@ void engine_store_memory(struct engine *e, struct call *c, const struct memory_i
     fake_finish(c);
 }
 
+void engine_store_memories(struct engine *e, struct call *c, const struct memory_in *in,
+                           uint32_t count, struct memory_out *out)
+{
+    (void)e;
+    fake_note("engine_store_memories", c);
+    fake_number(count);
+    for (uint32_t i = 0; i < count; i++) {
+        fake_text(in[i].kind);
+        out[i] = memory_sample;
+    }
+    fake_finish(c);
+}
+
 void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out)
 {
     (void)e;

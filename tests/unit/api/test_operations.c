@@ -334,6 +334,24 @@ static void memory_is_stored_with_all_it_carries(void **state)
     number_is(2, 0);
 }
 
+static void a_batch_of_memories_is_stored(void **state)
+{
+    (void)state;
+    expect(201, "POST /memory/v1/hyphal:batchStore",
+           "{\"memories\":[{\"kind\":\"a\",\"content\":{},\"text\":\"t\"},"
+           "{\"kind\":\"b\",\"content\":{},\"embedding\":[1,0]}]}");
+    number_is(0, 2);
+    text_is(0, "a");
+    text_is(1, "b");
+    assert_body_has("{\"results\":[{\"id\":\"me_1\"");
+    assert_body_has("\"total\":2");
+    expect(422, "POST /v1/hyphal:batchStore", "{\"memories\":[]}");
+    assert_body_has("\"field\":\"memories\"");
+    expect(422, "POST /v1/hyphal:batchStore",
+           "{\"memories\":[{\"kind\":\"a\",\"content\":{},\"text\":\"t\"},{\"kind\":\"b\"}]}");
+    assert_body_has("\"field\":\"memories[1].content\"");
+}
+
 static void memory_is_read_listed_deleted_and_cleaned(void **state)
 {
     (void)state;
@@ -607,6 +625,7 @@ int main(void)
         TEST(hop_outcomes_stand_inside_or_beside),
         TEST(edges_answer_under_their_old_names),
         TEST(memory_is_stored_with_all_it_carries),
+        TEST(a_batch_of_memories_is_stored),
         TEST(memory_is_read_listed_deleted_and_cleaned),
         TEST(search_merges_all_its_filters),
         TEST(tenants_are_made_changed_listed),

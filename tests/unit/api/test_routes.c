@@ -24,6 +24,7 @@ static const char *const contract[][4] = {
     {"POST", "/v1/edges:prune", "reinforcement", "tenant:admin"},
     {"POST", "/v1/edges:decay", "reinforcement", "tenant:admin"},
     {"POST", "/v1/hyphal:store", "memory", "memory:write"},
+    {"POST", "/v1/hyphal:batchStore", "memory", "memory:write"},
     {"POST", "/v1/hyphal:search", "memory", "memory:read"},
     {"POST", "/v1/hyphal:cleanup", "memory", "memory:write"},
     {"GET", "/v1/hyphal/m", "memory", "memory:read"},

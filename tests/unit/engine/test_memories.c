@@ -301,6 +301,125 @@ static void another_tenant_sees_nothing(void **state)
     assert_int_equal(TEST_CALL(s.te, &rival, engine_delete_memory, mine.id), QMN_E_NOT_FOUND);
 }
 
+/* ---- batches ---- */
+
+static enum qmn_code remember_all(const struct memory_in *in, uint32_t count,
+                                  struct memory_out *out)
+{
+    return TEST_CALL(s.te, &s.caller, engine_store_memories, in, count, out);
+}
+
+static void a_batch_is_one_commit_and_survives(void **state)
+{
+    (void)state;
+    enum { N = LIMIT_BATCH };
+    static struct memory_in in[N];
+    static struct memory_out out[N];
+    struct store_stats before, after;
+    struct scene_state was = scene_look(&s);
+    remember(scene_memory(&s, "a", AXIS(0)));
+    for (int i = 0; i < N; i++) {
+        in[i] = scene_memory(&s, i % 2 ? "a" : "script", AXIS(i % SCENE_DIM));
+        in[i].kind = bytes_cstr(arena_printf(&s.te->arena, "kind %d", i));
+        in[i].ttl_hours = i % 3;
+    }
+    struct store *store = s.te->engine->store;
+    store->ops->stats(store, &before);
+    assert_int_equal(remember_all(in, N, out), QMN_OK);
+    store->ops->stats(store, &after);
+    assert_true(after.commits - before.commits <= 1);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(scene_look(&s).memories, was.memories + N + 1);
+        assert_int_equal(scene_look(&s).agents, was.agents + 1);
+        for (int i = 0; i < N; i++) {
+            struct memory_out got;
+            assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, out[i].id, &got),
+                             QMN_OK);
+            assert_true(bytes_equal(got.kind, in[i].kind));
+            assert_true(bytes_equal(got.agent_id, in[i].agent_id));
+        }
+        scene_restart(&s);
+    }
+}
+
+static void a_batch_is_stored_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct memory_in in[3];
+    struct memory_out out[3];
+    for (int i = 0; i < 3; i++)
+        in[i] = scene_memory(&s, i ? "a" : "script", AXIS(i));
+    remember(scene_memory(&s, "a", AXIS(0)));
+    struct scene_state before = scene_look(&s);
+    in[2].sensitivity = LABEL_SECRET;
+    assert_int_equal(remember_all(in, 3, out), QMN_E_FORBIDDEN);
+    assert_string_equal(s.te->last->err.field, "memories[2].sensitivity");
+    in[2].sensitivity = LABEL_INTERNAL;
+    in[1].embedding.dim = SCENE_DIM - 1;
+    assert_int_not_equal(remember_all(in, 3, out), QMN_OK);
+    assert_non_null(strstr(s.te->last->err.field, "memories[1]"));
+    struct scene_state after = scene_look(&s);
+    assert_memory_equal(&before, &after, sizeof before);
+}
+
+/* What only the writer sees: with an earlier one the plan's last place is taken. */
+static void a_batch_that_is_refused_half_way_leaves_nothing(void **state)
+{
+    (void)state;
+    enum { N = 120 };
+    static struct memory_in in[N];
+    static struct memory_out out[N];
+    struct tenant_in small = {.id = BYTES_LIT("small"), .plan = PLAN_FREE};
+    struct tenant_out tenant;
+    assert_int_equal(TEST_CALL(s.te, &s.te->admin, engine_create_tenant, &small, &tenant), QMN_OK);
+    struct caller who = test_member(s.te, "small", NULL);
+    for (int i = 0; i < N; i++) {
+        in[i] = scene_memory(&s, "", AXIS(0));
+        in[i].agent_id = bytes_cstr(arena_printf(&s.te->arena, "author %d", i));
+    }
+    assert_int_equal(TEST_CALL(s.te, &who, engine_store_memories, in, 1, out), QMN_OK);
+    struct scene_state before = scene_look(&s);
+    assert_int_equal(TEST_CALL(s.te, &who, engine_store_memories, in, N, out), QMN_E_QUOTA);
+    assert_string_equal(s.te->last->err.field, "memories[100]");
+    struct scene_state after = scene_look(&s);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_int_equal(TEST_CALL(s.te, &who, engine_store_memories, in, 100, out), QMN_OK);
+}
+
+/* What each command reserves has to add up, whatever stands between them. */
+static void batches_and_others_share_a_group(void **state)
+{
+    (void)state;
+    enum { N = 60, EACH = 40 };
+    static struct memory_in in[N][EACH], one[N];
+    static struct memory_out out[N][EACH], single[N];
+    struct call *calls[N], *others[N];
+    struct scene_hold hold;
+    struct scene_state before = scene_look(&s);
+    scene_hold(&s, &hold);
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < EACH; k++) {
+            in[i][k] = scene_memory(&s, "a", AXIS(k % SCENE_DIM));
+            if (k < 2)
+                in[i][k].agent_id = bytes_cstr(arena_printf(&s.te->arena, "author %d", i));
+            in[i][k].ttl_hours = 1;
+        }
+        one[i] = scene_memory(&s, "b", AXIS(1));
+        calls[i] = test_call_new(s.te, &s.caller);
+        others[i] = test_call_new(s.te, &s.caller);
+        engine_store_memories(s.te->engine, calls[i], in[i], EACH, out[i]);
+        engine_store_memory(s.te->engine, others[i], &one[i], &single[i]);
+    }
+    scene_let_go(&s, &hold);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(test_call_wait(s.te, calls[i]), QMN_OK);
+        assert_int_equal(test_call_wait(s.te, others[i]), QMN_OK);
+    }
+    struct scene_state after = scene_look(&s);
+    assert_int_equal(after.memories, before.memories + N * EACH + N + 1); /* and the hold's */
+    assert_int_equal(after.agents, before.agents + N);
+}
+
 /* ---- authors nobody registered ---- */
 
 static enum qmn_code store_as(const struct caller *who, const char *author, uint32_t label)
@@ -499,6 +618,10 @@ int main(void)
         MEMORY(a_deleted_memory_is_gone),
         MEMORY(a_listing_is_newest_first),
         MEMORY(another_tenant_sees_nothing),
+        MEMORY(a_batch_is_one_commit_and_survives),
+        MEMORY(a_batch_is_stored_whole_or_not_at_all),
+        MEMORY(a_batch_that_is_refused_half_way_leaves_nothing),
+        MEMORY(batches_and_others_share_a_group),
         MEMORY(an_author_nobody_registered_comes_to_be_with_its_memory),
         MEMORY(a_registration_fills_in_an_author),
         MEMORY(an_author_nobody_registered_is_never_sent_anything),

@@ -121,7 +121,7 @@ class Tenant:
     def remember(self, agent="a", seed="memory", expect=201, **more):
         if agent not in self.known:
             self.agent(agent)
-        body = {"agent_id": agent, "kind": "insight", "content": {"about": seed},
+        body = {"agent_id": agent, "kind": "insight", "content": {"about": seed, "n": next(NUMBERS)},
                 "embedding": self.vector(seed), **more}
         return self.client.post("/v1/hyphal:store", body, expect=expect).json()
 

@@ -28,6 +28,7 @@ static struct memory_in in_memory(const Qmn__V1__StoreMemoryRequest *m)
         .quality = m->quality,
         .sensitivity = label_parse(sensitivity_names, in_text(m->sensitivity)),
         .ttl_hours = m->has_ttl_hours ? m->ttl_hours : 0,
+        .supersedes = in_text(m->supersedes),
     };
 }
 
@@ -56,6 +57,11 @@ static Qmn__V1__Memory *out_memory(struct api_call *x, const struct memory_out *
     SET_RAW(m, metadata, o->metadata);
     m->task_id = out_text(x, o->task_id);
     m->trace_id = out_text(x, o->trace_id);
+    SET(m, version, (uint32_t)o->version);
+    SET_TIME(m, updated_at, o->updated_ms);
+    SET_TIME(m, replaced_at, o->until_ms);
+    if (o->merged)
+        SET(m, merged, true);
     return m;
 }
 
@@ -103,6 +109,8 @@ static Qmn__V1__StoredMemory *out_stored(struct api_call *x, const struct memory
     m->agent_id = out_text(x, o->agent_id);
     SET_TIME(m, created_at, o->created_ms);
     SET_TIME(m, expires_at, o->expires_ms);
+    if (o->merged)
+        SET(m, merged, true);
     return m;
 }
 
@@ -132,18 +140,79 @@ const struct operation op_memory_batch = {
 static enum qmn_code get_start(struct api_call *x, struct err *err)
 {
     (void)err;
-    engine_get_memory(x->api->engine, &x->call, in_text(IN(Qmn__V1__MemoryRef, x)->id),
+    const Qmn__V1__GetMemoryRequest *m = IN(Qmn__V1__GetMemoryRequest, x);
+    int64_t as_of = m->has_as_of && !m->as_of ? 1 : m->as_of; /* 0 means now */
+    engine_get_memory(x->api->engine, &x->call, in_text(m->id), as_of,
                       &DATA(struct memory_one, x)->out);
     return QMN_OK;
 }
 
 const struct operation op_memory_get = {
     .call = "engine_get_memory",
-    .request = &qmn__v1__memory_ref__descriptor,
+    .request = &qmn__v1__get_memory_request__descriptor,
     .response = &qmn__v1__memory__descriptor,
     .data_size = sizeof(struct memory_one),
     .start = get_start,
     .answer = memory_answer,
+};
+
+struct memory_update {
+    struct memory_patch in;
+    struct memory_out out;
+};
+
+static bool clears(const Qmn__V1__UpdateMemoryRequest *m, const char *field)
+{
+    for (size_t i = 0; i < m->n_cleared; i++)
+        if (!strcmp(m->cleared[i], field))
+            return true;
+    return false;
+}
+
+static enum qmn_code in_cleared(const Qmn__V1__UpdateMemoryRequest *m, struct memory_patch *p,
+                                struct err *err)
+{
+    if ((clears(m, "ttl_hours") && m->has_ttl_hours) || (clears(m, "metadata") && m->has_metadata))
+        return err_field(err, QMN_E_INVALID, "cleared", "a field is both cleared and given");
+    if (clears(m, "ttl_hours"))
+        p->ttl_hours = -1;
+    if (clears(m, "metadata"))
+        p->metadata = bytes_of("", 0);
+    return QMN_OK;
+}
+
+static enum qmn_code update_start(struct api_call *x, struct err *err)
+{
+    const Qmn__V1__UpdateMemoryRequest *m = IN(Qmn__V1__UpdateMemoryRequest, x);
+    struct memory_update *u = DATA(struct memory_update, x);
+    u->in = (struct memory_patch){
+        .id = in_text(m->id),
+        .kind = in_text(m->kind),
+        .content = in_raw(m->has_content, m->content),
+        .metadata = in_raw(m->has_metadata, m->metadata),
+        .embedding = in_vector(m->embedding, m->n_embedding, m->text),
+        .quality = m->has_quality ? m->quality : -1,
+        .sensitivity = m->sensitivity ? label_parse(sensitivity_names, in_text(m->sensitivity)) : 0,
+        .ttl_hours = m->has_ttl_hours ? m->ttl_hours : 0,
+    };
+    TRY(in_cleared(m, &u->in, err));
+    engine_update_memory(x->api->engine, &x->call, &u->in, &u->out);
+    return QMN_OK;
+}
+
+static ProtobufCMessage *update_answer(struct api_call *x)
+{
+    Qmn__V1__Memory *m = out_memory(x, &DATA(struct memory_update, x)->out);
+    return m ? &m->base : NULL;
+}
+
+const struct operation op_memory_update = {
+    .call = "engine_update_memory",
+    .request = &qmn__v1__update_memory_request__descriptor,
+    .response = &qmn__v1__memory__descriptor,
+    .data_size = sizeof(struct memory_update),
+    .start = update_start,
+    .answer = update_answer,
 };
 
 static enum qmn_code delete_start(struct api_call *x, struct err *err)
@@ -194,6 +263,36 @@ const struct operation op_memory_list = {
     .data_size = sizeof(struct memory_many),
     .start = list_start,
     .answer = list_answer,
+};
+
+static enum qmn_code history_start(struct api_call *x, struct err *err)
+{
+    (void)err;
+    engine_memory_history(x->api->engine, &x->call, in_text(IN(Qmn__V1__MemoryRef, x)->id),
+                          &DATA(struct memory_many, x)->out);
+    return QMN_OK;
+}
+
+static ProtobufCMessage *history_answer(struct api_call *x)
+{
+    const struct memories_out *out = &DATA(struct memory_many, x)->out;
+    Qmn__V1__MemoryHistory *m = out_new(x, &qmn__v1__memory_history__descriptor);
+    if (!m)
+        return NULL;
+    m->n_versions = out->count;
+    m->versions = out_array(x, out->count);
+    for (size_t i = 0; m->versions && i < out->count; i++)
+        m->versions[i] = out_memory(x, &out->items[i]);
+    return &m->base;
+}
+
+const struct operation op_memory_history = {
+    .call = "engine_memory_history",
+    .request = &qmn__v1__memory_ref__descriptor,
+    .response = &qmn__v1__memory_history__descriptor,
+    .data_size = sizeof(struct memory_many),
+    .start = history_start,
+    .answer = history_answer,
 };
 
 static enum qmn_code in_filter(struct api_call *x, const Qmn__V1__SearchMemoryRequest *m,

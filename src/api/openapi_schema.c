@@ -199,7 +199,7 @@ void schema_field(struct buf *out, const ProtobufCMessageDescriptor *message, un
     const struct constraint *c = constraint_of(message, index);
     buf_addc(out, '{');
     if (f->label != PROTOBUF_C_LABEL_REPEATED) {
-        put_value(out, f, c, c->range, (c->flags & CON_NULLABLE) != 0);
+        put_value(out, f, c, c->range, (c->flags & (CON_NULLABLE | CON_CLEARABLE)) != 0);
     } else if (constraint_is_map(f)) {
         put_map(out, f, c);
     } else {

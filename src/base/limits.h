@@ -59,7 +59,8 @@ enum {
     LIMIT_HOPS = 10,
     LIMIT_TOP_K = 50,
     LIMIT_SEARCH_TOP_K = 100,
-    LIMIT_LIST = 1000, /* rows of one listing */
+    LIMIT_LIST = 1000,   /* rows of one listing */
+    LIMIT_VERSIONS = 64, /* kept of what one memory said before: a guess */
     /* Memories stored at once: what fits a body of 8 MB with vectors of 1536 numbers as JSON, and a
      * piece of writing after which others have their turn. */
     LIMIT_BATCH = 256,

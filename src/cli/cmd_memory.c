@@ -12,6 +12,8 @@ static void print_memory(struct cli *c, const Qmn__V1__Memory *m)
               cli_or(m->sensitivity, "?"), cli_when(c, m->created_at),
               m->expires_at ? ", expires " : "", m->expires_at ? cli_when(c, m->expires_at) : "",
               cli_gist(c, m->content, 100000));
+    if (m->merged)
+        cli_note(c, "the very same was there already\n");
 }
 
 enum qmn_code cmd_memory_store(struct cli *c, struct err *err)
@@ -96,12 +98,56 @@ enum qmn_code cmd_memory_list(struct cli *c, struct err *err)
     return QMN_OK;
 }
 
+enum qmn_code cmd_memory_update(struct cli *c, struct err *err)
+{
+    Qmn__V1__UpdateMemoryRequest *in;
+    Qmn__V1__Memory *out;
+    const char *words;
+    TRY(cli_words(c, 1, &words, err));
+    TRY(cli_request(c, &qmn__v1__update_memory_request__descriptor, &in, err));
+    if (*words) {
+        in->text = (char *)(uintptr_t)words;
+        TRY(cli_text_object(c, words, &in->content, err));
+        in->has_content = 1;
+    }
+    const struct client_call call = {"PATCH",   cli_path(c, "/v1/hyphal/%s", c->args[0]),
+                                     &in->base, &qmn__v1__memory__descriptor,
+                                     NULL,      0};
+    TRY(cli_send(c, &call, &out, err));
+    if (out)
+        print_memory(c, out);
+    return QMN_OK;
+}
+
+enum qmn_code cmd_memory_history(struct cli *c, struct err *err)
+{
+    Qmn__V1__MemoryHistory *out;
+    struct table t;
+    const struct client_call call = {"GET", cli_path(c, "/v1/hyphal/%s/history", c->args[0]),
+                                     NULL,  &qmn__v1__memory_history__descriptor,
+                                     NULL,  0};
+    TRY(cli_send(c, &call, &out, err));
+    if (!out)
+        return QMN_OK;
+    TABLE(&t, c, ">VERSION", "MEMORY", "FROM", "KIND", "SINCE", "*CONTENT");
+    for (size_t i = 0; i < out->n_versions; i++) {
+        const Qmn__V1__Memory *m = out->versions[i];
+        table_cell(&t, "%u", m->version);
+        table_cell(&t, S_DIM "%s", cli_or(m->id, "?"));
+        table_cell(&t, S_BOLD "%s", cli_or(m->agent_id, "?"));
+        table_cell(&t, "%s", cli_or(m->kind, "?"));
+        table_cell(&t, "%s", cli_when(c, m->updated_at));
+        table_cell(&t, "%s", cli_gist(c, m->content, 400));
+    }
+    table_end(&t, "nothing remembered");
+    return QMN_OK;
+}
+
 enum qmn_code cmd_memory_show(struct cli *c, struct err *err)
 {
     Qmn__V1__Memory *out;
-    const struct client_call call = {"GET", cli_path(c, "/v1/hyphal/%s", c->args[0]),
-                                     NULL,  &qmn__v1__memory__descriptor,
-                                     NULL,  0};
+    const char *path = cli_query(c, cli_path(c, "/v1/hyphal/%s", c->args[0]));
+    const struct client_call call = {"GET", path, NULL, &qmn__v1__memory__descriptor, NULL, 0};
     TRY(cli_send(c, &call, &out, err));
     if (out)
         print_memory(c, out);

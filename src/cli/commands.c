@@ -106,7 +106,19 @@ static const struct cli_option store_options[] = {
     {"sensitivity", "LABEL", "sensitivity", "who may find it (internal)", labels},
     {"ttl-hours", "N", "ttl_hours", "forget it after so long", NULL},
     {"task", "ID", "task_id", "the piece of work it belongs to", NULL},
+    {"supersedes", "MEMORY", "supersedes", "takes its place and its history", NULL},
     {"metadata", "JSON", "metadata", "anything else, a JSON object", NULL}, END};
+static const char *const clearable[] = {"metadata", "ttl_hours", NULL};
+static const struct cli_option memory_update_options[] = {
+    {"kind", "WORD", "kind", "insight, preference, plan, ...", NULL},
+    {"content", "JSON", "content", "a JSON object in place of words", NULL},
+    {"quality", "X", "quality", "0 to 1", NULL},
+    {"sensitivity", "LABEL", "sensitivity", "who may find it, and all it ever said", labels},
+    {"ttl-hours", "N", "ttl_hours", "forget it so long from now", NULL},
+    {"metadata", "JSON", "metadata", "anything else, a JSON object", NULL},
+    {"clear", "FIELD", "cleared", "take away metadata, or ttl_hours: keep it for ever", clearable}, END};
+static const struct cli_option memory_show_options[] = {
+    {"as-of", "TIME", "as_of", "as it was then, such as 2026-11-23T00:51:39Z", NULL}, END};
 static const struct cli_option search_options[] = {
     {"top-k", "N", "top_k", "how many, 1 to 100 (10)", NULL},
     {"min-quality", "X", "min_quality", "leave out what is worse", NULL},
@@ -238,7 +250,10 @@ const struct cli_command cli_commands[] = {
     {"memory", "search", "TEXT...", 1, -1, "find memories near a text", cmd_memory_search, search_options,
      EXAMPLES("qmn memory search \"friday deploys\" --filter '{\"quality\": {\"$gt\": 0.5}}'")},
     {"memory", "list", "AGENT", 1, 1, "an agent's memories, newest first", cmd_memory_list, memory_list_options, NO_EXAMPLES},
-    {"memory", "show", "MEMORY", 1, 1, "show one memory", cmd_memory_show, NULL, NO_EXAMPLES},
+    {"memory", "show", "MEMORY", 1, 1, "show one memory", cmd_memory_show, memory_show_options, NO_EXAMPLES},
+    {"memory", "update", "MEMORY [TEXT...]", 1, -1, "change what it says or how it is treated", cmd_memory_update, memory_update_options,
+     EXAMPLES("qmn memory update me_00... \"deploys on Friday need three reviewers\"")},
+    {"memory", "history", "MEMORY", 1, 1, "all that a memory has said, newest first", cmd_memory_history, NULL, NO_EXAMPLES},
     {"memory", "delete", "MEMORY", 1, 1, "delete one memory", cmd_memory_delete, NULL, NO_EXAMPLES},
     {"memory", "cleanup", "", 0, 0, "delete what has expired now", cmd_memory_cleanup, NULL, NO_EXAMPLES},
 

@@ -177,6 +177,8 @@ static enum qmn_code check_row(const struct plan *p, const struct plan_field *f,
         return misfit(p->desc, row, "or text needs a vector, and a text beside it", err);
     if ((row->flags & CON_VECTOR) && (fd->type != PROTOBUF_C_TYPE_FLOAT || !repeated))
         return misfit(p->desc, row, "a vector needs a repeated float field", err);
+    if ((row->flags & CON_CLEARS) && (fd->type != PROTOBUF_C_TYPE_STRING || !repeated))
+        return misfit(p->desc, row, "names of cleared fields need a repeated string field", err);
     if ((row->pattern || row->one_of) && fd->type != PROTOBUF_C_TYPE_STRING)
         return misfit(p->desc, row, "patterns and lists of values need a string field", err);
     if (bounds_set(row->each) && (!repeated || fd->type == PROTOBUF_C_TYPE_MESSAGE))
@@ -206,7 +208,13 @@ static enum qmn_code plan_rules(const struct message_rules *rules, struct err *e
         if (bounds_set(row->range) && row->range.max < (double)UINT32_MAX)
             f->items_max = (size_t)row->range.max;
         p->bare |= (row->flags & CON_BARE_ARRAY) != 0;
+        if (row->flags & CON_CLEARS)
+            p->cleared = f;
     }
+    for (size_t i = 0; i < rules->count; i++)
+        if ((rules->rows[i].flags & CON_CLEARABLE) && !p->cleared)
+            return misfit(p->desc, &rules->rows[i], "no field takes the names of those cleared",
+                          err);
     return QMN_OK;
 }
 

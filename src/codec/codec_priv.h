@@ -39,7 +39,8 @@ struct plan {
     char *key_text;          /* holds the json_keys */
     const struct message_rules *rules;
     struct plan *next;
-    bool bare; /* its JSON is the array of its only field */
+    bool bare;                        /* its JSON is the array of its only field */
+    const struct plan_field *cleared; /* takes the names of fields that came as null; may be NULL */
 };
 
 /* NULL: not registered. */

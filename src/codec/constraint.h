@@ -26,6 +26,8 @@ enum constraint_flag {
     CON_NULLABLE = 1 << 5,   /* absent goes out as null */
     CON_ALWAYS = 1 << 6,     /* absent goes out as the default, [] or {} */
     CON_VECTOR = 1 << 7,     /* repeated float: not all zero */
+    CON_CLEARS = 1 << 9, /* repeated string: takes the names of the fields that came as null ... */
+    CON_CLEARABLE = 1 << 10, /* ... of those that have this; null is absent for all others */
     CON_OR_TEXT = 1 << 8,    /* a vector that must be there, or the message's `text` in its place;
                               * for the document, since the engine looks which of them came */
 };

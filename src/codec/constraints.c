@@ -325,6 +325,7 @@ static const struct constraint store_memory_request[] = {
     ID("trace_id", 0),
     RANGE("ttl_hours", 0.001, TTL_HOURS_MAX),
     METADATA,
+    ID("supersedes", 0),
 };
 
 static const struct constraint store_memories_request[] = {
@@ -342,10 +343,38 @@ static const struct constraint store_memories_response[] = {
 };
 
 static const struct constraint memory[] = {
-    OBJECT_OUT("content"),
-    TIME("created_at"),
-    TIME_OR_NULL("expires_at"),
-    OBJECT_OUT("metadata"),
+    OBJECT_OUT("content"),  TIME("created_at"), TIME_OR_NULL("expires_at"),
+    OBJECT_OUT("metadata"), TIME("updated_at"), TIME("replaced_at"),
+};
+
+static const struct constraint get_memory_request[] = {
+    ID("id", CON_REQUIRED),
+    {.field = "as_of", .flags = CON_TIME, .about = "As it was then, under the id it had then."},
+};
+
+static const struct constraint memory_history[] = {ALWAYS("versions")};
+
+static const char *const clearable_fields[] = {"metadata", "ttl_hours", NULL};
+
+static const struct constraint update_memory_request[] = {
+    ID("id", CON_REQUIRED),
+    {.field = "kind", .range = {1, KIND_CHARS}, .pattern = PATTERN_PRINTABLE},
+    OBJECT("content", 0, LIMIT_CONTENT_BYTES),
+    VECTOR("embedding"),
+    TEXT("text", 0, LIMIT_TEXT_CHARS),
+    RANGE("quality", 0, 1),
+    LABEL("sensitivity"),
+    {.field = "ttl_hours",
+     .flags = CON_CLEARABLE,
+     .range = {0.001, TTL_HOURS_MAX},
+     .about = "From now on; null: for ever."},
+    OBJECT("metadata", CON_CLEARABLE, LIMIT_METADATA_BYTES),
+    {.field = "cleared",
+     .flags = CON_CLEARS,
+     .range = {0, 4},
+     .each = {1, KIND_CHARS},
+     .one_of = clearable_fields,
+     .about = "The same as these fields with null, for clients that cannot send it."},
 };
 
 static const struct constraint search_memory_request[] = {
@@ -620,6 +649,9 @@ const struct message_rules constraint_table[] = {
 
     RULES(store_memory_request, store_memory_request),
     RULES(store_memories_request, store_memories_request),
+    RULES(get_memory_request, get_memory_request),
+    RULES(memory_history, memory_history),
+    RULES(update_memory_request, update_memory_request),
     RULES(stored_memory, stored_memory),
     RULES(store_memories_response, store_memories_response),
     RULES(memory, memory),

@@ -137,9 +137,12 @@ static enum qmn_code decode_repeated(struct decoder *d, const struct plan_field 
         return wanted(f->map ? "an object" : "an array", t, err);
     if (f->fd->type == PROTOBUF_C_TYPE_FLOAT)
         return floats_from_array(d, f, msg, err);
-    *field_count(msg, f->fd) = 0;
-    return push(d, (struct frame){.kind = f->map ? FRAME_MAP : FRAME_LIST, .msg = msg, .field = f},
-                err);
+    struct frame list = {.kind = f->map ? FRAME_MAP : FRAME_LIST, .msg = msg, .field = f};
+    if (f->rule->flags & CON_CLEARS)
+        list.cap = *field_count(msg, f->fd); /* nulls that came before it stand in it already */
+    else
+        *field_count(msg, f->fd) = 0;
+    return push(d, list, err);
 }
 
 static enum qmn_code decode_single(struct decoder *d, const struct plan_field *f,
@@ -175,6 +178,23 @@ static const struct plan_field *find_field(const struct plan *plan, struct bytes
     return f;
 }
 
+/* Adds the name of a field that came as null to those that are cleared. */
+static enum qmn_code note_null(struct decoder *d, struct frame *frame, const struct plan_field *f,
+                               struct err *err)
+{
+    const ProtobufCFieldDescriptor *fd = frame->plan->cleared->fd;
+    size_t count = *field_count(frame->msg, fd);
+    const char **names = arena_calloc(d->arena, count + 1, sizeof *names);
+    if (!names)
+        return err_nomem(err);
+    if (count)
+        memcpy(names, field_items(frame->msg, fd), count * sizeof *names);
+    names[count] = f->fd->name;
+    *(void **)field_member(frame->msg, fd) = names;
+    *field_count(frame->msg, fd) = count + 1;
+    return QMN_OK;
+}
+
 static enum qmn_code step_message(struct decoder *d, struct frame *frame, struct err *err)
 {
     struct json_token t;
@@ -191,7 +211,7 @@ static enum qmn_code step_message(struct decoder *d, struct frame *frame, struct
         return json_skip(&d->reader, &t, NULL, err);
     frame->field = f;
     if (t.kind == JSON_NULL)
-        return QMN_OK;
+        return f->rule->flags & CON_CLEARABLE ? note_null(d, frame, f, err) : QMN_OK;
     if (frame->seen & UINT64_C(1) << f->index)
         return err_set(err, QMN_E_INVALID, "expected %s or %s_b64, got both", f->fd->name,
                        f->fd->name);

@@ -115,8 +115,7 @@ static bool permit_memory(void *ctx, uint32_t slot)
 {
     const struct permit *p = ctx;
     const struct memory *m = &p->op->cmd.tenant->memories[slot];
-    return m->used && m->sensitivity <= p->clearance && !m->superseded_by_no &&
-           (!m->expires_ms || m->expires_ms > p->now);
+    return m->used && m->sensitivity <= p->clearance && (!m->expires_ms || m->expires_ms > p->now);
 }
 
 static bool add_found(struct collect_op *op, struct found f, const struct flat *index,
@@ -299,6 +298,8 @@ static enum qmn_code read_content(struct collect_op *op, const struct found *f, 
     if (f->from_memory) {
         struct record_memory key = {.no = f->no}, row;
         TRY(store->ops->get(store, RECORD_MEMORY, &key, arena, &row, err));
+        if (row.sensitivity > f->sensitivity)
+            return QMN_E_NOT_FOUND; /* raised since it was found */
         *ret = row.content;
     } else {
         struct record_response key = {.no = f->no}, row;

@@ -71,9 +71,25 @@ void response_remove(struct tenant *t, uint32_t slot);
 /* ---- memories ---- */
 uint32_t memory_bytes(const struct record_memory *m, uint32_t dim);
 bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind);
+/* What an exact duplicate has in common: author, kind, label, content and vector. */
+uint64_t memory_print(const struct record_memory *m, struct bytes vector);
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    uint32_t agent, const float *unit);
-/* Slot of a live memory, or UINT32_MAX. */
+                    uint32_t agent, const float *unit, uint64_t print);
+/* A row in place of the one at hand, with the same number; unit NULL: its vector stays.  `history`:
+ * by how many bytes that grows. */
+void memory_change(struct engine *e, struct tenant *t, uint32_t slot, const struct record_memory *m,
+                   uint32_t agent, const float *unit, uint64_t print, int64_t history);
+uint32_t memory_version_bytes(const struct record_memory_version *v);
+/* The start has read a row of its history. */
+void memory_add_history(struct tenant *t, const struct record_memory_version *v);
+/* The lowest version that may be kept. */
+static inline int64_t memory_oldest(int64_t version)
+{
+    return version > LIMIT_VERSIONS ? version - LIMIT_VERSIONS : 1;
+}
+/* Adds to the batch that all its rows go. */
+void memory_delete_rows(struct engine *e, const struct memory *m);
+/* Slot of a memory, or UINT32_MAX. */
 uint32_t memory_slot(const struct tenant *t, const struct id *id);
 void memory_remove(struct tenant *t, uint32_t slot);
 

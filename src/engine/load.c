@@ -237,7 +237,18 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
     if (!memory_reserve(e, t, row->kind))
         return err_nomem(err);
-    memory_publish(e, t, row, a->slot, unit);
+    memory_publish(e, t, row, a->slot, unit, memory_print(row, vector.vector));
+    return QMN_OK;
+}
+
+static enum qmn_code on_memory_version(void *ctx, const void *record, struct err *err)
+{
+    struct loader *l = ctx;
+    const struct record_memory_version *row = record;
+    struct tenant *t = network_tenant_no(&l->e->net, row->tenant_no);
+    (void)err;
+    if (t)
+        memory_add_history(t, row);
     return QMN_OK;
 }
 
@@ -295,6 +306,7 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
     TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
+    TRY(s->ops->scan(s, RECORD_MEMORY_VERSION, NULL, on_memory_version, l, err));
     TRY(load_live(l, err));
     TRY(s->ops->scan(s, RECORD_RESPONSE, NULL, on_response, l, err));
     TRY(s->ops->scan(s, RECORD_IDEMPOTENCY, NULL, on_idempotency, l, err));

@@ -1,209 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Hyphal memory: stored with its exact vector, searched by similarity under filters and labels. */
-#include "engine/memories.h"
-
-#include <math.h>
-#include <stdio.h>
+ * Reading hyphal memory: one, an agent's, and what is near a vector, under filters and labels.  Any
+ * loop; the store is read without the lock. */
 #include <stdlib.h>
 
-#include "engine/authors_priv.h"
-#include "engine/live_priv.h"
+#include "engine/memories_priv.h"
 
-#define HOUR_MS 3600000.0
-
-struct memory_op { /* of one that is there */
-    struct command cmd;
-    uint32_t slot;
-    struct bytes id_text;
-    struct id id;
-    struct record_memory row;
-    struct record_memory_vector vector;
-};
-
-/* ---- store ----
- *
- * One memory or a batch of them: one command, one transaction, all or none. */
-
-struct memory_item {
-    const struct memory_in *in;
-    struct memory_out *out;
-    struct agent *agent;      /* NULL: unknown until its birth */
-    struct memory_item *twin; /* an earlier one of the batch that brings this author; NULL: none */
-    struct author author;
-    const float *unit;
-    uint32_t dim;
-    struct bytes space;
-    struct id id;
-    struct record_memory row;
-    struct record_memory_vector vector;
-};
-
-/* With the request, all that a repeat is answered from: the row may be gone by then. */
-struct memory_kept {
-    int64_t created_ms;
-    struct id id;
-};
-
-struct memory_store {
-    struct command cmd;
-    struct memory_item *items;
-    struct memory_kept *kept;
-    uint32_t count;
-    bool batch; /* errors say which one is at fault */
-};
-
-static struct memory_store *store_of(struct command *cmd)
+bool memory_visible(const struct memory *m, uint32_t clearance, int64_t now)
 {
-    return CONTAINER_OF(cmd, struct memory_store, cmd);
-}
-
-static enum qmn_code name_item(const struct memory_store *op, uint32_t i, enum qmn_code code,
-                               struct err *err)
-{
-    char field[sizeof err->field];
-    if (code == QMN_OK || !op->batch)
-        return code;
-    int n = snprintf(field, sizeof field, "memories[%u]%s", i, err->field[0] ? "." : "");
-    snprintf(field + n, sizeof field - (size_t)n, "%.*s", (int)sizeof field - n - 1, err->field);
-    memcpy(err->field, field, sizeof field);
-    return code;
-}
-
-/* The agent the memory is stored for; one that does not exist yet comes to be with it. */
-static enum qmn_code find_author(const struct tenant *t, struct memory_item *x,
-                                 const struct caller *caller, struct err *err)
-{
-    const struct memory_in *in = x->in;
-    enum qmn_code code = network_acting_agent(t, caller, in->agent_id, "agent_id", &x->agent, err);
-    bool unknown = code == QMN_E_NOT_FOUND && in->agent_id.len;
-    if (code != QMN_OK && !unknown)
-        return code;
-    uint32_t most = caller->clearance;
-    if (!unknown)
-        most = agent_clearance(x->agent, caller);
-    else if (most > LABEL_INTERNAL)
-        most = LABEL_INTERNAL;
-    if (in->sensitivity > most)
-        return err_field(err, QMN_E_FORBIDDEN, "sensitivity",
-                         "\"%s\" is above the clearance of this key or agent",
-                         label_name(sensitivity_names, in->sensitivity));
-    return QMN_OK;
-}
-
-/* The first of the batch that brings the same author. */
-static struct memory_item *find_twin(struct memory_store *op, uint32_t i)
-{
-    for (uint32_t k = 0; k < i; k++)
-        if (!op->items[k].agent && !op->items[k].twin &&
-            bytes_equal(op->items[k].in->agent_id, op->items[i].in->agent_id))
-            return &op->items[k];
-    return NULL;
-}
-
-/* Somebody else may have made the author since. */
-static enum qmn_code bring_author(struct engine *e, struct memory_store *op, uint32_t i,
-                                  struct err *err)
-{
-    struct memory_item *x = &op->items[i];
-    if (!x->agent)
-        TRY(find_author(op->cmd.tenant, x, op->cmd.call->caller, err));
-    x->twin = x->agent ? NULL : find_twin(op, i);
-    if (x->agent || x->twin)
-        return QMN_OK;
-    return author_conceive(e, &op->cmd, x->in->agent_id, &x->author, err);
-}
-
-/* All that request and time say of it. */
-static void fill_row(struct memory_item *x, int64_t now)
-{
-    const struct memory_in *in = x->in;
-    x->row = (struct record_memory){
-        .id = id_bytes(&x->id),
-        .kind = in->kind,
-        .content = in->content,
-        .metadata = in->metadata,
-        .quality = in->quality,
-        .sensitivity = in->sensitivity,
-        .created_ms = now,
-        .updated_ms = now,
-        .expires_ms = in->ttl_hours > 0 ? now + (int64_t)ceil(in->ttl_hours * HOUR_MS) : 0,
-        .task_id = in->task_id,
-        .trace_id = in->trace_id};
-}
-
-static int64_t author_no(const struct memory_item *x)
-{
-    if (x->agent)
-        return x->agent->record->no;
-    return x->twin ? x->twin->author.row.no : x->author.row.no;
-}
-
-static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint32_t i,
-                                struct err *err)
-{
-    struct memory_item *x = &op->items[i];
-    struct command *cmd = &op->cmd;
-    struct tenant *t = cmd->tenant;
-    TRY(writer_fix_space(e, cmd, x->space, x->dim, err));
-    if (cmd->defer)
-        return QMN_OK;
-    if (!memory_reserve(e, t, x->in->kind))
-        return err_nomem(err);
-    size_t bytes = x->in->content.len + x->in->metadata.len + x->dim * sizeof(float);
-    TRY(writer_use(e, t, USAGE_STORES, 1, err));
-    TRY(writer_use(e, t, USAGE_BYTES, bytes, err));
-    TRY(bring_author(e, op, i, err));
-    if (cmd->defer)
-        return QMN_OK;
-    fill_row(x, writer_now_ms(e));
-    x->row.no = writer_next_no(e);
-    x->row.tenant_no = t->record->no;
-    x->row.agent_no = author_no(x);
-    x->vector = (struct record_memory_vector){.no = x->row.no,
-                                              .tenant_no = t->record->no,
-                                              .vector = bytes_of(x->unit, x->dim * sizeof(float))};
-    op->kept[i] = (struct memory_kept){.created_ms = x->row.created_ms, .id = x->id};
-    writer_add(e, MUT_INSERT, RECORD_MEMORY, &x->row);
-    writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &x->vector);
-    return QMN_OK;
-}
-
-static void store_discard(struct engine *e, struct command *cmd)
-{
-    struct memory_store *op = store_of(cmd);
-    (void)e;
-    for (uint32_t i = 0; i < op->count; i++)
-        author_unborn(&op->items[i].author);
-}
-
-static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
-{
-    struct memory_store *op = store_of(cmd);
-    (void)writer_places(e, op->count - 1);
-    for (uint32_t i = 0; i < op->count && !cmd->defer; i++)
-        TRY(name_item(op, i, check_item(e, op, i, err), err));
-    if (cmd->defer)
-        store_discard(e, cmd); /* whoever an earlier one would have brought comes again with it */
-    cmd->idem_result = bytes_of(op->kept, op->count * sizeof *op->kept);
-    return QMN_OK;
-}
-
-static void store_publish(struct engine *e, struct command *cmd)
-{
-    struct memory_store *op = store_of(cmd);
-    for (uint32_t i = 0; i < op->count; i++) {
-        struct memory_item *x = &op->items[i];
-        if (x->twin)
-            x->agent = x->twin->agent;
-        else if (!x->agent)
-            x->agent = author_born(e, &x->author);
-        memory_publish(e, cmd->tenant, &x->row, x->agent->slot, x->unit);
-    }
+    return m->used && m->sensitivity <= clearance && (!m->expires_ms || m->expires_ms > now);
 }
 
 /* Read lock held. */
-static bool fill_out(struct engine *e, const struct record_memory *row, struct arena *arena,
+bool memory_fill_out(struct engine *e, const struct record_memory *row, struct arena *arena,
                      struct memory_out *out)
 {
     struct id id;
@@ -220,193 +29,15 @@ static bool fill_out(struct engine *e, const struct record_memory *row, struct a
                                .quality = row->quality,
                                .sensitivity = (uint32_t)row->sensitivity,
                                .created_ms = row->created_ms,
-                               .expires_ms = row->expires_ms};
+                               .expires_ms = row->expires_ms,
+                               .version = row->version,
+                               .updated_ms = row->updated_ms};
     return out->id.len && out->agent_id.ptr;
 }
 
-static enum qmn_code store_finish(struct engine *e, struct command *cmd, struct err *err)
-{
-    struct memory_store *op = store_of(cmd);
-    bool ok = true;
-    pthread_rwlock_rdlock(&e->net.lock);
-    for (uint32_t i = 0; i < op->count; i++)
-        ok &= fill_out(e, &op->items[i].row, cmd->call->arena, op->items[i].out);
-    pthread_rwlock_unlock(&e->net.lock);
-    return ok ? QMN_OK : err_nomem(err);
-}
-
-static enum qmn_code store_replay(struct engine *e, struct command *cmd, struct bytes result,
-                                  struct err *err)
-{
-    struct memory_store *op = store_of(cmd);
-    if (result.len != op->count * sizeof *op->kept)
-        return err_set(err, QMN_E_CORRUPT, "a stored idempotent answer has the wrong length");
-    memcpy(op->kept, result.ptr, result.len);
-    for (uint32_t i = 0; i < op->count; i++) {
-        struct memory_item *x = &op->items[i];
-        x->id = op->kept[i].id;
-        fill_row(x, op->kept[i].created_ms);
-        pthread_rwlock_rdlock(&e->net.lock);
-        x->row.agent_no = x->agent ? x->agent->record->no : 0;
-        pthread_rwlock_unlock(&e->net.lock);
-    }
-    return store_finish(e, cmd, err);
-}
-
-static const struct command_ops store_ops = {.name = "memory.store",
-                                             .check = store_check,
-                                             .publish = store_publish,
-                                             .finish = store_finish,
-                                             .replay = store_replay,
-                                             .discard = store_discard};
-
-/* Read lock held. */
-static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memory_store *op,
-                                   struct err *err)
-{
-    TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
-    for (uint32_t i = 0; i < op->count; i++) {
-        struct memory_item *x = &op->items[i];
-        TRY(name_item(op, i, find_author(op->cmd.tenant, x, c->caller, err), err));
-        TRY(name_item(op, i,
-                      engine_vector(op->cmd.tenant, &x->in->embedding, "embedding", c->arena,
-                                    &x->unit, &x->dim, &x->space, err),
-                      err));
-    }
-    return QMN_OK;
-}
-
-static void store_start(struct engine *e, struct call *c, const struct memory_in *in,
-                        uint32_t count, bool batch, struct memory_out *out)
-{
-    struct memory_store *op = arena_new(c->arena, struct memory_store);
-    struct memory_item *items = arena_calloc(c->arena, count, sizeof *items);
-    struct memory_kept *kept = arena_calloc(c->arena, count, sizeof *kept);
-    if (!op || !items || !kept) {
-        call_finish(c, err_nomem(&c->err));
-        return;
-    }
-    op->cmd.ops = &store_ops;
-    op->items = items;
-    op->kept = kept;
-    op->count = count;
-    op->batch = batch;
-    for (uint32_t i = 0; i < count; i++) {
-        items[i].in = &in[i];
-        items[i].out = &out[i];
-        items[i].id = id_make(engine_now(e));
-    }
-    pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = store_prepare(e, c, op, &c->err);
-    pthread_rwlock_unlock(&e->net.lock);
-    if (code != QMN_OK)
-        call_finish(c, code);
-    else
-        writer_submit(e, c, &op->cmd);
-}
-
-void engine_store_memory(struct engine *e, struct call *c, const struct memory_in *in,
-                         struct memory_out *out)
-{
-    store_start(e, c, in, 1, false, out);
-}
-
-void engine_store_memories(struct engine *e, struct call *c, const struct memory_in *in,
-                           uint32_t count, struct memory_out *out)
-{
-    store_start(e, c, in, count, true, out);
-}
-
-/* ---- delete ---- */
-
-static enum qmn_code delete_check(struct engine *e, struct command *cmd, struct err *err)
-{
-    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
-    struct tenant *t = cmd->tenant;
-    const struct caller *caller = cmd->call->caller;
-    if (!writer_claim(e, cmd, RECORD_MEMORY, id_hash(&op->id)))
-        return QMN_OK;
-    op->slot = memory_slot(t, &op->id);
-    if (op->slot == UINT32_MAX || t->memories[op->slot].sensitivity > network_clearance(t, caller))
-        return err_field(err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"",
-                         BYTES_FMT(op->id_text));
-    struct bytes author = t->agents[t->memories[op->slot].agent]->record->id;
-    if (caller->agent_ids.len && !textlist_has(caller->agent_ids, author))
-        return err_field(err, QMN_E_FORBIDDEN, "id",
-                         "this key may not delete memories of agent \"%.*s\"", BYTES_FMT(author));
-    op->row.no = op->vector.no = t->memories[op->slot].no;
-    writer_add(e, MUT_DELETE, RECORD_MEMORY, &op->row);
-    writer_add(e, MUT_DELETE, RECORD_MEMORY_VECTOR, &op->vector);
-    return QMN_OK;
-}
-
-static void delete_publish(struct engine *e, struct command *cmd)
-{
-    struct memory_op *op = CONTAINER_OF(cmd, struct memory_op, cmd);
-    (void)e;
-    if (cmd->tenant->memories[op->slot].no ==
-        op->row.no) /* it may have expired in this very group */
-        memory_remove(cmd->tenant, op->slot);
-}
-
-static enum qmn_code delete_replay(struct engine *e, struct command *cmd, struct bytes result,
-                                   struct err *err)
-{
-    (void)e;
-    (void)cmd;
-    (void)result;
-    (void)err;
-    return QMN_OK;
-}
-
-static const struct command_ops delete_ops = {.name = "memory.delete",
-                                              .check = delete_check,
-                                              .publish = delete_publish,
-                                              .replay = delete_replay};
-
-void engine_delete_memory(struct engine *e, struct call *c, struct bytes id)
-{
-    struct memory_op *op = arena_new(c->arena, struct memory_op);
-    if (!op) {
-        call_finish(c, err_nomem(&c->err));
-        return;
-    }
-    op->cmd.ops = &delete_ops;
-    op->id_text = id;
-    pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = engine_tenant(e, c->caller, &op->cmd.tenant, &c->err);
-    pthread_rwlock_unlock(&e->net.lock);
-    if (code == QMN_OK && !id_parse(id, PREFIX_MEMORY, &op->id))
-        code =
-            err_field(&c->err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"", BYTES_FMT(id));
-    if (code != QMN_OK)
-        call_finish(c, code);
-    else
-        writer_submit(e, c, &op->cmd);
-}
-
-/* ---- reading ---- */
-
-static bool visible(const struct memory *m, uint32_t clearance, int64_t now)
-{
-    return m->used && m->sensitivity <= clearance && !m->superseded_by_no &&
-           (!m->expires_ms || m->expires_ms > now);
-}
-
-static enum qmn_code no_memory(struct bytes id, struct err *err)
-{
-    return err_field(err, QMN_E_NOT_FOUND, "id", "there is no memory \"%.*s\"", BYTES_FMT(id));
-}
-
-/* What is to be read from the store, found under the read lock. */
-struct wanted {
-    int64_t no;
-    float similarity;
-};
-
 /* Reads rows without the lock, which somebody may be waiting for, and names their authors under it.
  * What was deleted in between is left out. */
-static enum qmn_code read_rows(struct engine *e, struct call *c, const struct wanted *wanted,
+enum qmn_code memory_read_rows(struct engine *e, struct call *c, const struct wanted *wanted,
                                size_t count, struct memories_out *out)
 {
     struct record_memory *rows = arena_array(c->arena, struct record_memory, count + 1);
@@ -424,15 +55,21 @@ static enum qmn_code read_rows(struct engine *e, struct call *c, const struct wa
         TRY(code);
         items[n++].similarity = wanted[i].similarity;
     }
+    struct tenant *t;
+    size_t kept = 0;
     pthread_rwlock_rdlock(&e->net.lock);
-    for (size_t i = 0; i < n && ok; i++) {
+    enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
+    for (size_t i = 0; code == QMN_OK && i < n && ok; i++) {
         float similarity = items[i].similarity;
-        ok = fill_out(e, &rows[i], c->arena, &items[i]);
-        items[i].similarity = similarity;
+        if (rows[i].sensitivity > network_clearance(t, c->caller))
+            continue; /* raised since it was found */
+        ok = memory_fill_out(e, &rows[i], c->arena, &items[kept]);
+        items[kept++].similarity = similarity;
     }
     pthread_rwlock_unlock(&e->net.lock);
+    TRY(code);
     out->items = items;
-    out->count = n;
+    out->count = kept;
     return ok ? QMN_OK : err_nomem(&c->err);
 }
 
@@ -445,32 +82,43 @@ static enum qmn_code get_find(struct engine *e, struct call *c, struct bytes tex
     TRY(engine_tenant(e, c->caller, &t, &c->err));
     uint32_t slot = id_parse(text, PREFIX_MEMORY, &id) ? memory_slot(t, &id) : UINT32_MAX;
     if (slot == UINT32_MAX ||
-        !visible(&t->memories[slot], network_clearance(t, c->caller), engine_now(e)))
-        return no_memory(text, &c->err);
+        !memory_visible(&t->memories[slot], network_clearance(t, c->caller), engine_now(e)))
+        return memory_absent(text, "id", &c->err);
     ret->no = t->memories[slot].no;
     return QMN_OK;
 }
 
-void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out)
+enum qmn_code memory_get(struct engine *e, struct call *c, struct bytes id, int64_t as_of_ms,
+                         struct memory_out *out)
 {
     struct wanted wanted = {0};
     struct memories_out read = {0};
+    if (as_of_ms)
+        return memory_as_of(e, c, id, as_of_ms, out);
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = get_find(e, c, id, &wanted);
     pthread_rwlock_unlock(&e->net.lock);
-    if (code == QMN_OK)
-        code = read_rows(e, c, &wanted, 1, &read);
-    if (code == QMN_OK && !read.count)
-        code = no_memory(id, &c->err);
-    if (code == QMN_OK)
-        *out = read.items[0];
-    call_finish(c, code);
+    TRY(code);
+    TRY(memory_read_rows(e, c, &wanted, 1, &read));
+    if (!read.count)
+        return memory_absent(id, "id", &c->err);
+    *out = read.items[0];
+    return QMN_OK;
 }
 
+void engine_get_memory(struct engine *e, struct call *c, struct bytes id, int64_t as_of_ms,
+                       struct memory_out *out)
+{
+    call_finish(c, memory_get(e, c, id, as_of_ms, out));
+}
+
+/* By the time of its id; what came together, in the order of its commit. */
 static int newest_first(const void *pa, const void *pb)
 {
-    int64_t a = ((const struct wanted *)pa)->no, b = ((const struct wanted *)pb)->no;
-    return (a < b) - (a > b);
+    const struct wanted *a = pa, *b = pb;
+    if (a->created_ms != b->created_ms)
+        return (a->created_ms < b->created_ms) - (a->created_ms > b->created_ms);
+    return (a->no < b->no) - (a->no > b->no);
 }
 
 /* Read lock held: all that match, in no order. */
@@ -492,9 +140,9 @@ static enum qmn_code list_find(struct engine *e, struct call *c, struct bytes ag
         return err_nomem(&c->err);
     for (uint32_t i = 0; i < t->memory_index.slots; i++) {
         const struct memory *m = &t->memories[i];
-        if (visible(m, clearance, now) && m->agent == author->slot &&
+        if (memory_visible(m, clearance, now) && m->agent == author->slot &&
             (!kind.len || m->kind + 1 == kind_no))
-            found[count++].no = m->no;
+            found[count++] = (struct wanted){.no = m->no, .created_ms = m->created_ms};
     }
     *ret = found;
     *ret_count = count;
@@ -514,7 +162,7 @@ void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_
         qsort(found, count, sizeof *found, newest_first);
         size_t from = offset < count ? offset : count, rest = count - from;
         out->candidates = count;
-        code = read_rows(e, c, found + from, rest < limit ? rest : limit, out);
+        code = memory_read_rows(e, c, found + from, rest < limit ? rest : limit, out);
     }
     call_finish(c, code);
 }
@@ -535,7 +183,7 @@ static bool search_permit(void *ctx, uint32_t slot)
     const struct search *s = ctx;
     const struct memory *m = &s->t->memories[slot];
     const struct memory_filter *f = s->filter;
-    if (!visible(m, s->clearance, s->now) || (f->kind.len && m->kind + 1 != s->kind_no) ||
+    if (!memory_visible(m, s->clearance, s->now) || (f->kind.len && m->kind + 1 != s->kind_no) ||
         (f->agent_id.len && (!s->author || m->agent != s->author->slot)))
         return false;
     return (f->quality_min < 0 || m->quality >= f->quality_min) &&
@@ -570,7 +218,7 @@ static enum qmn_code search_find(struct engine *e, struct call *c, const struct 
             flat_search(&t->memory_index, unit, top_k, &(struct flat_filter){search_permit, &s},
                         c->arena, items, &out->candidates);
     for (size_t i = 0; i < out->count; i++)
-        found[i] = (struct wanted){t->memories[items[i].id].no, items[i].score};
+        found[i] = (struct wanted){.no = t->memories[items[i].id].no, .similarity = items[i].score};
     return QMN_OK;
 }
 
@@ -588,7 +236,7 @@ void engine_search_memory(struct engine *e, struct call *c, const struct vector_
     enum qmn_code code = search_find(e, c, query, top_k, filter, found, out);
     pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK)
-        code = read_rows(e, c, found, out->count, out);
+        code = memory_read_rows(e, c, found, out->count, out);
     call_finish(c, code);
 }
 

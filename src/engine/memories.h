@@ -11,14 +11,27 @@ struct memory_in {
     struct vector_in embedding;
     double quality; /* [0, 1] */
     uint32_t sensitivity;
-    double ttl_hours; /* 0: for ever */
+    double ttl_hours;        /* 0: for ever */
+    struct bytes supersedes; /* id of the memory whose place it takes; empty: none */
+};
+/* What is to change.  ptr NULL: nothing. */
+struct memory_patch {
+    struct bytes id;
+    struct bytes kind, content, metadata;
+    struct vector_in embedding; /* neither values nor text: it stays */
+    double quality;             /* [0, 1]; negative: stays */
+    uint32_t sensitivity;       /* 0: stays */
+    double ttl_hours;           /* from now on; 0: stays; negative: for ever */
 };
 struct memory_out {
     struct bytes id, agent_id, kind, content, metadata, task_id, trace_id;
     double quality;
     uint32_t sensitivity;
     int64_t created_ms, expires_ms;
-    float similarity; /* search only */
+    int64_t version, updated_ms; /* updated: when this version began ... */
+    int64_t until_ms;            /* ... and when it ended; 0: it is the one there is */
+    bool merged;                 /* store: it was there already */
+    float similarity;            /* search only */
 };
 struct memories_out {
     const struct memory_out *items;
@@ -37,7 +50,16 @@ void engine_store_memory(struct engine *e, struct call *c, const struct memory_i
  * which. count: 1 .. LIMIT_BATCH; out: [count]. */
 void engine_store_memories(struct engine *e, struct call *c, const struct memory_in *in,
                            uint32_t count, struct memory_out *out);
-void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out);
+/* as_of_ms: as it was then; 0: now. */
+void engine_get_memory(struct engine *e, struct call *c, struct bytes id, int64_t as_of_ms,
+                       struct memory_out *out);
+/* All it has said, the newest first; the id may be one it had. */
+void engine_memory_history(struct engine *e, struct call *c, struct bytes id,
+                           struct memories_out *out);
+/* What it says (kind, content, metadata, vector) becomes a new version if it changes; quality,
+ * label and expiry hold for all versions and make none. */
+void engine_update_memory(struct engine *e, struct call *c, const struct memory_patch *in,
+                          struct memory_out *out);
 void engine_delete_memory(struct engine *e, struct call *c, struct bytes id);
 /* Newest first. */
 void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,

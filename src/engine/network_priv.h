@@ -99,13 +99,15 @@ struct response {
 };
 
 struct memory {
-    int64_t no, expires_ms, created_ms, superseded_by_no;
-    uint32_t agent; /* slot */
-    uint32_t kind;  /* index into tenant.memory_kinds */
+    int64_t no, expires_ms, created_ms, version, updated_ms, begun_ms; /* see record_memory */
+    uint32_t agent;                                                    /* slot */
+    uint32_t kind; /* index into tenant.memory_kinds */
     uint32_t sensitivity;
     double quality;
     struct id id;
-    uint32_t stored; /* bytes */
+    uint64_t print;  /* hash of all that a duplicate has in common with it */
+    uint32_t said;   /* bytes of content and metadata */
+    uint32_t stored; /* bytes of all its rows, with its history */
     bool used;
 };
 
@@ -204,7 +206,9 @@ struct tenant {
     struct textmap memory_kind_ids;
     struct bytes *memory_kinds; /* owned texts */
     uint32_t memory_kind_count, memory_kind_cap;
-    struct u64map memory_by_id; /* id_hash -> slot */
+    struct u64map memory_by_id;    /* id_hash -> slot */
+    struct u64map memory_by_no;    /* those with a history: no -> slot */
+    struct u64map memory_by_print; /* -> slot of one that has it */
 
     struct waiter *collects; /* parked; guarded by inbox_lock */
 

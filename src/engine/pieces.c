@@ -53,6 +53,8 @@ void tenant_free(struct tenant *t)
     mem_free(t->memory_kinds);
     textmap_release(&t->memory_kind_ids);
     u64map_release(&t->memory_by_id);
+    u64map_release(&t->memory_by_no);
+    u64map_release(&t->memory_by_print);
     for (uint32_t i = 0; i < t->policy_count; i++)
         mem_free(t->policies[i]);
     mem_free(t->policies);

@@ -155,8 +155,7 @@ static bool due_add(struct engine *e, const struct expiry *x)
     }
     u->due[u->due_len++] = *x;
     if (x->kind == EXPIRE_MEMORY) {
-        add_delete(e, RECORD_MEMORY, x->no);
-        add_delete(e, RECORD_MEMORY_VECTOR, x->no);
+        memory_delete_rows(e, &x->tenant->memories[x->slot]);
     } else {
         add_delete(e, x->kind == EXPIRE_NUTRIENT ? RECORD_NUTRIENT : RECORD_RESPONSE, x->no);
     }

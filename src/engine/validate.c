@@ -301,6 +301,27 @@ static bool responses_hold(struct validity *v, const struct tenant *t)
            HOLDS(v, t->response_index.slots <= t->response_cap || !used, "responses");
 }
 
+/* Each leads to one that has it, and those with a history are found by their number. */
+static bool prints_hold(struct validity *v, const struct tenant *t)
+{
+    size_t old = 0;
+    for (size_t i = 0; i < t->memory_by_print.cap; i++) {
+        const struct u64map_slot *x = &t->memory_by_print.slots[i];
+        if (t->memory_by_print.full[i] &&
+            !HOLDS(v, t->memories[x->value].used && t->memories[x->value].print == x->key,
+                   "slot %llu", (unsigned long long)x->value))
+            return false;
+    }
+    for (uint32_t i = 0; i < t->memory_index.slots; i++) {
+        const struct memory *m = &t->memories[i];
+        const uint64_t *at = u64map_get(&t->memory_by_no, (uint64_t)m->no);
+        old += m->used && m->version > 1;
+        if (!HOLDS(v, !m->used || m->version <= 1 || (at && *at == i), "slot %u", i))
+            return false;
+    }
+    return HOLDS(v, t->memory_by_no.len == old, "%zu and %zu", t->memory_by_no.len, old);
+}
+
 static bool memories_hold(struct validity *v, const struct tenant *t)
 {
     uint32_t used = 0;
@@ -313,7 +334,8 @@ static bool memories_hold(struct validity *v, const struct tenant *t)
             !HOLDS(v, m->agent < t->agent_count, "slot %u", i))
             return false;
     }
-    return HOLDS(v, t->memory_index.live == used, "%u and %u", t->memory_index.live, used) &&
+    return prints_hold(v, t) &&
+           HOLDS(v, t->memory_index.live == used, "%u and %u", t->memory_index.live, used) &&
            HOLDS(v, t->memory_by_id.len == used, "%zu and %u", t->memory_by_id.len, used) &&
            HOLDS(v, t->memory_kind_ids.len == t->memory_kind_count, "%u", t->memory_kind_count);
 }

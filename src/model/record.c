@@ -92,19 +92,44 @@ static const struct field outcome_fields[] = {
     F(outcome, score, REAL, 0),      F(outcome, at_ms, INT, 0),      F(outcome, hops, BLOB, 0),
     F(outcome, metadata, BLOB, SEAL)};
 
-static const struct field memory_fields[] = {
-    F(memory, no, INT, KEY),           F(memory, tenant_no, INT, 0),
-    F(memory, id, BLOB, FIELD_UNIQUE), F(memory, agent_no, INT, 0),
-    F(memory, kind, TEXT, 0),          F(memory, quality, REAL, 0),
-    F(memory, sensitivity, INT, 0),    F(memory, created_ms, INT, 0),
-    F(memory, updated_ms, INT, 0),     F(memory, expires_ms, INT, 0),
-    F(memory, task_id, TEXT, 0),       F(memory, trace_id, TEXT, 0),
-    F(memory, supersedes_no, INT, 0),  F(memory, superseded_by_no, INT, 0),
-    F(memory, content, BLOB, SEAL),    F(memory, metadata, BLOB, SEAL)};
+static const struct field memory_fields[] = {F(memory, no, INT, KEY),
+                                             F(memory, tenant_no, INT, 0),
+                                             F(memory, id, BLOB, FIELD_UNIQUE_IN_TENANT),
+                                             F(memory, agent_no, INT, 0),
+                                             F(memory, kind, TEXT, 0),
+                                             F(memory, quality, REAL, 0),
+                                             F(memory, sensitivity, INT, 0),
+                                             F(memory, created_ms, INT, 0),
+                                             F(memory, updated_ms, INT, 0),
+                                             F(memory, expires_ms, INT, 0),
+                                             F(memory, task_id, TEXT, 0),
+                                             F(memory, trace_id, TEXT, 0),
+                                             F(memory, version, INT, 0),
+                                             F(memory, begun_ms, INT, 0),
+                                             F(memory, content, BLOB, SEAL),
+                                             F(memory, metadata, BLOB, SEAL)};
 
 static const struct field memory_vector_fields[] = {F(memory_vector, no, INT, KEY),
                                                     F(memory_vector, tenant_no, INT, 0),
                                                     F(memory_vector, vector, BLOB, SEAL)};
+
+static const struct field memory_version_fields[] = {
+    F(memory_version, memory_no, INT, KEY),
+    F(memory_version, version, INT, KEY),
+    F(memory_version, tenant_no, INT, 0),
+    F(memory_version, id, BLOB, 0),
+    F(memory_version, alias, BLOB, FIELD_UNIQUE_IN_TENANT),
+    F(memory_version, agent_no, INT, 0),
+    F(memory_version, kind, TEXT, 0),
+    F(memory_version, quality, REAL, 0),
+    F(memory_version, created_ms, INT, 0),
+    F(memory_version, from_ms, INT, 0),
+    F(memory_version, until_ms, INT, 0),
+    F(memory_version, task_id, TEXT, 0),
+    F(memory_version, trace_id, TEXT, 0),
+    F(memory_version, content, BLOB, SEAL),
+    F(memory_version, metadata, BLOB, SEAL),
+    F(memory_version, vector, BLOB, SEAL)};
 
 static const struct field policy_fields[] = {
     F(policy, no, INT, KEY),       F(policy, tenant_no, INT, 0), F(policy, id, BLOB, FIELD_UNIQUE),
@@ -164,6 +189,7 @@ static const struct record_type types[RECORD_KIND_COUNT] = {
     [RECORD_USAGE] = TYPE(usage, 2),
     [RECORD_IDEMPOTENCY] = TYPE(idempotency, 1),
     [RECORD_AUDIT] = TYPE(audit, 2),
+    [RECORD_MEMORY_VERSION] = TYPE(memory_version, 2),
 };
 
 const struct record_type *record_type(enum record_kind kind)

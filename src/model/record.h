@@ -59,6 +59,7 @@ enum record_kind {
     RECORD_USAGE,
     RECORD_IDEMPOTENCY,
     RECORD_AUDIT,
+    RECORD_MEMORY_VERSION, /* numbers are stored: new ones go to the end */
     RECORD_KIND_COUNT
 };
 
@@ -200,14 +201,33 @@ struct record_memory {
     struct bytes kind;
     struct bytes content, metadata; /* JSON objects */
     double quality;
-    int64_t sensitivity, created_ms, updated_ms, expires_ms;
+    int64_t sensitivity, created_ms, expires_ms;
+    int64_t version;    /* what it says now; 1: it never said anything else */
+    int64_t updated_ms; /* when that began ... */
+    int64_t begun_ms;   /* ... and when its first version did, under whatever id */
     struct bytes task_id, trace_id;
-    int64_t supersedes_no, superseded_by_no;
 };
 
 struct record_memory_vector {
     int64_t no, tenant_no;
     struct bytes vector; /* float32[dim], unit length */
+};
+
+/* What a memory said before, under the number it has now.  Label and expiry are those of the
+ * memory: they hold for all it ever said. */
+struct record_memory_version {
+    int64_t memory_no, version;
+    int64_t tenant_no;
+    struct bytes id;    /* struct id: what the memory was called then */
+    struct bytes alias; /* the same, if the next version has another; else empty */
+    int64_t agent_no;
+    struct bytes kind;
+    struct bytes content, metadata; /* JSON objects */
+    double quality;
+    int64_t created_ms;        /* of that id */
+    int64_t from_ms, until_ms; /* it was what the memory said from .. until, without the latter */
+    struct bytes task_id, trace_id;
+    struct bytes vector; /* float32[dim], unit length; empty: that of the next version */
 };
 
 struct record_policy {

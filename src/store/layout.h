@@ -14,7 +14,7 @@
 #include "model/record.h"
 
 enum {
-    LAYOUT_FIELDS_MAX = 32, /* the widest record has 16 */
+    LAYOUT_FIELDS_MAX = 32, /* the widest records have 16 */
     LAYOUT_UNIQUE_MAX = 2,
 };
 

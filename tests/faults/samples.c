@@ -121,6 +121,17 @@ const struct sample samples[] = {
      .holds = "\"kind\":\"insight\""},
     {.route = "memory.cleanup", .idle = true},
     {.route = "memory.get", .param = "$M"},
+    {.route = "memory.get",
+     .variant = "as it was",
+     .param = "$M",
+     .query = "?as_of=2100-01-01T00:00:00Z"},
+    {.route = "memory.update",
+     .param = "$M",
+     .body = "{\"content\":{\"n\":\"$N\"},\"kind\":\"kind-$N\",\"embedding\":$V,\"sensitivity\":"
+             "\"public\",\"ttl_hours\":null}",
+     .probe = "/v1/hyphal/$M/history",
+     .probe_text = "\"version\":2"},
+    {.route = "memory.history", .param = "$M", .holds = "\"version\":1"},
     {.route = "memory.delete", .param = "$M"},
     {.route = "memory.list", .param = "helper", .query = "?limit=5", .holds = "\"insight\""},
 

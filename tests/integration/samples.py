@@ -105,6 +105,8 @@ SAMPLES = {
     "memory.search": Sample(body=lambda w: {"embedding": _vector(w)}),
     "memory.cleanup": Sample(),
     "memory.get": Sample(id=_fixed("memory")),
+    "memory.update": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory(), body={"sensitivity": "public"}),
+    "memory.history": Sample(id=_fixed("memory")),
     "memory.delete": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory()),
     "memory.list": Sample(id=_fixed("agent")),
     "tenant.create": Sample(body=lambda w: {"id": f"made-{next(NUMBERS)}", "name": "made"}),

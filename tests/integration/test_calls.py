@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import struct
+from urllib.parse import quote
 
 import pytest
 
@@ -394,7 +395,7 @@ def test_edges_are_pruned_by_threshold(tenant):
 
 def test_a_memory_is_stored_read_searched_and_deleted(tenant):
     made = tenant.remember("a", "one", quality=0.9, metadata={"m": 1}, ttl_hours=2, task_id="t")
-    assert made["agent_id"] == "a" and made["content"] == {"about": "one"} and made["quality"] == 0.9
+    assert made["agent_id"] == "a" and made["content"]["about"] == "one" and made["quality"] == 0.9
     assert made["sensitivity"] == "internal" and TIME.match(made["expires_at"])
     read = tenant.client.get(f"/v1/hyphal/{made['id']}", expect=200).json()
     assert read == made
@@ -408,6 +409,48 @@ def test_a_memory_is_stored_read_searched_and_deleted(tenant):
     tenant.client.call("DELETE", f"/v1/hyphal/{made['id']}", expect=204)
     problem(tenant.client.get(f"/v1/hyphal/{made['id']}"), 404, "not_found")
     assert tenant.client.post("/v1/hyphal:cleanup", expect=200).json() == {"deleted": 0}
+
+
+def test_a_memory_has_versions_and_a_past(tenant):
+    client = tenant.client
+    first = tenant.remember("a", "one", ttl_hours=2, metadata={"m": 1})
+    assert first["version"] == 1 and first["updated_at"] == first["created_at"]
+    path = f"/v1/hyphal/{first['id']}"
+    changed = client.call("PATCH", path, {"content": {"about": "two"}, "ttl_hours": None}, expect=200).json()
+    assert changed["version"] == 2 and changed["expires_at"] is None and changed["metadata"] == {"m": 1}
+    assert client.call("PATCH", path, {"metadata": None}, expect=200).json()["metadata"] == {}
+    assert client.call("PATCH", path, {"quality": 1}, expect=200).json()["version"] == 3
+    again = tenant.remember("a", "two", content={"about": "two"}, embedding=tenant.vector("one"))
+    assert again["merged"] and again["id"] == first["id"]
+    next_ = tenant.remember("a", "three", supersedes=first["id"])
+    assert next_["version"] == 4 and next_["id"] != first["id"] and "merged" not in next_
+    problem(client.get(path), 404, "not_found")
+    for one in (first, next_):
+        told = client.get(f"/v1/hyphal/{one['id']}/history", expect=200).json()["versions"]
+        assert [v["version"] for v in told] == [4, 3, 2, 1]
+        assert [v["id"] == first["id"] for v in told] == [False, True, True, True]
+        assert "replaced_at" not in told[0] and told[1]["replaced_at"] == next_["created_at"]
+    past = lambda at: client.get(f"{path}?as_of={quote(at)}")
+    assert past(first["created_at"]).json()["content"]["about"] == "one" or first["created_at"] == changed["updated_at"]
+    problem(past(next_["created_at"]), 404, "not_found")
+    problem(past("1999-01-01T00:00:00Z"), 404, "not_found")
+    assert len(client.get("/v1/hyphal/agent/a", expect=200).json()) == 1
+
+
+def test_a_label_is_lowered_by_who_may_see_it_and_written_down(tenant):
+    strong = tenant.with_key(tenant.new_key(clearance="secret"))
+    strong.post("/v1/agents:register", {"agent_id": "a", "clearance": "secret"}, expect=200)
+    kept = strong.post("/v1/hyphal:store", {"agent_id": "a", "kind": "k", "content": {}, "sensitivity": "secret",
+                                            "embedding": tenant.vector("one")}, expect=201).json()
+    weak = tenant.with_key(tenant.new_key(clearance="internal"))
+    lower = {"sensitivity": "internal"}
+    problem(weak.call("PATCH", f"/v1/hyphal/{kept['id']}", lower), 404, "not_found")
+    problem(weak.get(f"/v1/hyphal/{kept['id']}/history"), 404, "not_found")
+    strong.call("PATCH", f"/v1/hyphal/{kept['id']}", lower, expect=200)
+    weak.get(f"/v1/hyphal/{kept['id']}", expect=200)
+    problem(weak.call("PATCH", f"/v1/hyphal/{kept['id']}", {"sensitivity": "secret"}), 403, "forbidden", "sensitivity")
+    entries = tenant.client.get("/v1/audit?limit=1000", expect=200).json()["entries"]
+    assert [e["detail"] for e in entries if e["action"] == "memory.label"] == [{"from": "secret", "to": "internal"}]
 
 
 FILTERS = [

@@ -46,6 +46,14 @@ def test_memories(qmn, acme):
     assert "two reviewers" in qmn("memory", "search", "deploys on friday", *acme)
     assert "two reviewers" in qmn("memory", "show", made["id"], *acme)
     assert made["id"] in qmn("memory", "list", "dba", "--kind", "rule", *acme)
+    told = qmn.json("memory", "update", made["id"], "friday deploys need three reviewers", "--clear", "metadata", *acme)
+    assert told["version"] == 2 and told["metadata"] == {}
+    assert "three reviewers" in qmn("memory", "search", "deploys on friday", *acme)
+    next_ = qmn.json("memory", "store", "no deploys on friday", "--agent", "dba", "--supersedes", made["id"], *acme)
+    shown = qmn("memory", "history", next_["id"], *acme)
+    assert "no deploys" in shown and "three reviewers" in shown and "two reviewers" in shown
+    assert "two reviewers" in qmn("memory", "show", made["id"], "--as-of", made["created_at"], *acme)
+    made = next_
     qmn("memory", "delete", made["id"], *acme)
     gone = qmn.run("memory", "show", made["id"], *acme)
     assert gone.returncode == 5

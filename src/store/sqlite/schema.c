@@ -9,8 +9,26 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Step n turns a file of version n - 1 into one of version n.  Version 1 was the first. */
-static const struct migration migrations[] = {{.version = 1, .sql = ""}};
+/* Step n turns a file of version n - 1 into one of version n.  Version 1 was the first.  A step
+ * says what was right when it was written: it does not ask the descriptors, which go on changing.
+ */
+static const struct migration migrations[] = {
+    {.version = 1, .sql = ""},
+    {.version = 2, /* memories have versions; the two columns were never used */
+     .sql = "ALTER TABLE memory RENAME COLUMN supersedes_no TO version;"
+            "ALTER TABLE memory RENAME COLUMN superseded_by_no TO begun_ms;"
+            "UPDATE memory SET version = 1, begun_ms = created_ms, updated_ms = created_ms;"
+            "CREATE TABLE memory_version (memory_no INTEGER NOT NULL, version INTEGER NOT NULL,"
+            " tenant_no INTEGER NOT NULL, id BLOB NOT NULL, alias BLOB NOT NULL,"
+            " agent_no INTEGER NOT NULL, kind TEXT NOT NULL, quality REAL NOT NULL,"
+            " created_ms INTEGER NOT NULL, from_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL,"
+            " task_id TEXT NOT NULL, trace_id TEXT NOT NULL, body BLOB NOT NULL,"
+            " PRIMARY KEY (memory_no, version)) STRICT, WITHOUT ROWID;"
+            "CREATE UNIQUE INDEX memory_version_alias ON memory_version (tenant_no, alias)"
+            " WHERE alias <> x'';"
+            "DROP INDEX memory_id;" /* another tenant may import what one exported */
+            "CREATE UNIQUE INDEX memory_id ON memory (tenant_no, id) WHERE id <> x'';"},
+};
 
 static enum qmn_code exec_built(struct dbconn *c, struct buf *sql, struct err *err)
 {

@@ -581,11 +581,42 @@ void engine_store_memories(struct engine *e, struct call *c, const struct memory
     fake_finish(c);
 }
 
-void engine_get_memory(struct engine *e, struct call *c, struct bytes id, struct memory_out *out)
+void engine_update_memory(struct engine *e, struct call *c, const struct memory_patch *in,
+                          struct memory_out *out)
+{
+    (void)e;
+    fake_note("engine_update_memory", c);
+    fake_text(in->id);
+    fake_text(in->kind);
+    fake_text(in->content);
+    fake_text(in->metadata);
+    fake_number(in->quality);
+    fake_number(in->sensitivity);
+    fake_number(in->ttl_hours);
+    fake_number(in->metadata.ptr != NULL);
+    fake_vector(&in->embedding);
+    *out = memory_sample;
+    out->version = 2;
+    fake_finish(c);
+}
+
+void engine_memory_history(struct engine *e, struct call *c, struct bytes id,
+                           struct memories_out *out)
+{
+    (void)e;
+    fake_note("engine_memory_history", c);
+    fake_text(id);
+    *out = (struct memories_out){.items = &memory_sample, .count = 1};
+    fake_finish(c);
+}
+
+void engine_get_memory(struct engine *e, struct call *c, struct bytes id, int64_t as_of_ms,
+                       struct memory_out *out)
 {
     (void)e;
     fake_note("engine_get_memory", c);
     fake_text(id);
+    fake_number((double)as_of_ms);
     *out = memory_sample;
     fake_finish(c);
 }

@@ -552,6 +552,8 @@ static void out_of_memory_is_an_answer_too(void **state)
                       "{\"summary\":\"s\",\"text\":\"t\",\"content\":{},\"trace_id\":\"t\","
                       "\"outcome_score\":1,\"agent_id\":\"a\",\"kind\":\"k\",\"id\":\"ttt\","
                       "\"name\":\"n\",\"title\":\"t\",\"policy_type\":\"dlp\",\"rules\":{},"
+                      "\"memories\":[{\"kind\":\"k\",\"content\":{},\"text\":\"t\"}],"
+                      "\"metadata\":null,"
                       "\"api_key\":\"k\",\"nutrient_ids\":[\"n\"],\"scopes\":[\"a\"],"
                       "\"conditions\":[],\"hop_outcomes\":{\"a\":1},\"filters\":{\"kind\":\"k\"}}");
             bool hit = fault_disarm();

@@ -352,11 +352,63 @@ static void a_batch_of_memories_is_stored(void **state)
     assert_body_has("\"field\":\"memories[1].content\"");
 }
 
+static void a_memory_is_changed_where_fields_are_named(void **state)
+{
+    (void)state;
+    expect(200, "PATCH /v1/hyphal/me_1", "{}");
+    text_is(0, "me_1");
+    text_is(1, "(none)");
+    number_is(0, -1);
+    number_is(1, 0);
+    number_is(2, 0);
+    number_is(3, 0);
+    assert_body_has("\"version\":2");
+    expect(200, "PATCH /v1/hyphal/me_1",
+           "{\"kind\":\"k\",\"content\":{\"a\":1},\"quality\":0.25,\"sensitivity\":\"public\","
+           "\"ttl_hours\":2,\"metadata\":{}}");
+    text_is(1, "k");
+    text_is(2, "{\"a\":1}");
+    text_is(3, "{}");
+    number_is(0, 0.25);
+    number_is(1, 1);
+    number_is(2, 2);
+}
+
+static void null_clears_what_may_be_cleared(void **state)
+{
+    (void)state;
+    expect(200, "PATCH /v1/hyphal/me_1",
+           "{\"ttl_hours\":null,\"metadata\":null,\"kind\":null,\"quality\":null}");
+    number_is(0, -1);
+    number_is(2, -1);
+    number_is(3, 1); /* given, and empty */
+    text_is(1, "(none)");
+    expect(200, "PATCH /v1/hyphal/me_1", "{\"metadata\":null,\"cleared\":[\"ttl_hours\"]}");
+    number_is(2, -1);
+    number_is(3, 1);
+    expect(200, "PATCH /v1/hyphal/me_1", "{\"cleared\":[\"ttl_hours\"],\"metadata\":null}");
+    number_is(2, -1);
+    number_is(3, 1);
+    expect(422, "PATCH /v1/hyphal/me_1", "{\"cleared\":[\"content\"]}");
+    assert_body_has("\"field\":\"cleared[0]\"");
+    expect(422, "PATCH /v1/hyphal/me_1", "{\"cleared\":[\"metadata\"],\"metadata\":{}}");
+    assert_body_has("\"field\":\"cleared\"");
+}
+
 static void memory_is_read_listed_deleted_and_cleaned(void **state)
 {
     (void)state;
     expect(200, "GET /v1/hyphal/me_1", NULL);
     text_is(0, "me_1");
+    number_is(0, 0);
+    expect(200, "GET /v1/hyphal/me_1?as_of=1970-01-01T00:00:02Z", NULL);
+    number_is(0, 2000);
+    expect(200, "GET /v1/hyphal/me_1?as_of=1970-01-01T00:00:00Z", NULL);
+    number_is(0, 1);
+    expect(200, "GET /v1/hyphal/me_1/history", NULL);
+    text_is(0, "me_1");
+    assert_body_has("{\"versions\":[{\"id\":\"me_1\"");
+    expect(200, "GET /v1/hyphal/me_1", NULL);
     assert_body_has("\"kind\":\"insight\"");
     expect(200, "GET /v1/hyphal/agent/a1?kind=x&limit=3", NULL);
     text_is(0, "a1");
@@ -626,6 +678,8 @@ int main(void)
         TEST(edges_answer_under_their_old_names),
         TEST(memory_is_stored_with_all_it_carries),
         TEST(a_batch_of_memories_is_stored),
+        TEST(a_memory_is_changed_where_fields_are_named),
+        TEST(null_clears_what_may_be_cleared),
         TEST(memory_is_read_listed_deleted_and_cleaned),
         TEST(search_merges_all_its_filters),
         TEST(tenants_are_made_changed_listed),

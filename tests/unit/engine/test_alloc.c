@@ -22,7 +22,9 @@ static struct stage {
     struct respond_in respond;
     struct collect_in demand;
     struct outcome_in outcome;
-    struct memory_in remember;
+    struct memory_in remember, batch[2];
+    struct memory_patch patch;
+    struct memory_out stored[2];
     struct agent_in agent;
     struct pull_in pull;
     struct vector_in query;
@@ -115,6 +117,18 @@ START(outcome, engine_record_outcome(e, c, &g.outcome, &out.outcome))
 START(remember, engine_store_memory(e, c, &g.remember, &out.memory))
 START(remember_for_new, g.remember.agent_id = g.agent.id;
       engine_store_memory(e, c, &g.remember, &out.memory))
+START(remember_instead, g.remember.supersedes = g.memory.id;
+      engine_store_memory(e, c, &g.remember, &out.memory))
+START(remember_twice, g.batch[0] = g.batch[1] = g.remember; g.batch[0].agent_id = g.agent.id;
+      engine_store_memories(e, c, g.batch, 2, g.stored))
+START(change_memory, g.patch = ((struct memory_patch){.id = g.memory.id,
+                                                      .kind = g.remember.kind,
+                                                      .embedding = g.query,
+                                                      .sensitivity = LABEL_PUBLIC,
+                                                      .quality = -1});
+      engine_update_memory(e, c, &g.patch, &out.memory))
+START(memory_before, engine_get_memory(e, c, g.memory.id, INT64_MAX, &out.memory))
+START(memory_history, engine_memory_history(e, c, g.memory.id, &out.memories))
 START(forget, engine_delete_memory(e, c, g.memory.id))
 START(clean_up, engine_cleanup_memory(e, c, &out.deleted))
 START(new_agent, engine_register_agent(e, c, &g.agent, &out.agent))
@@ -127,7 +141,7 @@ START(new_policy, engine_create_policy(e, c, &g.policy, &out.policy))
 START(new_key, engine_create_key(e, c, &g.key, &out.key))
 START(pull, engine_pull(e, c, &g.pull, &out.pull))
 START(search, engine_search_memory(e, c, &g.query, 5, &scene_no_filter, &out.memories))
-START(get_memory, engine_get_memory(e, c, g.memory.id, &out.memory))
+START(get_memory, engine_get_memory(e, c, g.memory.id, 0, &out.memory))
 START(list_memories,
       engine_agent_memories(e, c, BYTES_LIT("b"), BYTES_LIT(""), 10, 0, &out.memories))
 START(get_agent, engine_get_agent(e, c, BYTES_LIT("a"), true, &out.agent))
@@ -154,6 +168,11 @@ static const struct kind {
     {"outcome", outcome, true},
     {"remember", remember, true},
     {"remember for a new author", remember_for_new, true},
+    {"remember instead", remember_instead, false},
+    {"remember twice", remember_twice, true},
+    {"change a memory", change_memory, false},
+    {"a memory before", memory_before, false},
+    {"history", memory_history, false},
     {"forget", forget, false},
     {"clean up", clean_up, false},
     {"new agent", new_agent, true},

@@ -375,10 +375,11 @@ static void a_collect_stops_at_eight_megabytes(void **state)
     char *content = mem_alloc(LIMIT_CONTENT_BYTES);
     assert_non_null(content);
     memset(content, ' ', LIMIT_CONTENT_BYTES);
-    memcpy(content, "{}", 2);
     in.content = bytes_of(content, LIMIT_CONTENT_BYTES);
     for (int i = 0; i < FIT + 5; i++) {
         struct memory_out memory;
+        snprintf(content, LIMIT_CONTENT_BYTES, "{\"n\":%02d", i);
+        content[7] = '}'; /* in place of the NUL */
         assert_int_equal(TEST_CALL(s.te, &s.caller, engine_store_memory, &in, &memory), QMN_OK);
     }
     struct collect_in demand = scene_demand(&s, "", AXIS(0));
@@ -583,13 +584,14 @@ static void a_piece_whose_commit_failed_is_done_again(void **state)
     (void)state;
     many_agents(&s, 95);
     uint32_t count = add_edges(&s, 95);
-    struct memory_in in = scene_memory(&s, "agent-000", AXIS(0));
+    struct memory_in in[2] = {scene_memory(&s, "agent-000", AXIS(0)),
+                              scene_memory(&s, "agent-000", AXIS(0))};
     scene_hold(&s, &hold);
     struct call *prune = test_call_new(s.te, &s.caller);
     engine_prune_edges(s.te->engine, prune, 0.5, &out);
     for (int i = 0; i < 2; i++) {
         calls[i] = test_call_new(s.te, &s.caller);
-        engine_store_memory(s.te->engine, calls[i], &in, &memories[i]);
+        engine_store_memory(s.te->engine, calls[i], &in[i], &memories[i]);
     }
     faulty_store_fail_kind(s.te->store, RECORD_EDGE, QMN_E_CONFLICT, 1);
     scene_let_go(&s, &hold);

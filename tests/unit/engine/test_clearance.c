@@ -172,14 +172,15 @@ static void an_agent_lends_its_key_no_clearance(void **state)
         TEST_CALL(s.te, &bound, engine_search_memory, &query, 5, &scene_no_filter, &found), QMN_OK);
     assert_int_equal(found.count, 0);
     assert_int_equal(found.candidates, 0);
-    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, 0, &out),
+                     QMN_E_NOT_FOUND);
     assert_int_equal(
         TEST_CALL(s.te, &bound, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""), 5, 0, &found),
         QMN_OK);
     assert_int_equal(found.count, 0);
     assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, secret.id), QMN_E_NOT_FOUND);
     bound = bound_to("b a");
-    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, 0, &out), QMN_OK);
 }
 
 static void an_agent_stores_nothing_above_its_clearance(void **state)
@@ -200,9 +201,9 @@ static void a_bound_key_deletes_memories_of_its_agents_only(void **state)
     struct memory_out mine = remember_labelled("a", LABEL_PUBLIC);
     struct memory_out other = remember_labelled("b", LABEL_PUBLIC), out;
     struct caller bound = bound_to("a");
-    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, other.id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, other.id, 0, &out), QMN_OK);
     assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, other.id), QMN_E_FORBIDDEN);
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, other.id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, other.id, 0, &out), QMN_OK);
     assert_int_equal(TEST_CALL(s.te, &bound, engine_delete_memory, mine.id), QMN_OK);
 }
 

@@ -154,13 +154,14 @@ static void labels_hide_without_a_trace(void **state)
     }
     struct memory_out out;
     struct memories_out list;
-    assert_int_equal(TEST_CALL(s.te, &weak, engine_get_memory, secret.id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &weak, engine_get_memory, secret.id, 0, &out),
+                     QMN_E_NOT_FOUND);
     assert_int_equal(TEST_CALL(s.te, &weak, engine_delete_memory, secret.id), QMN_E_NOT_FOUND);
     assert_int_equal(TEST_CALL(s.te, &weak, engine_agent_memories, BYTES_LIT("a"), BYTES_LIT(""),
                                1000, 0, &list),
                      QMN_OK);
     assert_int_equal(list.count, 50);
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, secret.id, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, secret.id, 0, &out), QMN_OK);
     struct memory_in high = scene_memory(&s, "a", AXIS(0));
     high.sensitivity = LABEL_SECRET;
     assert_int_equal(TEST_CALL(s.te, &weak, engine_store_memory, &high, &out), QMN_E_FORBIDDEN);
@@ -178,7 +179,7 @@ static void a_memory_is_kept_as_stored(void **state)
     in.ttl_hours = 1.5;
     struct memory_out stored = remember(in), got;
     scene_restart(&s);
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, stored.id, &got), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, stored.id, 0, &got), QMN_OK);
     assert_bytes_equal(got.agent_id, "a");
     assert_bytes_equal(got.kind, "note");
     assert_bytes_equal(got.content, "{\"text\":\"mycelium\"}");
@@ -203,7 +204,7 @@ static void a_memory_expires_to_the_millisecond(void **state)
     assert_int_equal(scene_search(&s, AXIS(0), 10).count, 2);
     test_engine_advance(s.te, 1);
     assert_int_equal(scene_search(&s, AXIS(0), 10).count, 1);
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, stored.id, &out),
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, stored.id, 0, &out),
                      QMN_E_NOT_FOUND);
     scene_settle(&s);
     scene_restart(&s);
@@ -240,7 +241,7 @@ static void a_deleted_memory_is_gone(void **state)
     remember(scene_memory(&s, "a", AXIS(1)));
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_delete_memory, first.id), QMN_OK);
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_delete_memory, first.id), QMN_E_NOT_FOUND);
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, first.id, &out),
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, first.id, 0, &out),
                      QMN_E_NOT_FOUND);
     assert_int_equal(scene_search(&s, AXIS(0), 10).count, 1);
     struct memory_out next = remember(scene_memory(&s, "b", AXIS(0))); /* takes its slot */
@@ -297,7 +298,7 @@ static void another_tenant_sees_nothing(void **state)
     struct caller rival = test_member(s.te, "rival", NULL);
     rival.clearance = LABEL_SECRET;
     assert_int_equal(search_as(&rival, AXIS(0), &scene_no_filter, 10).count, 0);
-    assert_int_equal(TEST_CALL(s.te, &rival, engine_get_memory, mine.id, &out), QMN_E_NOT_FOUND);
+    assert_int_equal(TEST_CALL(s.te, &rival, engine_get_memory, mine.id, 0, &out), QMN_E_NOT_FOUND);
     assert_int_equal(TEST_CALL(s.te, &rival, engine_delete_memory, mine.id), QMN_E_NOT_FOUND);
 }
 
@@ -333,7 +334,7 @@ static void a_batch_is_one_commit_and_survives(void **state)
         assert_int_equal(scene_look(&s).agents, was.agents + 1);
         for (int i = 0; i < N; i++) {
             struct memory_out got;
-            assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, out[i].id, &got),
+            assert_int_equal(TEST_CALL(s.te, &s.caller, engine_get_memory, out[i].id, 0, &got),
                              QMN_OK);
             assert_true(bytes_equal(got.kind, in[i].kind));
             assert_true(bytes_equal(got.agent_id, in[i].agent_id));
@@ -542,7 +543,7 @@ static void memories_that_come_together_share_their_author(void **state)
     enum { N = 6 };
     struct call *calls[N], *registered = test_call_new(s.te, &s.caller);
     struct memory_out out[N];
-    struct memory_in in = scene_memory(&s, "script", AXIS(2));
+    struct memory_in in[N];
     struct agent_in agent = {.id = BYTES_LIT("script"), .name = BYTES_LIT("Script")};
     struct agent_out agent_out;
     struct scene_hold hold;
@@ -550,7 +551,8 @@ static void memories_that_come_together_share_their_author(void **state)
     scene_hold(&s, &hold);
     for (int i = 0; i < N; i++) {
         calls[i] = test_call_new(s.te, &s.caller);
-        engine_store_memory(s.te->engine, calls[i], &in, &out[i]);
+        in[i] = scene_memory(&s, "script", AXIS(2));
+        engine_store_memory(s.te->engine, calls[i], &in[i], &out[i]);
         if (i == N / 2)
             engine_register_agent(s.te->engine, registered, &agent, &agent_out);
     }

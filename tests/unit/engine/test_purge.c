@@ -104,15 +104,20 @@ static struct caller fill(const char *id)
     assert_int_equal(sent.hop_count, 3);
     rate_trace(&c, sent.trace_id);
     for (int i = 0; i < 600; i++) { /* more than two batches */
+        char content[32];
+        snprintf(content, sizeof content, "{\"n\":%d}", i);
         struct memory_in m = {.agent_id = BYTES_LIT("agent-1"),
                               .kind = BYTES_LIT("fact"),
-                              .content = BYTES_LIT("{}"),
+                              .content = bytes_cstr(content),
                               .metadata = BYTES_LIT("{}"),
                               .embedding = {.values = vector(i), .dim = DIM},
                               .quality = .5,
                               .sensitivity = LABEL_INTERNAL};
         struct memory_out stored;
         assert_int_equal(TEST_CALL(te, &c, engine_store_memory, &m, &stored), QMN_OK);
+        struct memory_patch p = {.id = stored.id, .kind = BYTES_LIT("rule"), .quality = -1};
+        if (i % 100 == 0)
+            assert_int_equal(TEST_CALL(te, &c, engine_update_memory, &p, &stored), QMN_OK);
     }
     struct task_in task = {.id = BYTES_LIT("t"), .outcome = -1};
     struct task_out task_out;

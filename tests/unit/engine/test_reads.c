@@ -41,7 +41,7 @@ static union {
         __VA_ARGS__;                                                                               \
     }
 
-START(get_memory, engine_get_memory(e, c, g.memory.id, &out.memory))
+START(get_memory, engine_get_memory(e, c, g.memory.id, 0, &out.memory))
 START(list_memories,
       engine_agent_memories(e, c, BYTES_LIT("b"), BYTES_LIT(""), 10, 0, &out.memories))
 START(search, engine_search_memory(e, c, &g.query, 5, &scene_no_filter, &out.memories))

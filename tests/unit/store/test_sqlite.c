@@ -138,11 +138,13 @@ static void a_newer_file_is_refused_and_left_alone(void **state)
     sql(f->path, "PRAGMA user_version=99");
     assert_int_equal(open_store(f), QMN_E_CONFLICT);
     assert_non_null(strstr(f->err.text, "99"));
-    assert_non_null(strstr(f->err.text, "1"));
+    char known[16];
+    snprintf(known, sizeof known, "up to %d", SCHEMA_VERSION);
+    assert_non_null(strstr(f->err.text, known));
     int64_t rows;
     assert_int_equal(store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err),
                      QMN_E_CONFLICT);
-    sql(f->path, "PRAGMA user_version=1");
+    sql(f->path, "PRAGMA user_version=2");
     assert_int_equal(open_store(f), QMN_OK);
 }
 
@@ -204,18 +206,19 @@ static int64_t version_of(struct fixture *f)
 static void migrations_run_once_each_and_all_or_none(void **state)
 {
     struct fixture *f = *state;
+    enum { NEXT = SCHEMA_VERSION + 1 };
     static const struct migration steps[] = {
-        {.version = 1, .sql = "CREATE TABLE never (x)"}, /* the file is past it */
-        {.version = 2, .sql = "CREATE TABLE second (x); INSERT INTO second VALUES (2)"},
-        {.version = 3, .sql = "INSERT INTO second VALUES (3)"},
-        {.version = 4, .sql = "INSERT INTO absent VALUES (4)"},
+        {.version = SCHEMA_VERSION, .sql = "CREATE TABLE never (x)"}, /* the file is past it */
+        {.version = NEXT, .sql = "CREATE TABLE second (x); INSERT INTO second VALUES (2)"},
+        {.version = NEXT + 1, .sql = "INSERT INTO second VALUES (3)"},
+        {.version = NEXT + 2, .sql = "INSERT INTO absent VALUES (4)"},
     };
     close_store(f);
-    assert_int_not_equal(migrate(f, steps, 4, 4), QMN_OK); /* the last step fails */
-    assert_int_equal(version_of(f), 1);
-    assert_int_equal(migrate(f, steps, 3, 3), QMN_OK);
-    assert_int_equal(migrate(f, steps, 3, 3), QMN_OK); /* nothing left to do */
-    assert_int_equal(version_of(f), 3);
+    assert_int_not_equal(migrate(f, steps, 4, NEXT + 2), QMN_OK); /* the last step fails */
+    assert_int_equal(version_of(f), SCHEMA_VERSION);
+    assert_int_equal(migrate(f, steps, 3, NEXT + 1), QMN_OK);
+    assert_int_equal(migrate(f, steps, 3, NEXT + 1), QMN_OK); /* nothing left to do */
+    assert_int_equal(version_of(f), NEXT + 1);
     struct dbconn *c = NULL;
     int64_t sum;
     assert_int_equal(dbconn_open(f->path, CONN_READER, false, STORE_SYNC_FULL, &c, &f->err),
@@ -223,6 +226,48 @@ static void migrations_run_once_each_and_all_or_none(void **state)
     assert_int_equal(dbconn_int(c, "SELECT sum(x) FROM second", &sum, &f->err), QMN_OK);
     assert_int_equal(sum, 5);
     dbconn_close(c);
+}
+
+/* As version 1 had left it. */
+static void a_file_from_before_memories_had_versions_is_brought_up(void **state)
+{
+    struct fixture *f = *state;
+    struct record_memory m = {.no = 7,
+                              .tenant_no = 1,
+                              .id = BYTES_LIT("0123456789012345678901"),
+                              .kind = BYTES_LIT("note"),
+                              .content = BYTES_LIT("{}"),
+                              .created_ms = 5000,
+                              .updated_ms = 5000},
+                         got;
+    struct mutation put = {.op = MUT_PUT, .kind = RECORD_MEMORY, .record = &m};
+    struct arena arena;
+    size_t failed;
+    arena_init(&arena, 0);
+    assert_int_equal(f->store->ops->commit(f->store, &put, 1, &failed, &f->err), QMN_OK);
+    close_store(f);
+    sql(f->path, "DROP TABLE memory_version;"
+                 "DROP INDEX memory_id;"
+                 "CREATE UNIQUE INDEX memory_id ON memory (id) WHERE id <> x'';"
+                 "ALTER TABLE memory RENAME COLUMN version TO supersedes_no;"
+                 "ALTER TABLE memory RENAME COLUMN begun_ms TO superseded_by_no;"
+                 "PRAGMA user_version = 1");
+    assert_int_equal(open_store(f), QMN_OK);
+    assert_int_equal(f->store->ops->get(f->store, RECORD_MEMORY, &m, &arena, &got, &f->err),
+                     QMN_OK);
+    assert_int_equal(got.version, 1);
+    assert_int_equal(got.begun_ms, 5000);
+    assert_bytes_equal(got.content, "{}");
+    struct record_memory_version v = {.memory_no = 7, .version = 1, .tenant_no = 1, .alias = m.id},
+                                 found;
+    struct mutation add = {.op = MUT_INSERT, .kind = RECORD_MEMORY_VERSION, .record = &v};
+    assert_int_equal(f->store->ops->commit(f->store, &add, 1, &failed, &f->err), QMN_OK);
+    v.version = 2;
+    assert_int_equal(f->store->ops->commit(f->store, &add, 1, &failed, &f->err), QMN_E_CONFLICT);
+    assert_int_equal(
+        f->store->ops->find(f->store, RECORD_MEMORY_VERSION, 4, &v, &arena, &found, &f->err),
+        QMN_OK);
+    arena_release(&arena);
 }
 
 static size_t count_in_file(const char *path, const char *what)
@@ -562,7 +607,7 @@ static void random_damage_never_crashes(void **state)
     static char file[4 << 20];
     unsigned found = 0;
     rng_seed(&r, 12);
-    for (int64_t no = 1; no <= 50; no++)
+    for (int64_t no = 1; no <= 100; no++) /* most of the file is to hold something */
         assert_int_equal(put_memory(f, no, 500), QMN_OK);
     close_store(f);
     int fd = open(f->path, O_RDWR);
@@ -679,6 +724,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_lacks_a_column_is_refused_by_name, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(migrations_run_once_each_and_all_or_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_from_before_memories_had_versions_is_brought_up,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(deleted_content_is_in_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(checkpoints_keep_the_log_short, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_a_reader_held_open_shrinks_again, setup,

@@ -295,6 +295,74 @@ const struct operation op_memory_history = {
     .answer = history_answer,
 };
 
+/* ---- pages ----
+ *
+ * A cursor is the id where the page ended under a prefix of its own, which is all that a client is
+ * to see in it. */
+
+#define PREFIX_CURSOR "cu_"
+
+static enum qmn_code in_cursor(const char *text, struct memory_query *q, struct err *err)
+{
+    if (!text)
+        return QMN_OK;
+    q->has_after = true;
+    if (!id_parse(bytes_cstr(text), PREFIX_CURSOR, &q->after))
+        return err_field(err, QMN_E_INVALID, "cursor", "expected a next_cursor as it came");
+    return QMN_OK;
+}
+
+static char *out_cursor(struct api_call *x, const struct memories_out *out)
+{
+    char text[sizeof PREFIX_CURSOR + ID_TEXT_CHARS];
+    if (!out->more)
+        return NULL;
+    id_format(out->last, PREFIX_CURSOR, text);
+    return out_text(x, bytes_cstr(text));
+}
+
+struct memory_listing {
+    struct memory_query q;
+    struct memories_out out;
+};
+
+static enum qmn_code page_start(struct api_call *x, struct err *err)
+{
+    const Qmn__V1__ListMemoriesRequest *m = IN(Qmn__V1__ListMemoriesRequest, x);
+    struct memory_listing *l = DATA(struct memory_listing, x);
+    l->q = (struct memory_query){.agent_id = in_text(m->agent_id),
+                                 .kind = in_text(m->kind),
+                                 .from_ms = m->created_from,
+                                 .to_ms = m->created_to,
+                                 .as_of_ms = m->has_as_of && !m->as_of ? 1 : m->as_of};
+    TRY(in_cursor(m->cursor, &l->q, err));
+    engine_list_memories(x->api->engine, &x->call, &l->q, m->limit, &l->out);
+    return QMN_OK;
+}
+
+static ProtobufCMessage *page_answer(struct api_call *x)
+{
+    const struct memories_out *out = &DATA(struct memory_listing, x)->out;
+    Qmn__V1__MemoryPage *m = out_new(x, &qmn__v1__memory_page__descriptor);
+    if (!m)
+        return NULL;
+    m->n_memories = out->count;
+    m->memories = out_array(x, out->count);
+    for (size_t i = 0; m->memories && i < out->count; i++)
+        m->memories[i] = out_memory(x, &out->items[i]);
+    m->next_cursor = out_cursor(x, out);
+    return &m->base;
+}
+
+const struct operation op_memory_page = {
+    .call = "engine_list_memories",
+    .request = &qmn__v1__list_memories_request__descriptor,
+    .response = &qmn__v1__memory_page__descriptor,
+    .data_size = sizeof(struct memory_listing),
+    .start = page_start,
+    .answer = page_answer,
+};
+
 static enum qmn_code in_filter(struct api_call *x, const Qmn__V1__SearchMemoryRequest *m,
                                struct memory_filter *f, struct err *err)
 {

@@ -115,6 +115,11 @@ const struct route routes[] = {
     {"memory.cleanup", HTTP_POST, "/v1/hyphal:cleanup", .service = "memory", SCOPED(MEMORY_WRITE),
      OWN, WRITE, .about = "Deletes expired memories now rather than in the background.",
      .op = &op_memory_cleanup},
+    {"memory.page", HTTP_GET, "/v1/hyphal", .service = "memory", SCOPED(MEMORY_READ), OWN, READ,
+     .label = "read",
+     .about = "Memories newest first, by agent, kind and time; `cursor` continues, whatever is "
+              "stored or deleted meanwhile.",
+     .op = &op_memory_page},
     {"memory.get", HTTP_GET, "/v1/hyphal/{id}", BY("id"), .service = "memory", SCOPED(MEMORY_READ),
      OWN, READ, .label = "read", .about = "One memory, now or `as_of` a time.",
      .op = &op_memory_get},

@@ -98,6 +98,32 @@ enum qmn_code cmd_memory_list(struct cli *c, struct err *err)
     return QMN_OK;
 }
 
+enum qmn_code cmd_memory_browse(struct cli *c, struct err *err)
+{
+    Qmn__V1__MemoryPage *out;
+    struct table t;
+    const struct client_call call = {
+        "GET", cli_query(c, "/v1/hyphal"), NULL, &qmn__v1__memory_page__descriptor, NULL, 0};
+    TRY(cli_send(c, &call, &out, err));
+    if (!out)
+        return QMN_OK;
+    TABLE(&t, c, "MEMORY", "FROM", "KIND", ">QUALITY", "LABEL", "AGE", "*CONTENT");
+    for (size_t i = 0; i < out->n_memories; i++) {
+        const Qmn__V1__Memory *m = out->memories[i];
+        table_cell(&t, S_DIM "%s", cli_or(m->id, "?"));
+        table_cell(&t, S_BOLD "%s", cli_or(m->agent_id, "?"));
+        table_cell(&t, "%s", cli_or(m->kind, "?"));
+        table_cell(&t, "%.2f", m->quality);
+        table_cell(&t, "%s", cli_or(m->sensitivity, "?"));
+        table_cell(&t, "%s", cli_when(c, m->created_at));
+        table_cell(&t, "%s", cli_gist(c, m->content, 400));
+    }
+    table_end(&t, "nothing remembered yet");
+    if (out->next_cursor)
+        cli_note(c, "there are more: --cursor %s\n", out->next_cursor);
+    return QMN_OK;
+}
+
 enum qmn_code cmd_memory_update(struct cli *c, struct err *err)
 {
     Qmn__V1__UpdateMemoryRequest *in;

@@ -117,6 +117,14 @@ static const struct cli_option memory_update_options[] = {
     {"ttl-hours", "N", "ttl_hours", "forget it so long from now", NULL},
     {"metadata", "JSON", "metadata", "anything else, a JSON object", NULL},
     {"clear", "FIELD", "cleared", "take away metadata, or ttl_hours: keep it for ever", clearable}, END};
+static const struct cli_option memory_browse_options[] = {
+    {"agent", "AGENT", "agent_id", "only this agent's", NULL},
+    {"kind", "WORD", "kind", "only this kind", NULL},
+    {"from", "TIME", "created_from", "not made before this", NULL},
+    {"to", "TIME", "created_to", "made before this", NULL},
+    {"as-of", "TIME", "as_of", "what they said then", NULL},
+    {"limit", "N", "limit", "at most so many (100)", NULL},
+    {"cursor", "CURSOR", "cursor", "go on where a page ended", NULL}, END};
 static const struct cli_option memory_show_options[] = {
     {"as-of", "TIME", "as_of", "as it was then, such as 2026-11-23T00:51:39Z", NULL}, END};
 static const struct cli_option search_options[] = {
@@ -250,6 +258,8 @@ const struct cli_command cli_commands[] = {
     {"memory", "search", "TEXT...", 1, -1, "find memories near a text", cmd_memory_search, search_options,
      EXAMPLES("qmn memory search \"friday deploys\" --filter '{\"quality\": {\"$gt\": 0.5}}'")},
     {"memory", "list", "AGENT", 1, 1, "an agent's memories, newest first", cmd_memory_list, memory_list_options, NO_EXAMPLES},
+    {"memory", "browse", NULL, 0, 0, "memories of all agents, newest first, a page at a time", cmd_memory_browse, memory_browse_options,
+     EXAMPLES("qmn memory browse --kind rule --from 2026-11-01T00:00:00Z")},
     {"memory", "show", "MEMORY", 1, 1, "show one memory", cmd_memory_show, memory_show_options, NO_EXAMPLES},
     {"memory", "update", "MEMORY [TEXT...]", 1, -1, "change what it says or how it is treated", cmd_memory_update, memory_update_options,
      EXAMPLES("qmn memory update me_00... \"deploys on Friday need three reviewers\"")},

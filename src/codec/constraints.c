@@ -408,6 +408,22 @@ static const struct constraint agent_memories_request[] = {
     SKIP,
 };
 
+static const struct constraint list_memories_request[] = {
+    ID("agent_id", 0),
+    TEXT("kind", 0, KIND_CHARS),
+    {.field = "created_from", .flags = CON_TIME, .about = "Not before this."},
+    {.field = "created_to", .flags = CON_TIME, .about = "Before this."},
+    {.field = "as_of",
+     .flags = CON_TIME,
+     .about = "What they said then, of those there still are."},
+    ROWS,
+    {.field = "cursor",
+     .range = {1, LIMIT_ID_CHARS},
+     .pattern = PATTERN_TOKEN,
+     .about = "The next_cursor of the page before."},
+};
+
+static const struct constraint memory_page[] = {ALWAYS("memories"), OR_NULL("next_cursor")};
 static const struct constraint memory_list[] = {BARE("memories")};
 
 /* identity.proto */
@@ -651,6 +667,8 @@ const struct message_rules constraint_table[] = {
     RULES(store_memories_request, store_memories_request),
     RULES(get_memory_request, get_memory_request),
     RULES(memory_history, memory_history),
+    RULES(list_memories_request, list_memories_request),
+    RULES(memory_page, memory_page),
     RULES(update_memory_request, update_memory_request),
     RULES(stored_memory, stored_memory),
     RULES(store_memories_response, store_memories_response),

@@ -4,6 +4,7 @@
 #ifndef QMN_ENGINE_MEMORIES_H
 #define QMN_ENGINE_MEMORIES_H
 
+#include "base/id.h"
 #include "engine/engine.h"
 
 struct memory_in {
@@ -36,7 +37,18 @@ struct memory_out {
 struct memories_out {
     const struct memory_out *items;
     size_t count;
+    bool more;           /* of a page: another one follows ... */
+    struct id last;      /* ... behind this id */
     uint64_t candidates; /* permitted rows that were compared */
+};
+/* All that is set must hold. */
+struct memory_query {
+    struct bytes agent_id, kind; /* empty: any */
+    int64_t from_ms, to_ms;      /* created in [from, to); 0: no bound */
+    int64_t as_of_ms;            /* 0: now */
+    bool oldest_first;
+    bool has_after; /* what comes behind this id, in the order of the listing */
+    struct id after;
 };
 struct memory_filter {
     struct bytes kind, agent_id;       /* empty: any */
@@ -65,6 +77,10 @@ void engine_delete_memory(struct engine *e, struct call *c, struct bytes id);
 void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_id,
                            struct bytes kind, uint32_t limit, uint32_t offset,
                            struct memories_out *out);
+/* A page in order of ids, which is that of making, newest first.  limit: 1 .. LIMIT_LIST.  With
+ * as_of a page may hold fewer though more follow. */
+void engine_list_memories(struct engine *e, struct call *c, const struct memory_query *q,
+                          uint32_t limit, struct memories_out *out);
 void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
                           uint32_t top_k, const struct memory_filter *filter,
                           struct memories_out *out);

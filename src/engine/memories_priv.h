@@ -21,8 +21,16 @@ QMN_NODISCARD enum qmn_code memory_read(struct engine *e, int64_t no, struct are
 /* What is to be read from the store, found under the read lock. */
 struct wanted {
     int64_t no, created_ms;
+    struct id id; /* of a page */
     float similarity;
 };
+/* The first `room` memories of a listing. */
+QMN_NODISCARD enum qmn_code memory_page(struct engine *e, struct call *c,
+                                        const struct memory_query *q, size_t room,
+                                        struct wanted **ret, size_t *ret_count);
+/* What the memory of that number said then. */
+QMN_NODISCARD enum qmn_code memory_said(struct engine *e, struct call *c, int64_t no, int64_t at_ms,
+                                        struct memory_out *out);
 /* Reads the rows without the lock and names their authors under it; what was deleted or raised in
  * between is left out. */
 QMN_NODISCARD enum qmn_code memory_read_rows(struct engine *e, struct call *c,

@@ -175,6 +175,32 @@ enum qmn_code memory_as_of(struct engine *e, struct call *c, struct bytes id, in
     return code;
 }
 
+/* Read lock held: under whatever id. */
+static enum qmn_code fill_said(struct engine *e, struct call *c, const struct past *p,
+                               int64_t at_ms, struct memory_out *out)
+{
+    size_t i = p->count;
+    TRY(still_visible(e, c, p, bytes_of("", 0)));
+    if (at_ms >= p->head.updated_ms)
+        return memory_fill_out(e, &p->head, c->arena, out) ? QMN_OK : err_nomem(&c->err);
+    while (i && !(at_ms >= p->versions[i - 1].from_ms && at_ms < p->versions[i - 1].until_ms))
+        i--;
+    if (!i)
+        return QMN_E_NOT_FOUND; /* forgotten, or not yet there */
+    return fill_version(e, p, i - 1, out) ? QMN_OK : err_nomem(&c->err);
+}
+
+enum qmn_code memory_said(struct engine *e, struct call *c, int64_t no, int64_t at_ms,
+                          struct memory_out *out)
+{
+    struct past p;
+    TRY(read_past(e, c, no, bytes_of("", 0), &p));
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = fill_said(e, c, &p, at_ms, out);
+    pthread_rwlock_unlock(&e->net.lock);
+    return code;
+}
+
 /* Read lock held: the newest first. */
 static enum qmn_code fill_all(struct engine *e, struct call *c, const struct past *p,
                               struct bytes text, struct memories_out *out)

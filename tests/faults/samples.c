@@ -120,6 +120,8 @@ const struct sample samples[] = {
              "{\"$$gt\":0.1}}}",
      .holds = "\"kind\":\"insight\""},
     {.route = "memory.cleanup", .idle = true},
+    {.route = "memory.page", .query = "?limit=5&kind=insight", .holds = "\"insight\""},
+    {.route = "memory.page", .variant = "as it was", .query = "?as_of=2100-01-01T00:00:00Z"},
     {.route = "memory.get", .param = "$M"},
     {.route = "memory.get",
      .variant = "as it was",

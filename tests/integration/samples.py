@@ -105,6 +105,7 @@ SAMPLES = {
     "memory.search": Sample(body=lambda w: {"embedding": _vector(w)}),
     "memory.cleanup": Sample(),
     "memory.get": Sample(id=_fixed("memory")),
+    "memory.page": Sample(),
     "memory.update": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory(), body={"sensitivity": "public"}),
     "memory.history": Sample(id=_fixed("memory")),
     "memory.delete": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory()),

@@ -46,6 +46,9 @@ def test_memories(qmn, acme):
     assert "two reviewers" in qmn("memory", "search", "deploys on friday", *acme)
     assert "two reviewers" in qmn("memory", "show", made["id"], *acme)
     assert made["id"] in qmn("memory", "list", "dba", "--kind", "rule", *acme)
+    page = qmn.json("memory", "browse", "--limit", "1", *acme)
+    assert page["memories"][0]["id"] == made["id"]
+    assert made["id"] not in qmn("memory", "browse", "--cursor", page["next_cursor"] or "cu_" + made["id"][3:], *acme)
     told = qmn.json("memory", "update", made["id"], "friday deploys need three reviewers", "--clear", "metadata", *acme)
     assert told["version"] == 2 and told["metadata"] == {}
     assert "three reviewers" in qmn("memory", "search", "deploys on friday", *acme)

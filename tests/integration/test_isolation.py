@@ -209,7 +209,7 @@ def test_lists_show_the_callers_own_only(callers):
     client = callers.tenant.client
     answers = [client.get(p, expect=200) for p in (
         "/v1/agents?limit=1000", "/v1/tasks?limit=1000", "/v1/keys", "/v1/policies",
-        "/v1/edges/top?limit=1000", "/v1/audit?limit=1000", "/v1/hyphal/agent/helper?limit=1000",
+        "/v1/edges/top?limit=1000", "/v1/audit?limit=1000", "/v1/hyphal/agent/helper?limit=1000", "/v1/hyphal?limit=1000",
         "/v1/tenants/me", "/v1/tenants/me/usage")]
     answers.append(client.post("/v1/hyphal:search", {
         "embedding": theirs.tenant.vector("memory"), "top_k": 100}, expect=200))

@@ -600,6 +600,23 @@ void engine_update_memory(struct engine *e, struct call *c, const struct memory_
     fake_finish(c);
 }
 
+void engine_list_memories(struct engine *e, struct call *c, const struct memory_query *q,
+                          uint32_t limit, struct memories_out *out)
+{
+    (void)e;
+    fake_note("engine_list_memories", c);
+    fake_text(q->agent_id);
+    fake_text(q->kind);
+    fake_number((double)q->from_ms);
+    fake_number((double)q->to_ms);
+    fake_number((double)q->as_of_ms);
+    fake_number(limit);
+    fake_number(q->has_after ? q->after.b[ID_BYTES - 1] : -1);
+    *out = (struct memories_out){
+        .items = &memory_sample, .count = 1, .more = true, .last = {.b = {[ID_BYTES - 1] = 7}}};
+    fake_finish(c);
+}
+
 void engine_memory_history(struct engine *e, struct call *c, struct bytes id,
                            struct memories_out *out)
 {

@@ -374,6 +374,33 @@ static void a_memory_is_changed_where_fields_are_named(void **state)
     number_is(2, 2);
 }
 
+static void memories_are_listed_a_page_at_a_time(void **state)
+{
+    (void)state;
+    expect(200, "GET /v1/hyphal", NULL);
+    text_is(0, "(none)");
+    number_is(0, 0);
+    number_is(3, 100);
+    number_is(4, -1);
+    assert_body_has("\"next_cursor\":\"cu_000000000000000000000000000000000007\"");
+    expect(
+        200,
+        "GET "
+        "/v1/"
+        "hyphal?agent_id=a&kind=k&created_from=1970-01-01T00:00:01Z&created_to=1970-01-01T00:00:02Z"
+        "&as_of=1970-01-01T00:00:03Z&limit=5&cursor=cu_000000000000000000000000000000000007",
+        NULL);
+    text_is(0, "a");
+    text_is(1, "k");
+    number_is(0, 1000);
+    number_is(1, 2000);
+    number_is(2, 3000);
+    number_is(3, 5);
+    number_is(4, 7);
+    expect(422, "GET /v1/hyphal?cursor=me_000000000000000000000000000000000007", NULL);
+    assert_body_has("\"field\":\"cursor\"");
+}
+
 static void null_clears_what_may_be_cleared(void **state)
 {
     (void)state;
@@ -679,6 +706,7 @@ int main(void)
         TEST(memory_is_stored_with_all_it_carries),
         TEST(a_batch_of_memories_is_stored),
         TEST(a_memory_is_changed_where_fields_are_named),
+        TEST(memories_are_listed_a_page_at_a_time),
         TEST(null_clears_what_may_be_cleared),
         TEST(memory_is_read_listed_deleted_and_cleaned),
         TEST(search_merges_all_its_filters),

@@ -25,6 +25,21 @@ static void name_absent(const struct route *r, struct err *err)
         snprintf(err->field, sizeof err->field, "%s", field);
 }
 
+static void answer_written(struct api_call *x)
+{
+    CLEANUP(buf_release) struct buf b;
+    struct err err = {0};
+    buf_init(&b, ANSWER_MAX_BYTES);
+    enum qmn_code code = x->route->op->write(x, &b, &err);
+    if (code == QMN_OK && (!buf_ok(&b) || x->oom || x->req->arena.failed))
+        code = err_nomem(&err);
+    err.code = code;
+    if (code != QMN_OK)
+        answer_error(x, &err);
+    else
+        answer_text(x, x->route->status, x->route->media, buf_bytes(&b));
+}
+
 static void call_done(struct call *c)
 {
     struct api_call *x = CONTAINER_OF(c, struct api_call, call);
@@ -34,6 +49,8 @@ static void call_done(struct call *c)
         c->err.code = c->code;
         name_absent(x->route, &c->err);
         answer_error(x, &c->err);
+    } else if (op->write) {
+        answer_written(x);
     } else {
         answer_message(x, x->route->status, op->answer ? op->answer(x) : NULL);
     }
@@ -170,6 +187,8 @@ static enum qmn_code decode(struct api_call *x, struct err *err)
 {
     const struct route *r = x->route;
     struct request *req = x->req;
+    if (r->takes)
+        TRY(check_coding(req, err));
     if (!r->op->request)
         return QMN_OK;
     x->in = message_new(r->op->request, &req->arena);

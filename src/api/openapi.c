@@ -124,6 +124,12 @@ bool route_takes_body(const struct route *r)
 
 static void put_body(struct buf *out, const struct route *r)
 {
+    if (r->takes) {
+        open_object(out, "requestBody");
+        put_bool(out, "required", false);
+        put_content(out, r->takes, NULL);
+        buf_addc(out, '}');
+    }
     if (!route_takes_body(r))
         return;
     open_object(out, "requestBody");

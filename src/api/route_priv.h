@@ -12,6 +12,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "engine/engine.h"
@@ -31,6 +32,8 @@ struct operation {
     /* The engine said QMN_OK: its results as a message (NULL when out of memory).  NULL function:
      * nothing to say. */
     ProtobufCMessage *(*answer)(struct api_call *x);
+    /* In place of `answer`: writes a body of the route's media; a failure is the answer. */
+    enum qmn_code (*write)(struct api_call *x, struct buf *out, struct err *err);
 };
 
 enum route_access {
@@ -74,6 +77,8 @@ struct route {
     uint32_t input; /* enum route_input flags */
     size_t body_limit; /* 0: LIMIT_BODY_BYTES */
     int status;        /* of success */
+    const char
+        *takes; /* media of a body that the operation reads itself; NULL: JSON of op->request */
     const char *media; /* of success, when it is not JSON of op->response */
     const char *about; /* a sentence for the OpenAPI document */
     const struct operation *op;

@@ -8,6 +8,7 @@
 #define EVENT_STREAM "text/event-stream"
 #define EXPOSITION   "text/plain; version=0.0.4; charset=utf-8"
 #define JSON         "application/json"
+#define JSON_LINES   "application/x-ndjson"
 
 /* Columns that most rows share. */
 #define SCOPED(s) .access = ACCESS_SCOPE, .scope = SCOPE_##s
@@ -115,6 +116,17 @@ const struct route routes[] = {
     {"memory.cleanup", HTTP_POST, "/v1/hyphal:cleanup", .service = "memory", SCOPED(MEMORY_WRITE),
      OWN, WRITE, .about = "Deletes expired memories now rather than in the background.",
      .op = &op_memory_cleanup},
+    {"memory.export", HTTP_GET, "/v1/hyphal:export", .service = "memory", SCOPED(MEMORY_READ), OWN,
+     READ, .label = "read", .media = JSON_LINES,
+     .about = "Memories as lines of JSON (MemoryLine), whole, oldest first; `after` the id of the "
+              "last one continues, and no line is the end.",
+     .op = &op_memory_export},
+    {"memory.import", HTTP_POST, "/v1/hyphal:import", .service = "memory", SCOPED(MEMORY_WRITE),
+     OWN, .status = 200, .input = INPUT_BODY, .body_limit = LIMIT_IMPORT_BODY_BYTES,
+     .takes = JSON_LINES, .quota = "stores",
+     .about = "Takes lines of an export, up to 1,024 in 8 MB; what is there already is left as it "
+              "is, so that a repeat adds nothing.",
+     .op = &op_memory_import},
     {"memory.page", HTTP_GET, "/v1/hyphal", .service = "memory", SCOPED(MEMORY_READ), OWN, READ,
      .label = "read",
      .about = "Memories newest first, by agent, kind and time; `cursor` continues, whatever is "

@@ -64,6 +64,7 @@ enum {
     /* Memories stored at once: what fits a body of 8 MB with vectors of 1536 numbers as JSON, and a
      * piece of writing after which others have their turn. */
     LIMIT_BATCH = 256,
+    LIMIT_IMPORT_LINES = 1024, /* of one import: small memories, in the same 8 MB */
     LIMIT_KEY_AGENTS = 64,
     LIMIT_IDEMPOTENCY_CHARS = 255,
 

@@ -38,7 +38,8 @@ cli_run_fn cmd_agent_register, cmd_agent_list, cmd_agent_show, cmd_agent_suspend
 cli_run_fn cmd_broadcast, cmd_inbox, cmd_ack, cmd_nack, cmd_respond;
 cli_run_fn cmd_collect, cmd_outcome, cmd_trace;
 cli_run_fn cmd_edges_top, cmd_edges_of, cmd_edges_stats, cmd_edges_prune, cmd_edges_decay;
-cli_run_fn cmd_memory_update, cmd_memory_history, cmd_memory_browse;
+cli_run_fn cmd_memory_update, cmd_memory_history, cmd_memory_browse, cmd_memory_export,
+    cmd_memory_import;
 cli_run_fn cmd_memory_store, cmd_memory_search, cmd_memory_show, cmd_memory_list, cmd_memory_delete,
     cmd_memory_cleanup;
 cli_run_fn cmd_task_create, cmd_task_list, cmd_task_show, cmd_task_update;

@@ -125,6 +125,10 @@ static const struct cli_option memory_browse_options[] = {
     {"as-of", "TIME", "as_of", "what they said then", NULL},
     {"limit", "N", "limit", "at most so many (100)", NULL},
     {"cursor", "CURSOR", "cursor", "go on where a page ended", NULL}, END};
+static const struct cli_option memory_export_options[] = {
+    {"history", NULL, "history", "what they said before, too", NULL},
+    {"agent", "AGENT", "agent_id", "only this agent's", NULL},
+    {"kind", "WORD", "kind", "only this kind", NULL}, END};
 static const struct cli_option memory_show_options[] = {
     {"as-of", "TIME", "as_of", "as it was then, such as 2026-11-23T00:51:39Z", NULL}, END};
 static const struct cli_option search_options[] = {
@@ -264,6 +268,9 @@ const struct cli_command cli_commands[] = {
     {"memory", "update", "MEMORY [TEXT...]", 1, -1, "change what it says or how it is treated", cmd_memory_update, memory_update_options,
      EXAMPLES("qmn memory update me_00... \"deploys on Friday need three reviewers\"")},
     {"memory", "history", "MEMORY", 1, 1, "all that a memory has said, newest first", cmd_memory_history, NULL, NO_EXAMPLES},
+    {"memory", "export", "[FILE]", 0, 1, "write memories as lines of JSON, vectors and all", cmd_memory_export, memory_export_options,
+     EXAMPLES("qmn memory export --history memories.jsonl")},
+    {"memory", "import", "[FILE]", 0, 1, "read what export wrote; what is there already stays", cmd_memory_import, NULL, NO_EXAMPLES},
     {"memory", "delete", "MEMORY", 1, 1, "delete one memory", cmd_memory_delete, NULL, NO_EXAMPLES},
     {"memory", "cleanup", "", 0, 0, "delete what has expired now", cmd_memory_cleanup, NULL, NO_EXAMPLES},
 

@@ -268,17 +268,17 @@ enum qmn_code client_transport_error(struct client *c, CURLcode code, uint32_t t
     }
 }
 
-static enum qmn_code perform(struct client *c, const struct client_call *call, struct buf *body,
-                             int *ret_status, struct err *err)
+static enum qmn_code perform(struct client *c, const struct client_call *call, struct bytes body,
+                             const char *const *more_headers, int *ret_status, struct err *err)
 {
     struct curl_slist *headers = NULL;
     uint32_t timeout_ms = call->timeout_ms ? call->timeout_ms : c->timeout_ms;
-    TRY(client_prepare(c, call, NULL, &headers, err));
+    TRY(client_prepare(c, call, more_headers, &headers, err));
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     /* A body, even an empty one, for the methods that have one: servers ask for its length. */
     if (call->request || strcmp(call->method, "POST") == 0) {
-        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body->ptr ? body->ptr : "");
-        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body.ptr ? body.ptr : "");
+        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     }
     CURLcode code = curl_easy_perform(c->curl);
     curl_slist_free_all(headers);
@@ -311,6 +311,19 @@ static enum qmn_code decode(struct client *c, const struct client_call *call, st
     return QMN_OK;
 }
 
+static enum qmn_code send_body(struct client *c, const struct client_call *call, struct bytes body,
+                               const char *const *headers, struct arena *arena,
+                               struct client_answer *ret, struct err *err)
+{
+    struct client_answer a = {0};
+    TRY(perform(c, call, body, headers, &a.status, err));
+    if (a.status >= 400)
+        return client_problem(a.status, buf_bytes(&c->body), c->retry_after_s, err);
+    TRY(decode(c, call, arena, &a, err));
+    *ret = a;
+    return QMN_OK;
+}
+
 enum qmn_code client_send(struct client *c, const struct client_call *call, struct arena *arena,
                           struct client_answer *ret, struct err *err)
 {
@@ -321,13 +334,15 @@ enum qmn_code client_send(struct client *c, const struct client_call *call, stru
             return err_set(err, QMN_E_TOO_LARGE, "the request does not fit into %d bytes",
                            REQUEST_MAX);
     }
-    struct client_answer a = {0};
-    TRY(perform(c, call, &body, &a.status, err));
-    if (a.status >= 400)
-        return client_problem(a.status, buf_bytes(&c->body), c->retry_after_s, err);
-    TRY(decode(c, call, arena, &a, err));
-    *ret = a;
-    return QMN_OK;
+    return send_body(c, call, buf_bytes(&body), NULL, arena, ret, err);
+}
+
+enum qmn_code client_send_lines(struct client *c, const struct client_call *call,
+                                struct bytes lines, struct arena *arena, struct client_answer *ret,
+                                struct err *err)
+{
+    static const char *const headers[] = {"Content-Type: application/x-ndjson", NULL};
+    return send_body(c, call, lines, headers, arena, ret, err);
 }
 
 /* ---- paths ---- */

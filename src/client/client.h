@@ -63,6 +63,10 @@ struct client_answer {
 QMN_NODISCARD enum qmn_code client_send(struct client *c, const struct client_call *call,
                                         struct arena *arena, struct client_answer *ret,
                                         struct err *err);
+/* The same with a body as it is in place of a message; sent as JSON lines. */
+QMN_NODISCARD enum qmn_code client_send_lines(struct client *c, const struct client_call *call,
+                                              struct bytes lines, struct arena *arena,
+                                              struct client_answer *ret, struct err *err);
 /* True if the last call failed before any answer came. */
 bool client_unreachable(const struct client *c);
 /* "127.0.0.1:8022", for messages. */

@@ -423,6 +423,45 @@ static const struct constraint list_memories_request[] = {
      .about = "The next_cursor of the page before."},
 };
 
+static const struct constraint export_memories_request[] = {
+    ID("after", 0),
+    ROWS,
+    {.field = "history", .about = "What each of them said before, too."},
+    ID("agent_id", 0),
+    TEXT("kind", 0, KIND_CHARS),
+};
+
+/* of vectors; see engine_vector */
+static const char *const space_names[] = {"client", "qmn-lexical/1", NULL};
+
+static const struct constraint memory_line[] = {
+    ID("id", CON_REQUIRED),
+    ID("version_of", 0),
+    ID("agent_id", CON_REQUIRED),
+    {.field = "kind",
+     .flags = CON_REQUIRED,
+     .range = {1, KIND_CHARS},
+     .pattern = PATTERN_PRINTABLE},
+    OBJECT("content", CON_REQUIRED, LIMIT_CONTENT_BYTES),
+    METADATA,
+    {.field = "quality", .flags = CON_REQUIRED, .range = {0, 1}},
+    LABEL("sensitivity"),
+    TIME("begun_at"),
+    {.field = "created_at", .flags = CON_TIME | CON_REQUIRED},
+    TIME("updated_at"),
+    TIME("replaced_at"),
+    TIME("expires_at"),
+    ID("task_id", 0),
+    ID("trace_id", 0),
+    {.field = "space", .one_of = space_names},
+    {.field = "embedding_b64", .range = {1, LIMIT_DIM_MAX * 6}},
+};
+
+static const struct constraint import_memories_response[] = {
+    ALWAYS("lines"),   ALWAYS("stored"), ALWAYS("known"),
+    ALWAYS("expired"), ALWAYS("failed"), ALWAYS("errors"),
+};
+
 static const struct constraint memory_page[] = {ALWAYS("memories"), OR_NULL("next_cursor")};
 static const struct constraint memory_list[] = {BARE("memories")};
 
@@ -669,6 +708,10 @@ const struct message_rules constraint_table[] = {
     RULES(memory_history, memory_history),
     RULES(list_memories_request, list_memories_request),
     RULES(memory_page, memory_page),
+    RULES(export_memories_request, export_memories_request),
+    RULES(memory_line, memory_line),
+    {.message = &qmn__v1__import_error__descriptor},
+    RULES(import_memories_response, import_memories_response),
     RULES(update_memory_request, update_memory_request),
     RULES(stored_memory, stored_memory),
     RULES(store_memories_response, store_memories_response),

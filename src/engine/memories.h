@@ -81,6 +81,39 @@ void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_
  * as_of a page may hold fewer though more follow. */
 void engine_list_memories(struct engine *e, struct call *c, const struct memory_query *q,
                           uint32_t limit, struct memories_out *out);
+/* ---- export and import ---- */
+
+enum memory_line_state { LINE_WAITING, LINE_STORED, LINE_KNOWN, LINE_EXPIRED, LINE_FAILED };
+
+/* A memory, or a version of the history of one. */
+struct memory_line {
+    struct memory_out m;     /* of a version, until_ms is set; label and expiry are the memory's */
+    struct bytes vector;     /* float32, unit length; empty: of a version, that of the next */
+    struct bytes space;      /* of the vector; of a memory */
+    int64_t begun_ms;        /* of a memory */
+    struct bytes version_of; /* id of the memory whose version it is; empty: it is one */
+    bool superseded;         /* a version: the next one has another id */
+    /* import */
+    enum memory_line_state state; /* in: LINE_FAILED are left alone */
+    struct err err;               /* of LINE_FAILED */
+};
+/* A memory and, behind it, its history, the oldest version first. */
+struct memory_chunk {
+    const struct memory_line *lines;
+    size_t count;
+};
+struct memory_lines {
+    struct memory_chunk *chunks;
+    size_t count;
+};
+/* The next memories in the order of the query, at most `limit` or some 4 MB; none: that was all. */
+void engine_export_memories(struct engine *e, struct call *c, const struct memory_query *q,
+                            uint32_t limit, bool history, struct memory_lines *out);
+/* Each line is stored, known already, expired or failed, with its reason; those that are stored are
+ * one transaction.  count: up to LIMIT_IMPORT_LINES. */
+void engine_import_memories(struct engine *e, struct call *c, struct memory_line *lines,
+                            uint32_t count);
+
 void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
                           uint32_t top_k, const struct memory_filter *filter,
                           struct memories_out *out);

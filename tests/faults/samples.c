@@ -120,6 +120,13 @@ const struct sample samples[] = {
              "{\"$$gt\":0.1}}}",
      .holds = "\"kind\":\"insight\""},
     {.route = "memory.cleanup", .idle = true},
+    {.route = "memory.export", .query = "?history=true", .holds = "\"insight\""},
+    {.route = "memory.import",
+     .body =
+         "{\"id\":\"me_00d243p1sasvyy09saghkhpp8v4f3bqj8ehp\",\"agent_id\":\"author-$N\",\"kind\":"
+         "\"kind-$N\",\"content\":{},\"quality\":1,\"created_at\":\"2026-01-01T00:00:00Z\","
+         "\"embedding_b64\":\"AAAA\"}",
+     .idle = true},
     {.route = "memory.page", .query = "?limit=5&kind=insight", .holds = "\"insight\""},
     {.route = "memory.page", .variant = "as it was", .query = "?as_of=2100-01-01T00:00:00Z"},
     {.route = "memory.get", .param = "$M"},

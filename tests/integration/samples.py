@@ -106,6 +106,8 @@ SAMPLES = {
     "memory.cleanup": Sample(),
     "memory.get": Sample(id=_fixed("memory")),
     "memory.page": Sample(),
+    "memory.export": Sample(query="?history=true"),
+    "memory.import": Sample(),
     "memory.update": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory(), body={"sensitivity": "public"}),
     "memory.history": Sample(id=_fixed("memory")),
     "memory.delete": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory()),

@@ -40,7 +40,7 @@ def test_what_was_read_says_whose_it_is_and_until_when(qmn, acme):
     assert qmn("inbox", "reader", *acme) == "nothing for reader\n"
 
 
-def test_memories(qmn, acme):
+def test_memories(qmn, acme, tmp_path):
     made = qmn.json("memory", "store", "friday deploys need two reviewers", "--agent", "dba", "--kind", "rule",
                     "--quality", "0.8", *acme)
     assert "two reviewers" in qmn("memory", "search", "deploys on friday", *acme)
@@ -57,6 +57,18 @@ def test_memories(qmn, acme):
     assert "no deploys" in shown and "three reviewers" in shown and "two reviewers" in shown
     assert "two reviewers" in qmn("memory", "show", made["id"], "--as-of", made["created_at"], *acme)
     made = next_
+    whole = qmn("memory", "export", "--history", *acme)
+    assert made["id"] in whole
+    file = tmp_path / "memories.jsonl"
+    assert qmn.json("memory", "export", str(file), "--history", *acme) == {"lines": len(whole.splitlines())}
+    assert file.read_text() == whole
+    assert qmn.json("memory", "import", str(file), *acme)["known"] == len(whole.splitlines())
+    file.write_text(whole + "nonsense\n")
+    refused = qmn.run("memory", "import", str(file), *acme)
+    assert refused.returncode == 1 and f"line {len(whole.splitlines()) + 1}: " in refused.stderr
+    qmn("memory", "delete", made["id"], *acme)
+    file.write_text(whole)
+    assert qmn.json("memory", "import", str(file), *acme)["stored"] == 3
     qmn("memory", "delete", made["id"], *acme)
     gone = qmn.run("memory", "show", made["id"], *acme)
     assert gone.returncode == 5

@@ -600,6 +600,35 @@ void engine_update_memory(struct engine *e, struct call *c, const struct memory_
     fake_finish(c);
 }
 
+void engine_export_memories(struct engine *e, struct call *c, const struct memory_query *q,
+                            uint32_t limit, bool history, struct memory_lines *out)
+{
+    static const float vector[] = {1, 0};
+    static struct memory_line line;
+    static struct memory_chunk chunk = {&line, 1};
+    (void)e;
+    fake_note("engine_export_memories", c);
+    fake_number(limit);
+    fake_number(history);
+    fake_number(q->has_after);
+    line = (struct memory_line){.m = memory_sample, .vector = bytes_of(vector, sizeof vector)};
+    line.m.content = BYTES_LIT("{\"a\":\n1}");
+    *out = (struct memory_lines){&chunk, 1};
+    fake_finish(c);
+}
+
+void engine_import_memories(struct engine *e, struct call *c, struct memory_line *lines,
+                            uint32_t count)
+{
+    (void)e;
+    fake_note("engine_import_memories", c);
+    fake_number(count);
+    for (uint32_t i = 0; i < count; i++)
+        if (lines[i].state == LINE_WAITING)
+            lines[i].state = LINE_STORED;
+    fake_finish(c);
+}
+
 void engine_list_memories(struct engine *e, struct call *c, const struct memory_query *q,
                           uint32_t limit, struct memories_out *out)
 {

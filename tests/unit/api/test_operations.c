@@ -401,6 +401,29 @@ static void memories_are_listed_a_page_at_a_time(void **state)
     assert_body_has("\"field\":\"cursor\"");
 }
 
+static void memories_go_out_and_in_as_lines(void **state)
+{
+    (void)state;
+    expect(200, "GET /v1/hyphal:export?history=true", NULL);
+    number_is(0, 1000);
+    number_is(1, 1);
+    number_is(2, 0);
+    assert_body_has("\"content\":{\"a\": 1}");
+    assert_body_has("\"embedding_b64\":\"AACAPwAAAAA=\"}\n");
+    expect(422, "GET /v1/hyphal:export?after=x", NULL);
+    assert_body_has("\"field\":\"after\"");
+    expect(200, "POST /v1/hyphal:import",
+           "{\"id\":\"me_1\",\"agent_id\":\"a\",\"kind\":\"k\",\"content\":{},\"quality\":1,"
+           "\"created_at\":\"2026-01-01T00:00:00Z\",\"embedding_b64\":\"AACAPwAAAAA=\"}\n\n"
+           "{\"id\":1}\nnonsense\n");
+    number_is(0, 3);
+    assert_body_has("{\"lines\":3,\"stored\":1,\"known\":0,\"expired\":0,\"failed\":2,");
+    assert_body_has("\"errors\":[{\"line\":3,\"code\":\"invalid\",\"field\":\"id\"");
+    assert_body_has("{\"line\":4,\"code\":\"malformed\"");
+    expect(200, "POST /v1/hyphal:import", NULL);
+    assert_body_has("{\"lines\":0,");
+}
+
 static void null_clears_what_may_be_cleared(void **state)
 {
     (void)state;
@@ -707,6 +730,7 @@ int main(void)
         TEST(a_batch_of_memories_is_stored),
         TEST(a_memory_is_changed_where_fields_are_named),
         TEST(memories_are_listed_a_page_at_a_time),
+        TEST(memories_go_out_and_in_as_lines),
         TEST(null_clears_what_may_be_cleared),
         TEST(memory_is_read_listed_deleted_and_cleaned),
         TEST(search_merges_all_its_filters),

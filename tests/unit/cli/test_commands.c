@@ -24,8 +24,8 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &qmn__v1__list_tasks_request__descriptor,      &qmn__v1__create_policy_request__descriptor,
     &qmn__v1__evaluate_policy_request__descriptor, &qmn__v1__audit_request__descriptor,
     &qmn__v1__list_keys_request__descriptor,       &qmn__v1__list_policies_request__descriptor,
-    &qmn__v1__list_memories_request__descriptor,   &qmn__v1__get_memory_request__descriptor,
-    &qmn__v1__update_memory_request__descriptor,
+    &qmn__v1__list_memories_request__descriptor,   &qmn__v1__export_memories_request__descriptor,
+    &qmn__v1__get_memory_request__descriptor,      &qmn__v1__update_memory_request__descriptor,
 };
 
 static bool some_message_has(const char *field)

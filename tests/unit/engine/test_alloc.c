@@ -24,6 +24,9 @@ static struct stage {
     struct outcome_in outcome;
     struct memory_in remember, batch[2];
     struct memory_patch patch;
+    struct memory_query all;
+    struct memory_line line[2];
+    struct bytes fresh_id;
     struct memory_out stored[2];
     struct agent_in agent;
     struct pull_in pull;
@@ -41,6 +44,7 @@ static union {
     struct outcome_out outcome;
     struct memory_out memory;
     struct memories_out memories;
+    struct memory_lines lines;
     struct agent_out agent;
     struct agents_out agents;
     struct pull_out pull;
@@ -95,6 +99,8 @@ static void prepare(unsigned round)
     g.pull =
         (struct pull_in){.agent_id = BYTES_LIT("a"), .limit = 5, .lease_ms = 1, .embedding = true};
     g.query = scene_vector(&s, AXIS(1));
+    struct id fresh = id_make(engine_now(s.te->engine));
+    g.fresh_id = engine_id_text(&s.te->arena, &fresh, PREFIX_MEMORY);
     g.task = (struct task_in){.id = bytes_cstr(id), .title = BYTES_LIT("t"), .outcome = -1};
     g.policy = (struct policy_in){.type = POLICY_RBAC,
                                   .name = BYTES_LIT("p"),
@@ -129,6 +135,26 @@ START(change_memory, g.patch = ((struct memory_patch){.id = g.memory.id,
       engine_update_memory(e, c, &g.patch, &out.memory))
 START(memory_before, engine_get_memory(e, c, g.memory.id, INT64_MAX, &out.memory))
 START(memory_history, engine_memory_history(e, c, g.memory.id, &out.memories))
+START(export_memories, g.all = ((struct memory_query){.oldest_first = true});
+      engine_export_memories(e, c, &g.all, 10, true, &out.lines))
+START(import_memories, g.line[0] = ((struct memory_line){
+                           .m = {.id = g.fresh_id,
+                                 .agent_id = g.agent.id,
+                                 .kind = g.remember.kind,
+                                 .content = BYTES_LIT("{}"),
+                                 .sensitivity = LABEL_INTERNAL,
+                                 .created_ms = 1000,
+                                 .updated_ms = 2000,
+                                 .expires_ms = g.memory.created_ms + 36000,
+                                 .version = 2},
+                           .begun_ms = 1000,
+                           .vector = bytes_of(g.query.values, SCENE_DIM * sizeof(float)),
+                           .space = BYTES_LIT("client")});
+      g.line[1] = g.line[0]; g.line[1].m.version = 1; g.line[1].m.updated_ms = 1000;
+      g.line[1].m.until_ms = 2000; g.line[1].version_of = g.fresh_id;
+      engine_import_memories(e, c, g.line, 2))
+START(list_all, g.all = ((struct memory_query){.as_of_ms = INT64_MAX});
+      engine_list_memories(e, c, &g.all, 10, &out.memories))
 START(forget, engine_delete_memory(e, c, g.memory.id))
 START(clean_up, engine_cleanup_memory(e, c, &out.deleted))
 START(new_agent, engine_register_agent(e, c, &g.agent, &out.agent))
@@ -173,6 +199,9 @@ static const struct kind {
     {"change a memory", change_memory, false},
     {"a memory before", memory_before, false},
     {"history", memory_history, false},
+    {"list all", list_all, false},
+    {"export", export_memories, false},
+    {"import", import_memories, true},
     {"forget", forget, false},
     {"clean up", clean_up, false},
     {"new agent", new_agent, true},

@@ -211,6 +211,91 @@ static void a_page_ends_at_its_bytes(void **state)
     assert_int_equal(walk(&s.caller, q, 1000, ids, N), N);
 }
 
+/* ---- export and import ---- */
+
+static struct memory_lines take_out(const struct caller *who, bool history)
+{
+    struct memory_query q = {.oldest_first = true};
+    struct memory_lines out;
+    assert_int_equal(TEST_CALL(s.te, who, engine_export_memories, &q, 1000, history, &out), QMN_OK);
+    return out;
+}
+
+static size_t put_in(const struct caller *who, const struct memory_lines *all,
+                     enum memory_line_state expected)
+{
+    struct memory_line lines[200];
+    size_t n = 0;
+    for (size_t i = 0; i < all->count; i++)
+        for (size_t k = 0; k < all->chunks[i].count; k++) {
+            assert_true(n < ARRAY_LEN(lines));
+            lines[n] = all->chunks[i].lines[k];
+            if (!lines[n].m.sensitivity)
+                lines[n].m.sensitivity = LABEL_INTERNAL;
+            n++;
+        }
+    assert_int_equal(TEST_CALL(s.te, who, engine_import_memories, lines, (uint32_t)n), QMN_OK);
+    for (size_t i = 0; i < n; i++)
+        if (lines[i].state != expected)
+            fail_msg("line %zu: %d, %s: %s", i, (int)lines[i].state, lines[i].err.field,
+                     lines[i].err.text);
+    return n;
+}
+
+/* Vectors that normalising once more would change. */
+static void a_vector_comes_back_to_the_bit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        struct memory_in in = scene_memory(
+            &s, "a", VEC(1, 0.1f * (float)i, -0.37f, 0.011f * (float)i, 3, 1e-3f, 7, 0.5f));
+        remember(in);
+    }
+    struct memory_lines out = take_out(&s.caller, true);
+    test_tenant(s.te, "other");
+    struct caller other = test_member(s.te, "other", NULL);
+    assert_int_equal(put_in(&other, &out, LINE_STORED), 60);
+    struct memory_lines again = take_out(&other, true);
+    assert_int_equal(again.count, out.count);
+    for (size_t i = 0; i < out.count; i++) {
+        assert_true(bytes_equal(again.chunks[i].lines[0].m.id, out.chunks[i].lines[0].m.id));
+        assert_true(bytes_equal(again.chunks[i].lines[0].vector, out.chunks[i].lines[0].vector));
+    }
+}
+
+static void an_import_adds_nothing_twice(void **state)
+{
+    (void)state;
+    struct memory_out first = remember(scene_memory(&s, "a", AXIS(0)));
+    for (int i = 0; i < 5; i++) {
+        struct memory_patch p = {.id = first.id, .quality = -1};
+        p.content = bytes_cstr(arena_printf(&s.te->arena, "{\"v\":%d}", i));
+        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_update_memory, &p, &first), QMN_OK);
+    }
+    struct memory_in in = scene_memory(&s, "script", AXIS(1));
+    in.supersedes = first.id;
+    remember(in);
+    remember(scene_memory(&s, "b", AXIS(2)));
+    struct memory_lines out = take_out(&s.caller, true);
+    struct scene_state before = scene_look(&s), after;
+    assert_int_equal(put_in(&s.caller, &out, LINE_KNOWN), 8);
+    after = scene_look(&s);
+    assert_memory_equal(&before, &after, sizeof before);
+    test_tenant(s.te, "other");
+    struct caller other = test_member(s.te, "other", NULL);
+    for (int round = 0; round < 2; round++) {
+        (void)put_in(&other, &out, round ? LINE_KNOWN : LINE_STORED);
+        const struct tenant *t = network_tenant(&s.te->engine->net, BYTES_LIT("other"));
+        assert_int_equal(t->memory_index.live, 2);
+        assert_int_equal(t->stored_bytes,
+                         network_tenant(&s.te->engine->net, BYTES_LIT("acme"))->stored_bytes);
+        scene_restart(&s);
+    }
+    struct memories_out told; /* by the id that was superseded, too */
+    assert_int_equal(TEST_CALL(s.te, &other, engine_memory_history, first.id, &told), QMN_OK);
+    assert_int_equal(told.count, 7);
+}
+
 static void another_tenant_lists_nothing(void **state)
 {
     (void)state;
@@ -236,6 +321,8 @@ int main(void)
         LIST(hidden_ones_change_neither_pages_nor_cursors),
         LIST(the_past_is_listed_as_it_was),
         LIST(a_page_ends_at_its_bytes),
+        LIST(a_vector_comes_back_to_the_bit),
+        LIST(an_import_adds_nothing_twice),
         LIST(another_tenant_lists_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,18 +205,18 @@ double scene_weight(struct scene *s, const char *src, const char *dst)
 
 /* ---- memory ---- */
 
-/* Each says something else, or it would be merged with the one before. */
+/* Each says something else, in as many bytes, or it would be merged with the one before. */
 struct memory_in scene_memory(struct scene *s, const char *agent, struct vec v)
 {
     static _Atomic unsigned number;
-    return (struct memory_in){.agent_id = bytes_cstr(agent),
-                              .kind = BYTES_LIT("note"),
-                              .content =
-                                  bytes_cstr(arena_printf(&s->te->arena, "{\"n\":%u}", number++)),
-                              .metadata = BYTES_LIT("{}"),
-                              .embedding = scene_vector(s, v),
-                              .quality = 0.5,
-                              .sensitivity = LABEL_INTERNAL};
+    return (struct memory_in){
+        .agent_id = bytes_cstr(agent),
+        .kind = BYTES_LIT("note"),
+        .content = bytes_cstr(arena_printf(&s->te->arena, "{\"n\":\"%08u\"}", number++)),
+        .metadata = BYTES_LIT("{}"),
+        .embedding = scene_vector(s, v),
+        .quality = 0.5,
+        .sensitivity = LABEL_INTERNAL};
 }
 
 enum qmn_code scene_remember(struct scene *s, const char *agent, struct vec v,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One good request for each route, by its name.  A route without one fails the tests."""
+import base64
 import itertools
+import struct
 
 from harness import segment
 
@@ -107,7 +109,10 @@ SAMPLES = {
     "memory.get": Sample(id=_fixed("memory")),
     "memory.page": Sample(),
     "memory.export": Sample(query="?history=true"),
-    "memory.import": Sample(),
+    "memory.import": Sample(body=lambda w: {  # JSON lines: one of them
+        "id": f"me_{next(NUMBERS):036d}", "agent_id": w.agent, "kind": "insight", "content": {}, "quality": 0.5,
+        "created_at": "2026-01-01T00:00:00Z",
+        "embedding_b64": base64.b64encode(struct.pack(f"<{len(_vector(w))}f", *_vector(w))).decode()}),
     "memory.update": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory(), body={"sensitivity": "public"}),
     "memory.history": Sample(id=_fixed("memory")),
     "memory.delete": Sample(id=_fixed("memory"), fresh=lambda w: w.fresh_memory()),

@@ -124,7 +124,7 @@ def named(field, path):
 def test_every_breach_in_a_body_is_named(world, openapi, operations, admin):
     count = 0
     for o in operations:
-        if "requestBody" not in o.spec:
+        if "application/json" not in o.spec.get("requestBody", {}).get("content", {}):
             continue
         client = admin if o.access == "admin" else world.tenant.client
         schema = o.spec["requestBody"]["content"]["application/json"]["schema"]
@@ -181,7 +181,7 @@ def test_every_breach_in_a_path_is_named(world, operations, admin):
 
 def test_null_is_absent_and_unknown_fields_are_ignored(world, openapi, operations, admin):
     for o in operations:
-        if "requestBody" not in o.spec or o.name == "tenant.create":
+        if "application/json" not in o.spec.get("requestBody", {}).get("content", {}) or o.name == "tenant.create":
             continue
         client = admin if o.access == "admin" else world.tenant.client
         schema = resolve(o.spec["requestBody"]["content"]["application/json"]["schema"], openapi)

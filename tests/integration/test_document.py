@@ -186,13 +186,13 @@ def test_every_refusal_is_the_problem_of_the_document(world, openapi):
 def test_every_good_request_is_one_by_the_document(world, operations, openapi):
     for o in operations:
         body = SAMPLES[o.name].body(world)
-        if body is not None:
+        if body is not None and "application/json" in o.spec["requestBody"]["content"]:
             assert errors(body, body_schema(o), openapi, o.name) == []
 
 
 def test_a_body_is_required_where_the_node_wants_one(world, operations, openapi, admin):
     for o in operations:
-        if "requestBody" not in o.spec:
+        if "application/json" not in o.spec.get("requestBody", {}).get("content", {}):
             continue
         required = o.spec["requestBody"]["required"]
         assert bool(errors({}, body_schema(o), openapi)) == required, o

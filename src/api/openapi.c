@@ -31,11 +31,17 @@ static void open_object(struct buf *out, const char *key)
 
 /* ---- parameters ---- */
 
+/* A buffer that has failed is empty. */
+static void next_parameter(struct buf *out)
+{
+    if (out->len && out->ptr[out->len - 1] != '[')
+        buf_addc(out, ',');
+}
+
 static void put_parameter(struct buf *out, const char *place, const char *name, bool required,
                           const ProtobufCMessageDescriptor *m, unsigned index)
 {
-    if (out->ptr[out->len - 1] != '[')
-        buf_addc(out, ',');
+    next_parameter(out);
     buf_addc(out, '{');
     put_member(out, "name", name);
     put_member(out, "in", place);
@@ -48,8 +54,7 @@ static void put_parameter(struct buf *out, const char *place, const char *name, 
 static void put_header_parameter(struct buf *out, const char *name, const char *schema,
                                  const char *about)
 {
-    if (out->ptr[out->len - 1] != '[')
-        buf_addc(out, ',');
+    next_parameter(out);
     buf_addc(out, '{');
     put_member(out, "name", name);
     put_member(out, "in", "header");

@@ -15,9 +15,9 @@
 #define DEVIATIONS_EXACT 6.0f
 #define DEVIATIONS_I8    6.0f /* costs nothing: the copy is looked at for hardly more than k rows */
 
-/* So many of each chunk are looked at first, by their estimates, to raise the bar for the rest. A
- * guess. */
-enum { SCOUTS = 48 };
+/* So many of each chunk are looked at first, by their estimates, to raise the bar for the rest;
+ * BATCH rows are looked at by int8 together.  Guesses. */
+enum { SCOUTS = 48, BATCH = 32 };
 
 /* Collects the live (or only the unlinked) and permitted of one chunk: their slots and bits. */
 static uint32_t gather(const struct search *f, uint32_t chunk, bool fresh_only)
@@ -53,6 +53,37 @@ void search_consider(struct search *f, uint32_t slot)
     topk_offer(&f->best, score, slot);
 }
 
+/* The first lines of a row; the hardware sees the rest coming. */
+static void expect(const struct rows *r, uint32_t slot)
+{
+    rows_prefetch(rows_i8(r, slot), 4 * (size_t)ROWS_LINE_BYTES);
+}
+
+/* Looks at rows by int8 on both sides, several at once, before any of them is looked at closely: of
+ * vectors that lie evenly in space half may pass the bits.  known: slots that stand there, those of
+ * the batches to come included. */
+static void consider_batch(struct search *f, const uint32_t *slots, size_t count, size_t known)
+{
+    const struct rows *r = &f->v->rows;
+    const struct codes_query *q = &f->s->query;
+    const int8_t *at[BATCH];
+    int32_t dots[BATCH] QMN_UNINIT;
+    for (size_t i = 0; i < count; i++)
+        at[i] = rows_i8(r, slots[i]);
+    for (size_t i = count; i < known && i < 2 * count; i++)
+        expect(r, slots[i]);
+    math_code_kernels()->dot_i8_at(at, count, q->i8, r->codes.padded, dots);
+    f->info.rescored += (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        struct rows_scale row = rows_scale_of(r, slots[i]);
+        float score = row.scale * q->i8_scale * (float)dots[i];
+        float error =
+            codes_i8_error(q->norm, row.scale) + codes_i8_error(sqrtf(row.square), q->i8_scale);
+        if (score + DEVIATIONS_I8 * error >= search_bar(f))
+            search_consider(f, slots[i]);
+    }
+}
+
 void search_chunk(struct search *f, uint32_t chunk, bool fresh_only)
 {
     const struct codes *codes = &f->v->rows.codes;
@@ -72,10 +103,12 @@ void search_chunk(struct search *f, uint32_t chunk, bool fresh_only)
             search_consider(f, room->slots[place]);
         room->highest[place] = -INFINITY;
     }
-    size_t rest = math_kernels()->places_at_least(room->highest, n, search_bar(f), room->places);
-    for (size_t i = 0; i < rest; i++)
-        if (room->highest[room->places[i]] >= search_bar(f))
-            search_consider(f, room->slots[room->places[i]]);
+    uint32_t *rest = room->places;
+    size_t count = math_kernels()->places_at_least(room->highest, n, search_bar(f), rest);
+    for (size_t i = 0; i < count; i++)
+        rest[i] = room->slots[rest[i]];
+    for (size_t i = 0; i < count; i += BATCH)
+        consider_batch(f, rest + i, count - i < BATCH ? count - i : BATCH, count - i);
 }
 
 void search_flat(struct search *f)

@@ -7,6 +7,7 @@
  * agents that hold a lease or pulled within the last minute.  Each response, acknowledgement,
  * refusal or expiry of a watched nutrient wakes it to look again. */
 #include "engine/decide_priv.h"
+#include "engine/memory_index_priv.h"
 #include "engine/nutrients.h"
 #include "engine/writer_priv.h"
 #include "route/select.h"
@@ -21,8 +22,6 @@ enum {
 
 struct collect_op {
     struct command cmd;
-    struct collect_op *next; /* of the gathered ones */
-    struct flat_pass *pass;  /* over the memories, made with others'; NULL: none */
     struct waiter waiter;
     struct timer timer;
     struct engine *engine;
@@ -40,7 +39,7 @@ struct collect_op {
     struct found {
         struct id id;
         int64_t no, agent_no, created_ms;
-        uint32_t agent, sensitivity;
+        uint32_t agent, slot, sensitivity;
         struct bytes kind, agent_id;
         bool from_memory;
         float similarity, quality, score;
@@ -111,29 +110,31 @@ static bool permit_response(void *ctx, uint32_t slot)
     return r->used && r->sensitivity <= p->clearance && r->expires_ms > p->now;
 }
 
-static bool permit_memory(void *ctx, uint32_t slot)
+static bool permit_memory(void *ctx, const struct memory *m)
 {
     const struct permit *p = ctx;
-    const struct memory *m = &p->op->cmd.tenant->memories[slot];
-    return m->used && m->sensitivity <= p->clearance && (!m->expires_ms || m->expires_ms > p->now);
+    return m->sensitivity <= p->clearance && (!m->expires_ms || m->expires_ms > p->now);
 }
 
-static bool add_found(struct collect_op *op, struct found f, const struct flat *index,
-                      uint32_t slot, int64_t now)
+static bool add_found(struct collect_op *op, struct found f, int64_t now)
 {
+    const struct tenant *t = op->cmd.tenant;
     struct arena *arena = op->cmd.call->arena;
     if (f.similarity < op->in->min_similarity || f.similarity <= 0 || f.quality <= 0)
         return true; /* worth nothing whatever the edge, which is never 0 */
     /* an agent's own memories count as from an edge at the prior */
     double weight =
         f.agent == op->agent->slot ? EDGE_PRIOR : edge_weight_now(op->agent, f.agent, now);
-    f.agent_no = op->cmd.tenant->agents[f.agent]->record->no;
+    f.agent_no = t->agents[f.agent]->record->no;
     f.score = f.similarity * f.quality * (float)(weight / EDGE_PRIOR);
-    float *unit = arena_raw(arena, float, index->dim);
+    float *unit = arena_raw(arena, float, op->dim);
     f.kind = arena_bytes(arena, f.kind);
     if (!unit || !f.kind.ptr)
         return false;
-    flat_copy(index, slot, unit);
+    if (f.from_memory)
+        vectors_copy(t->memory_index, f.slot, unit);
+    else
+        flat_copy(&t->response_index, f.slot, unit);
     f.unit = unit;
     op->found[op->found_count++] = f;
     return true;
@@ -158,36 +159,27 @@ static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
                           .agent = r->agent,
                           .sensitivity = r->sensitivity,
                           .kind = BYTES_LIT("response"),
+                          .slot = items[i].id,
                           .similarity = items[i].score,
                           .quality = r->quality};
-        if (!add_found(op, f, &t->response_index, items[i].id, p->now))
+        if (!add_found(op, f, p->now))
             return false;
     }
     return items != NULL;
 }
 
-static size_t near_memories(struct collect_op *op, struct permit *p, size_t k,
-                            struct topk_item *ret_items, uint64_t *ret_permitted)
-{
-    const struct flat *index = &op->cmd.tenant->memory_index;
-    struct arena *arena = op->cmd.call->arena;
-    struct flat_filter filter = {permit_memory, p};
-    if (!index->dim)
-        return 0;
-    if (op->pass && flat_pass_renew(index, op->pass))
-        return flat_best(index, op->pass, k, &filter, arena, ret_items, ret_permitted);
-    return flat_search(index, op->unit, k, &filter, arena, ret_items, ret_permitted);
-}
-
 static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
 {
     struct tenant *t = op->cmd.tenant;
-    struct topk_item *items = arena_array(op->cmd.call->arena, struct topk_item, k);
-    uint64_t permitted = 0;
-    size_t n = items ? near_memories(op, p, k, items, &permitted) : 0;
-    op->out->memories_considered = (uint32_t)permitted;
-    for (size_t i = 0; i < n; i++) {
-        const struct memory *m = &t->memories[items[i].id];
+    struct memory_sight sight = {permit_memory, p};
+    struct memory_finds finds;
+    if (!memory_index_find(op->engine, t, op->unit, (uint32_t)k, &sight, op->cmd.call->arena,
+                           &finds))
+        return false;
+    op->out->memories_considered = (uint32_t)finds.permitted;
+    for (size_t i = 0; i < finds.count; i++) {
+        uint32_t slot = finds.items[i].id;
+        const struct memory *m = &t->memories[slot];
         struct found f = {.id = m->id,
                           .no = m->no,
                           .created_ms = m->created_ms,
@@ -195,12 +187,13 @@ static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
                           .sensitivity = m->sensitivity,
                           .kind = t->memory_kinds[m->kind],
                           .from_memory = true,
-                          .similarity = items[i].score,
+                          .slot = slot,
+                          .similarity = finds.items[i].score,
                           .quality = (float)m->quality};
-        if (!add_found(op, f, &t->memory_index, items[i].id, p->now))
+        if (!add_found(op, f, p->now))
             return false;
     }
-    return items != NULL;
+    return true;
 }
 
 /* What is not near the demand would be returned for want of better, and its author credited when
@@ -439,9 +432,14 @@ static enum qmn_code find(struct collect_op *op, struct err *err)
     return QMN_OK;
 }
 
-static void collect_finish(struct engine *e, struct collect_op *op)
+static void collect_end(struct collect_op *op)
 {
+    struct engine *e = op->engine;
     struct call *call = op->cmd.call;
+    call->cancel = NULL;
+    call->exec->timer_cancel(call->exec, &op->timer);
+    atomic_fetch_sub(&e->waiting, 1);
+    op->out->waited_ms = (uint32_t)(engine_mono_ms(e) - op->started_ms);
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = find(op, &call->err);
     pthread_rwlock_unlock(&e->net.lock);
@@ -453,71 +451,6 @@ static void collect_finish(struct engine *e, struct collect_op *op)
         call_finish(call, code);
     else
         writer_submit(e, call, &op->cmd);
-}
-
-/* Read lock held.  One walk through the memories for all; who finds no memory for it walks alone.
- */
-static void pass_together(struct collect_op *const *ops, uint32_t count, struct flat_pass *passes)
-{
-    const struct flat *index = &ops[0]->cmd.tenant->memory_index;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < count && index->dim == ops[0]->dim; i++)
-        if (flat_pass_init(&passes[n], index, ops[i]->unit, ops[i]->cmd.call->arena))
-            ops[i]->pass = &passes[n++];
-    if (n)
-        flat_pass_run(index, passes, n);
-}
-
-static void collect_tile(struct engine *e, struct collect_op *const *ops, uint32_t count)
-{
-    struct flat_pass passes[FLAT_TILE];
-    pthread_rwlock_rdlock(&e->net.lock);
-    pass_together(ops, count, passes);
-    pthread_rwlock_unlock(&e->net.lock);
-    for (uint32_t i = 0; i < count; i++)
-        collect_finish(e, ops[i]);
-}
-
-/* Takes the first collect and those of the same tenant and dimension with it, at most a tile. */
-static uint32_t take_tile(struct gather *g, struct collect_op **ret)
-{
-    uint32_t count = 0;
-    struct collect_op **at = &g->collects, *op;
-    while ((op = *at) && count < FLAT_TILE) {
-        if (count && (op->cmd.tenant != ret[0]->cmd.tenant || op->dim != ret[0]->dim)) {
-            at = &op->next;
-            continue;
-        }
-        ret[count++] = op;
-        *at = op->next;
-    }
-    return count;
-}
-
-void collect_finish_all(struct engine *e, struct gather *g)
-{
-    struct collect_op *ops[FLAT_TILE];
-    while (g->collects)
-        collect_tile(e, ops, take_tile(g, ops));
-}
-
-/* Windows of the same length end in crowds. */
-static void collect_end(struct collect_op *op)
-{
-    struct engine *e = op->engine;
-    struct call *call = op->cmd.call;
-    struct gather *g = gather_of(e, call->exec);
-    call->cancel = NULL;
-    call->exec->timer_cancel(call->exec, &op->timer);
-    atomic_fetch_sub(&e->waiting, 1);
-    op->out->waited_ms = (uint32_t)(engine_mono_ms(e) - op->started_ms);
-    if (!g) {
-        collect_finish(e, op);
-        return;
-    }
-    gather_begin(e, g);
-    op->next = g->collects;
-    g->collects = op;
 }
 
 /* ---- waiting ---- */

@@ -2,6 +2,7 @@
  *
  * The engine's life: made from a store, drained, freed; and what it says of its health. */
 #include "engine/control_priv.h"
+#include "engine/memory_index_priv.h"
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
 #include "engine/live_priv.h"
@@ -198,6 +199,7 @@ static void configure(struct engine *e, const struct engine_config *config)
     e->epsilon = config->epsilon >= 0 ? config->epsilon : SELECT_EPSILON;
     e->retention_ms = config->retention_ms > 0 ? config->retention_ms : RETENTION_MS;
     e->inbox_bytes = config->inbox_bytes ? config->inbox_bytes : LIMIT_INBOX_BYTES;
+    e->memory_flat_max = config->memory_flat_max;
     snprintf(e->region, sizeof e->region, "%s", config->region ? config->region : "local");
     snprintf(e->key_env, sizeof e->key_env, "%s", config->key_env ? config->key_env : "live");
     snprintf(e->backup_dir, sizeof e->backup_dir, "%s",
@@ -211,6 +213,8 @@ static void configure(struct engine *e, const struct engine_config *config)
 static enum qmn_code build(struct engine *e, const struct engine_config *config, struct err *err)
 {
     TRY(network_init(&e->net, err));
+    if (!searchers_init(&e->searchers))
+        return err_nomem(err);
     e->writer = writer_new(e);
     if (e->writer) {
         learning_log_init(&e->writer->learning_log, config->learning_log_bytes);
@@ -278,6 +282,7 @@ void engine_free(struct engine *e)
     engine_stop(e);
     upkeep_free(e);
     network_release(&e->net);
+    searchers_release(&e->searchers);
     idempotency_free(e->idempotency);
     writer_free(e->writer);
     store_close(e->store);

@@ -8,6 +8,7 @@
 #include "crypto/apikey.h"
 #include "engine/gather_priv.h"
 #include "engine/network_priv.h"
+#include "engine/searchers_priv.h"
 #include "engine/writer_priv.h"
 
 #define PREFIX_NUTRIENT "nu_"
@@ -38,6 +39,7 @@ struct engine {
     double epsilon;
     int64_t retention_ms;
     uint64_t inbox_bytes; /* per tenant */
+    uint32_t memory_flat_max;
     struct engine_metrics m;
 
     struct gather gathers[ENGINE_GATHERS];
@@ -47,8 +49,10 @@ struct engine {
     struct writer *writer;
     struct control *control;
     struct idempotency *idempotency;
-    _Atomic uint64_t seed;   /* of the next decision's rng: one fetch-add a decision */
-    _Atomic int last_commit; /* enum qmn_code of the last commit that was tried */
+    struct searchers searchers;
+    struct tenant *index_line; /* the writer's: whose memory index may have work left */
+    _Atomic uint64_t seed;     /* of the next decision's rng: one fetch-add a decision */
+    _Atomic int last_commit;   /* enum qmn_code of the last commit that was tried */
     _Atomic bool draining;
     _Atomic int waiting; /* parked pulls and collects */
     _Atomic int backups; /* running */

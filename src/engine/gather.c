@@ -39,7 +39,6 @@ void engine_round(struct engine *e, struct executor *exec)
     struct gather *g = gather_of(e, exec);
     while (g && g->begun) { /* the end of a call that is shed may begin another one */
         broadcast_decide_all(e, g);
-        collect_finish_all(e, g);
         struct command *list = g->commands;
         g->commands = NULL;
         g->begun = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a loop does in one round goes on together: its broadcasts are scored in one pass over the
- * agents, its collects in one over the memories, and its commands reach the writer in one piece,
+ * agents, and its commands reach the writer in one piece,
  * for the same commit.  Handed over one by one, the first of them woke the writer and was a group
  * of its own.
  *
@@ -14,7 +14,6 @@
 #include "base/task.h"
 
 struct broadcast_op;
-struct collect_op;
 struct command;
 struct engine;
 
@@ -22,7 +21,6 @@ struct gather {
     struct executor *exec;
     bool begun;                      /* something came in this round */
     struct broadcast_op *broadcasts; /* read, not yet decided */
-    struct collect_op *collects;     /* waited long enough, not yet answered; the newest first */
     struct command *commands, **commands_end;
 };
 
@@ -34,7 +32,5 @@ void gather_command(struct engine *e, struct gather *g, struct command *cmd);
 
 /* Decides the gathered broadcasts and submits them.  In broadcast.c. */
 void broadcast_decide_all(struct engine *e, struct gather *g);
-/* Finds what the gathered collects asked for and submits them.  In collect.c. */
-void collect_finish_all(struct engine *e, struct gather *g);
 
 #endif

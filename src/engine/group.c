@@ -423,7 +423,7 @@ static void publish_spaces(struct writer *w)
         if (!t->profiles.dim) {
             flat_release(&t->profiles);
             t->profiles = s->profiles;
-            t->memory_index.dim = t->response_index.dim = s->profiles.dim;
+            t->response_index.dim = s->profiles.dim;
         } else {
             flat_release(&s->profiles);
         }

@@ -4,6 +4,7 @@
  * (inbox.c). */
 #include "engine/group_priv.h"
 #include "engine/live_priv.h"
+#include "engine/memory_index_priv.h"
 
 #include "base/mem.h"
 
@@ -359,9 +360,7 @@ void response_remove(struct tenant *t, uint32_t slot)
 bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
 {
     struct network *n = &e->net;
-    if (!reserve_slots(e, &t->memory_index, (void **)&t->memories, &t->memory_cap,
-                       sizeof *t->memories) ||
-        !upkeep_reserve(e, writer_places(e, 0)) ||
+    if (!memory_index_reserve(e, t) || !upkeep_reserve(e, writer_places(e, 0)) ||
         !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
                             t->memory_kind_count + 1, sizeof *t->memory_kinds))
         return false;
@@ -453,8 +452,8 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
                     uint32_t agent, const float *unit, uint64_t print)
 {
-    uint32_t slot = flat_add(&t->memory_index, unit);
-    memory_fill(t, slot, m, agent, print, memory_bytes(m, t->memory_index.dim));
+    uint32_t slot = memory_index_add(t, unit);
+    memory_fill(t, slot, m, agent, print, memory_bytes(m, t->profiles.dim));
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
 }
@@ -462,13 +461,18 @@ void memory_publish(struct engine *e, struct tenant *t, const struct record_memo
 void memory_change(struct engine *e, struct tenant *t, uint32_t slot, const struct record_memory *m,
                    uint32_t agent, const float *unit, uint64_t print, int64_t history)
 {
-    struct memory *x = &t->memories[slot];
+    const struct memory *x = &t->memories[slot];
     int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
+    uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
-    memory_fill(t, slot, m, agent, print, (uint32_t)((int64_t)x->stored + grows));
+    if (unit) { /* a vector never changes where it is: the graph knows the place by the old one */
+        uint32_t was = slot;
+        slot = memory_index_add(t, unit);
+        memory_index_remove(t, was);
+        t->memories[was] = (struct memory){0};
+    }
+    memory_fill(t, slot, m, agent, print, stored);
     t->stored_bytes += (uint64_t)grows;
-    if (unit)
-        flat_set(&t->memory_index, slot, unit);
     memory_link(e, t, slot);
 }
 
@@ -515,5 +519,5 @@ void memory_remove(struct tenant *t, uint32_t slot)
     memory_unlink(t, slot);
     t->stored_bytes -= t->memories[slot].stored;
     t->memories[slot] = (struct memory){0};
-    flat_remove(&t->memory_index, slot);
+    memory_index_remove(t, slot);
 }

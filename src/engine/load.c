@@ -227,11 +227,11 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
     struct tenant *t = network_tenant_no(&e->net, row->tenant_no);
     const struct agent *a = network_agent_no(&e->net, row->agent_no);
     arena_reset(&l->arena);
-    if (!t || !a || !t->memory_index.dim)
+    if (!t || !a || !t->profiles.dim)
         return QMN_OK;
     TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
     const float *unit;
-    if (!align(l, vector.vector, t->memory_index.dim, &unit))
+    if (!align(l, vector.vector, t->profiles.dim, &unit))
         return err_nomem(err);
     if (!unit)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/memories_priv.h"
+#include "engine/memory_index_priv.h"
 
 bool memory_visible(const struct memory *m, uint32_t clearance, int64_t now)
 {
@@ -135,10 +136,10 @@ static enum qmn_code list_find(struct engine *e, struct call *c, struct bytes ag
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(agent_id));
     uintptr_t kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, kind);
-    struct wanted *found = arena_array(c->arena, struct wanted, t->memory_index.live + 1);
+    struct wanted *found = arena_array(c->arena, struct wanted, t->memory_count + 1);
     if (!found)
         return err_nomem(&c->err);
-    for (uint32_t i = 0; i < t->memory_index.slots; i++) {
+    for (uint32_t i = 0; i < t->memory_slots; i++) {
         const struct memory *m = &t->memories[i];
         if (memory_visible(m, clearance, now) && m->agent == author->slot &&
             (!kind.len || m->kind + 1 == kind_no))
@@ -178,10 +179,9 @@ struct search {
     int64_t now;
 };
 
-static bool search_permit(void *ctx, uint32_t slot)
+static bool search_permit(void *ctx, const struct memory *m)
 {
     const struct search *s = ctx;
-    const struct memory *m = &s->t->memories[slot];
     const struct memory_filter *f = s->filter;
     if (!memory_visible(m, s->clearance, s->now) || (f->kind.len && m->kind + 1 != s->kind_no) ||
         (f->agent_id.len && (!s->author || m->agent != s->author->slot)))
@@ -210,15 +210,15 @@ static enum qmn_code search_find(struct engine *e, struct call *c, const struct 
                        .kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, filter->kind),
                        .clearance = network_clearance(t, c->caller),
                        .now = engine_now(e)};
-    struct topk_item *items = arena_array(c->arena, struct topk_item, top_k);
-    if (!items)
+    struct memory_sight sight = {search_permit, &s};
+    struct memory_finds finds;
+    if (!memory_index_find(e, t, unit, top_k, &sight, c->arena, &finds))
         return err_nomem(&c->err);
-    if (t->memory_index.dim)
-        out->count =
-            flat_search(&t->memory_index, unit, top_k, &(struct flat_filter){search_permit, &s},
-                        c->arena, items, &out->candidates);
+    out->candidates = finds.permitted;
+    out->count = finds.count;
     for (size_t i = 0; i < out->count; i++)
-        found[i] = (struct wanted){.no = t->memories[items[i].id].no, .similarity = items[i].score};
+        found[i] = (struct wanted){.no = t->memories[finds.items[i].id].no,
+                                   .similarity = finds.items[i].score};
     return QMN_OK;
 }
 

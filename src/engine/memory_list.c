@@ -98,7 +98,7 @@ enum qmn_code memory_page(struct engine *e, struct call *c, const struct memory_
         p.author = q->agent_id.len ? tenant_agent(t, q->agent_id) : NULL;
         p.kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, q->kind);
         p.clearance = network_clearance(t, c->caller);
-        for (uint32_t i = 0; i < t->memory_index.slots; i++)
+        for (uint32_t i = 0; i < t->memory_slots; i++)
             if (belongs(&p, &t->memories[i]))
                 offer(&p, &t->memories[i]);
     }

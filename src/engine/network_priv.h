@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "engine/tags_priv.h"
 #include "index/flat.h"
+#include "index/vectors.h"
 #include "model/textlist.h"
 
 struct tenant;
@@ -200,9 +201,12 @@ struct tenant {
     struct flat response_index; /* slots index responses */
     struct response *responses;
     uint32_t response_cap;
-    struct flat memory_index; /* slots index memories */
+    struct vectors *memory_index; /* slots index memories; NULL: there never was one */
     struct memory *memories;
     uint32_t memory_cap;
+    uint32_t memory_slots, memory_count; /* highest slot ever used + 1; used ones */
+    struct tenant *index_next;           /* the writer's: in line for work on the index */
+    bool index_in_line;
     struct textmap memory_kind_ids;
     struct bytes *memory_kinds; /* owned texts */
     uint32_t memory_kind_count, memory_kind_cap;

@@ -2,6 +2,7 @@
  *
  * Tenants, agents, keys and edges in memory: making them, linking them in, taking them apart. */
 #include "engine/engine_priv.h"
+#include "engine/memory_index_priv.h"
 
 #include "base/mem.h"
 
@@ -17,7 +18,6 @@ struct tenant *tenant_new(struct engine *e, const struct record_tenant *record)
     uint32_t dim = (uint32_t)record->dim;
     flat_init(&t->profiles, dim, profile_precision(dim));
     flat_init(&t->response_index, dim, FLAT_F32);
-    flat_init(&t->memory_index, dim, FLAT_F32);
     if (!tags_init(&t->tags) || !t->record) {
         mem_free(t->record);
         mem_free(t);
@@ -45,7 +45,7 @@ void tenant_free(struct tenant *t)
     textmap_release(&t->agents_by_id);
     flat_release(&t->profiles);
     flat_release(&t->response_index);
-    flat_release(&t->memory_index);
+    memory_index_release(t);
     mem_free(t->responses);
     mem_free(t->memories);
     for (uint32_t i = 0; i < t->memory_kind_count; i++)

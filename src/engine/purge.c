@@ -11,6 +11,7 @@
  * What stays: the tenant's row, without name and metadata, so that the id is never given out again;
  * its default agent, which every tenant has; its audit. */
 #include "engine/control_priv.h"
+#include "engine/memory_index_priv.h"
 
 #include <stdio.h>
 
@@ -120,14 +121,13 @@ static void forget_content(struct engine *e, struct tenant *t)
     for (uint32_t i = 0; i < t->response_index.slots; i++)
         if (t->responses[i].used)
             response_remove(t, i);
-    for (uint32_t i = 0; i < t->memory_index.slots; i++)
+    for (uint32_t i = 0; i < t->memory_slots; i++)
         if (t->memories[i].used)
             memory_remove(t, i);
     flat_release(&t->response_index);
     flat_init(&t->response_index, dim, FLAT_F32);
     mem_free(TAKE(t->responses));
-    flat_release(&t->memory_index);
-    flat_init(&t->memory_index, dim, FLAT_F32);
+    memory_index_release(t);
     mem_free(TAKE(t->memories));
     t->response_cap = t->memory_cap = 0;
 }

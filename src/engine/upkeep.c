@@ -123,8 +123,7 @@ static bool still_there(struct engine *e, const struct expiry *x)
         return x->slot < x->tenant->response_index.slots &&
                x->tenant->responses[x->slot].no == x->no;
     case EXPIRE_MEMORY:
-        return x->slot < x->tenant->memory_index.slots &&
-               x->tenant->memories[x->slot].no == x->no &&
+        return x->slot < x->tenant->memory_slots && x->tenant->memories[x->slot].no == x->no &&
                x->tenant->memories[x->slot].expires_ms == x->at_ms;
     }
     return false;
@@ -177,7 +176,7 @@ static void expire_due(struct engine *e)
 uint64_t upkeep_expire_memories(struct engine *e, struct tenant *t)
 {
     uint64_t n = 0;
-    for (uint32_t i = 0; i < t->memory_index.slots; i++) {
+    for (uint32_t i = 0; i < t->memory_slots; i++) {
         const struct memory *m = &t->memories[i];
         struct expiry x = {
             .at_ms = m->expires_ms, .no = m->no, .tenant = t, .slot = i, .kind = EXPIRE_MEMORY};

@@ -5,6 +5,7 @@
  *
  * Takes the read lock and inbox_lock, so it may run at any time, on any thread but the writer's. */
 #include "engine/live_priv.h"
+#include "engine/memory_index_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -277,7 +278,7 @@ static bool stored_holds(struct validity *v, const struct tenant *t)
         bytes += x->stored;
     for (uint32_t i = 0; i < t->response_index.slots; i++)
         bytes += t->responses[i].stored;
-    for (uint32_t i = 0; i < t->memory_index.slots; i++)
+    for (uint32_t i = 0; i < t->memory_slots; i++)
         bytes += t->memories[i].stored;
     for (size_t i = 0; i < t->tasks_by_id.cap; i++) {
         const struct record_task *task = t->tasks_by_id.slots[i].value;
@@ -312,7 +313,7 @@ static bool prints_hold(struct validity *v, const struct tenant *t)
                    "slot %llu", (unsigned long long)x->value))
             return false;
     }
-    for (uint32_t i = 0; i < t->memory_index.slots; i++) {
+    for (uint32_t i = 0; i < t->memory_slots; i++) {
         const struct memory *m = &t->memories[i];
         const uint64_t *at = u64map_get(&t->memory_by_no, (uint64_t)m->no);
         old += m->used && m->version > 1;
@@ -325,17 +326,19 @@ static bool prints_hold(struct validity *v, const struct tenant *t)
 static bool memories_hold(struct validity *v, const struct tenant *t)
 {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < t->memory_index.slots; i++) {
+    for (uint32_t i = 0; i < t->memory_slots; i++) {
         const struct memory *m = &t->memories[i];
         used += m->used;
-        if (!HOLDS(v, m->used == flat_has(&t->memory_index, i), "slot %u", i) ||
+        if (!HOLDS(v, m->used == vectors_has(t->memory_index, i), "slot %u", i) ||
             !HOLDS(v, !m->used || memory_slot(t, &m->id) == i, "slot %u", i) ||
             !HOLDS(v, !m->used || m->kind < t->memory_kind_count, "slot %u", i) ||
             !HOLDS(v, m->agent < t->agent_count, "slot %u", i))
             return false;
     }
+    if (t->memory_index)
+        vectors_validate(t->memory_index);
     return prints_hold(v, t) &&
-           HOLDS(v, t->memory_index.live == used, "%u and %u", t->memory_index.live, used) &&
+           HOLDS(v, t->memory_count == used, "%u and %u", t->memory_count, used) &&
            HOLDS(v, t->memory_by_id.len == used, "%zu and %u", t->memory_by_id.len, used) &&
            HOLDS(v, t->memory_kind_ids.len == t->memory_kind_count, "%u", t->memory_kind_count);
 }

@@ -3,6 +3,7 @@
  * The writer thread: queue, groups, commit, publish.  What a group accumulates stands in group.c.
  */
 #include "engine/engine_priv.h"
+#include "engine/memory_index_priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -236,11 +237,13 @@ static void await_rounds(struct writer *w)
     w->patient = false;
 }
 
-/* Takes at most a group.  False: stopped and empty. */
-static bool take_group(struct writer *w, struct command **ret_list)
+/* Takes at most a group; an empty one at each tick, and at once when there is other work. False:
+ * stopped and empty. */
+static bool take_group(struct writer *w, bool other_work, struct command **ret_list)
 {
     pthread_mutex_lock(&w->lock);
-    await_work(w);
+    if (!other_work)
+        await_work(w);
     await_rounds(w);
     struct command *list = w->head, **end = &list;
     uint32_t n = 0;
@@ -453,14 +456,41 @@ static void maintain_store(struct engine *e)
     log_error("store upkeep failed", LOG_S("detail", err.text));
 }
 
+/* Waits for commands, a while.  False: there are some, or no more will come. */
+static bool rest(struct writer *w, int64_t us)
+{
+    struct timespec until;
+    timespec_after_us(&until, us);
+    pthread_mutex_lock(&w->lock);
+    while (!w->head && !w->stop && pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
+        ;
+    bool idle = !w->head && !w->stop;
+    pthread_mutex_unlock(&w->lock);
+    return idle;
+}
+
+/* One piece after each group, and until the next tick while nobody wants anything, half of the
+ * time: each piece holds the network's lock, and others want it too. */
+static void work_on_memories(struct engine *e)
+{
+    int64_t tick_us = clock_mono_us() + WRITER_TICK_MS * INT64_C(1000), began_us, now_us;
+    do {
+        began_us = clock_mono_us();
+        if (!memory_index_work(e))
+            return;
+        now_us = clock_mono_us();
+    } while (now_us < tick_us && rest(e->writer, now_us - began_us));
+}
+
 static void *writer_main(void *arg)
 {
     struct engine *e = arg;
     struct writer *w = e->writer;
     struct command *list;
-    while (take_group(w, &list)) {
+    while (take_group(w, e->index_line != NULL, &list)) {
         run_group(e, list);
         maintain_store(e);
+        work_on_memories(e);
     }
     return NULL;
 }

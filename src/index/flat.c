@@ -18,9 +18,8 @@ struct flat_chunk {
     float scale[FLAT_CHUNK]; /* 0: no vector here */
     float error[FLAT_CHUNK]; /* |vector - scale codes| */
     bool used[FLAT_CHUNK];
-    uint32_t coarse;  /* slots with an error above FLAT_COARSE */
-    uint64_t version; /* the index's, when a vector of this chunk last changed */
-    int8_t *codes;    /* [FLAT_CHUNK][stride] */
+    uint32_t coarse; /* slots with an error above FLAT_COARSE */
+    int8_t *codes;   /* [FLAT_CHUNK][stride] */
 
     /* FLAT_F32 */
     float *vectors; /* [FLAT_CHUNK][dim] */
@@ -110,7 +109,6 @@ static struct flat_chunk *chunk_new(const struct flat *f)
         chunk_free(c);
         return NULL;
     }
-    c->version = fresh_version();
     return c;
 }
 
@@ -165,7 +163,7 @@ static void clear_vector(struct flat *f, struct flat_chunk *c, uint32_t i)
 {
     c->coarse -= c->error[i] > FLAT_COARSE;
     c->scale[i] = c->error[i] = 0;
-    f->version = c->version = fresh_version();
+    f->version = fresh_version();
     memset(c->above_scale[i], 0, sizeof c->above_scale[i]);
 }
 
@@ -308,37 +306,6 @@ void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_
 {
     for (uint32_t at = 0; at * FLAT_CHUNK < f->slots; at++)
         score_chunk(f, at, queries, count, ret);
-}
-
-bool flat_pass_init(struct flat_pass *p, const struct flat *f, const float *unit,
-                    struct arena *arena)
-{
-    *p = (struct flat_pass){.dim = f->dim, .room = f->chunk_count * FLAT_CHUNK};
-    p->scores = arena_raw(arena, float, p->room + 1);
-    return p->scores && flat_query_init(&p->query, f, unit, arena);
-}
-
-void flat_pass_run(const struct flat *f, struct flat_pass *passes, uint32_t count)
-{
-    struct flat_query queries[FLAT_TILE];
-    float *scores[FLAT_TILE];
-    for (uint32_t i = 0; i < count; i++) {
-        queries[i] = passes[i].query;
-        scores[i] = passes[i].scores;
-        passes[i].version = f->version;
-    }
-    flat_scores(f, queries, count, scores);
-}
-
-bool flat_pass_renew(const struct flat *f, struct flat_pass *p)
-{
-    if (p->dim != f->dim || f->slots > p->room)
-        return false;
-    for (uint32_t at = 0; at * FLAT_CHUNK < f->slots && p->version != f->version; at++)
-        if (f->chunks[at]->version > p->version)
-            score_chunk(f, at, &p->query, 1, &p->scores);
-    p->version = f->version;
-    return true;
 }
 
 /* The most that rounding can do to the product of two unit vectors, e and r away from their codes:
@@ -486,16 +453,18 @@ static uint64_t strike_out(const struct flat *f, const struct flat_filter *filte
     return permitted;
 }
 
-size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
-                 const struct flat_filter *filter, struct arena *arena, struct topk_item *ret_items,
-                 uint64_t *ret_permitted)
+size_t flat_search(const struct flat *f, const float *unit, size_t k,
+                   const struct flat_filter *filter, struct arena *arena,
+                   struct topk_item *ret_items, uint64_t *ret_permitted)
 {
-    float *scores = p->scores;
+    struct flat_query q;
+    float *scores = arena_raw(arena, float, f->slots + 1);
     struct topk_item *items = arena_array(arena, struct topk_item, k);
     *ret_permitted = 0;
-    if (!items || !k)
+    if (!scores || !items || !k || !f->live || !flat_query_init(&q, f, unit, arena))
         return 0;
     struct topk rough, exact;
+    flat_scores(f, &q, 1, &scores);
     *ret_permitted = strike_out(f, filter, scores);
     topk_init(&rough, items, k);
     topk_init(&exact, ret_items, k);
@@ -503,29 +472,17 @@ size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
         if (scores[slot] != PASSED)
             topk_offer(&rough, scores[slot], slot);
     for (size_t i = 0; i < rough.len; i++) {
-        topk_offer(&exact, flat_exact(f, rough.items[i].id, &p->query), rough.items[i].id);
+        topk_offer(&exact, flat_exact(f, rough.items[i].id, &q), rough.items[i].id);
         scores[rough.items[i].id] = PASSED;
     }
     /* The k-th best so far is a bar that only rises: who cannot reach it is out. */
     for (uint32_t slot = 0; slot < f->slots && exact.len == k; slot++) {
         const struct flat_chunk *c = f->chunks[slot / FLAT_CHUNK];
         if (scores[slot] == PASSED ||
-            scores[slot] + worst_error(f, p->query.error, c->error[slot % FLAT_CHUNK]) <
+            scores[slot] + worst_error(f, q.error, c->error[slot % FLAT_CHUNK]) <
                 exact.items[0].score)
             continue;
-        topk_offer(&exact, flat_exact(f, slot, &p->query), slot);
+        topk_offer(&exact, flat_exact(f, slot, &q), slot);
     }
     return topk_sort(&exact);
-}
-
-size_t flat_search(const struct flat *f, const float *unit, size_t k,
-                   const struct flat_filter *filter, struct arena *arena,
-                   struct topk_item *ret_items, uint64_t *ret_permitted)
-{
-    struct flat_pass pass;
-    *ret_permitted = 0;
-    if (!f->live || !flat_pass_init(&pass, f, unit, arena))
-        return 0;
-    flat_pass_run(f, &pass, 1);
-    return flat_best(f, &pass, k, filter, arena, ret_items, ret_permitted);
 }

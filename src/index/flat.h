@@ -125,31 +125,10 @@ struct flat_filter {
     void *ctx;
 };
 
-/* The first pass of one search, made at once or together with those of others, and brought up to
- * date where the index has changed since. */
-struct flat_pass {
-    struct flat_query query;
-    float *scores; /* [room], of each slot */
-    uint32_t dim, room;
-    uint64_t version; /* of the index that the scores tell of */
-};
-/* unit is borrowed.  False when the arena is out of memory. */
-bool flat_pass_init(struct flat_pass *p, const struct flat *f, const float *unit,
-                    struct arena *arena);
-/* count: 1 .. FLAT_TILE; several read the index once. */
-void flat_pass_run(const struct flat *f, struct flat_pass *passes, uint32_t count);
-/* Scores the chunks that changed since the pass was run.  False: the index has outgrown the pass,
- * or is another one; make a new pass. */
-bool flat_pass_renew(const struct flat *f, struct flat_pass *p);
-
 /* The k best slots among those the filter lets pass (NULL: all with a vector), best first by
  * flat_exact, ties by lower slot.  Exact: every slot whose approximate cosine could reach the k-th
  * best by the most that rounding can do is looked at precisely.  Returns how many; *ret_permitted
- * counts all that passed.  The pass must be up to date, and is spent. */
-size_t flat_best(const struct flat *f, struct flat_pass *p, size_t k,
-                 const struct flat_filter *filter, struct arena *arena, struct topk_item *ret_items,
-                 uint64_t *ret_permitted);
-/* A pass of its own, and the best of it. */
+ * counts all that passed. */
 size_t flat_search(const struct flat *f, const float *unit, size_t k,
                    const struct flat_filter *filter, struct arena *arena,
                    struct topk_item *ret_items, uint64_t *ret_permitted);

@@ -78,6 +78,11 @@ static struct rows_chunk *chunk_new(const struct rows *r, bool huge)
     return NULL;
 }
 
+bool rows_has_room(const struct rows *r, uint32_t more)
+{
+    return (uint64_t)r->live + r->dead + more <= (uint64_t)r->chunk_count * ROWS_CHUNK;
+}
+
 bool rows_reserve(struct rows *r, uint32_t more)
 {
     uint32_t used = r->live + r->dead;

@@ -54,6 +54,7 @@ void rows_release(struct rows *r);
 
 /* As vectors_reserve(), vectors_add(). */
 QMN_NODISCARD bool rows_reserve(struct rows *r, uint32_t more);
+bool rows_has_room(const struct rows *r, uint32_t more);
 uint32_t rows_add(struct rows *r, const float *x);
 /* A fresh slot is free then, a linked one dead. */
 void rows_remove(struct rows *r, uint32_t slot);

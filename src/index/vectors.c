@@ -64,6 +64,11 @@ bool vectors_reserve(struct vectors *v, uint32_t more)
     return rows_reserve(&v->rows, more);
 }
 
+bool vectors_has_room(const struct vectors *v, uint32_t more)
+{
+    return rows_has_room(&v->rows, more);
+}
+
 uint32_t vectors_add(struct vectors *v, const float *x)
 {
     return rows_add(&v->rows, x);

@@ -65,6 +65,8 @@ void vectors_free(struct vectors *v);
 /* Room for `more` calls of vectors_add, which then cannot fail.  False: out of memory, or beyond
  * VECTORS_SLOTS_MAX; the index is as it was. */
 QMN_NODISCARD bool vectors_reserve(struct vectors *v, uint32_t more);
+/* True when vectors_reserve(v, more) would change nothing. */
+bool vectors_has_room(const struct vectors *v, uint32_t more);
 /* x: float[dim], finite.  Found by the next search.  Returns its slot. */
 uint32_t vectors_add(struct vectors *v, const float *x);
 /* The slot of a live vector. */

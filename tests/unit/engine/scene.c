@@ -263,7 +263,7 @@ struct scene_state scene_look(struct scene *s)
                             .live = t->live_count,
                             .live_bytes = t->live_bytes,
                             .responses = t->response_index.live,
-                            .memories = t->memory_index.live,
+                            .memories = t->memory_count,
                             .nutrients = t->usage.nutrients,
                             .collects = t->usage.collects,
                             .outcomes = t->usage.outcomes,

@@ -5,11 +5,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
-#include "engine/engine_priv.h"
 
 static struct call *start_collect(const struct collect_in *in, struct collect_out *out)
 {
@@ -419,130 +416,6 @@ static void the_most_that_can_be_asked_for_is_found(void **state)
     }
 }
 
-static void begin_round(struct test_engine *lane, const struct collect_in *in,
-                        struct collect_out *out, struct call **ret_calls, int count)
-{
-    for (int i = 0; i < count; i++) {
-        ret_calls[i] = test_call_new(lane, &s.caller);
-        if (i == 0)
-            assert_true(engine_gather(lane->engine, ret_calls[i]->exec));
-        engine_collect(lane->engine, ret_calls[i], &in[i], &out[i]);
-    }
-}
-
-static void those_of_one_round_find_what_each_finds_alone(void **state)
-{
-    (void)state;
-    enum { CROWD = 40 }; /* more than two tiles */
-    static struct collect_out alone[CROWD], together[CROWD];
-    struct collect_in in[CROWD];
-    struct call *calls[CROWD];
-    struct memory_out memory;
-    for (int i = 0; i < 60; i++) {
-        struct vec v = VEC(1);
-        v.v[1 + i % 7] = (float)i / 40;
-        assert_int_equal(scene_remember(&s, i % 2 ? "a" : "b", v, &memory), QMN_OK);
-    }
-    for (int i = 0; i < CROWD; i++) {
-        struct vec v = VEC(1);
-        v.v[1 + i % 7] = (float)i / 20;
-        in[i] = scene_demand(&s, "", v);
-        assert_int_equal(TEST_CALL(s.te, &s.caller, engine_collect, &in[i], &alone[i]), QMN_OK);
-    }
-    struct test_engine *lane = test_engine_lane(s.te);
-    begin_round(lane, in, together, calls, CROWD);
-    for (int i = 0; i < CROWD; i++)
-        assert_false(test_call_done(lane, calls[i])); /* gathered */
-    for (int i = 0; i < CROWD; i++) {
-        assert_int_equal(test_call_wait(lane, calls[i]), QMN_OK);
-        assert_int_equal(together[i].count, alone[i].count);
-        assert_int_equal(together[i].memories_considered, alone[i].memories_considered);
-        for (size_t k = 0; k < alone[i].count; k++)
-            assert_true(bytes_equal(together[i].items[k].id, alone[i].items[k].id));
-    }
-    test_engine_free(lane);
-}
-
-/* A memory that comes while the collects of a round are answered. */
-static struct latecomer {
-    pthread_t finisher, thread;
-    struct test_engine *lane; /* the thread's */
-    const struct flat *index;
-    uint32_t memories; /* before */
-    bool comes;
-} late;
-
-static void *remember_late(void *arg)
-{
-    struct memory_in in = scene_memory(&s, "b", AXIS(0));
-    struct memory_out out;
-    (void)arg;
-    (void)TEST_CALL(late.lane, &s.caller, engine_store_memory, &in, &out);
-    return NULL;
-}
-
-/* Each looks at the clock under its hold of the lock.  It goes on when the writer waits for it to
- * let go, first perhaps to make room, then to publish. */
-static void let_one_come(void)
-{
-    pthread_rwlock_t *lock = &s.te->engine->net.lock;
-    if (!pthread_equal(pthread_self(), late.finisher))
-        return;
-    if (pthread_rwlock_trywrlock(lock) == 0) { /* not yet under it */
-        pthread_rwlock_unlock(lock);
-        return;
-    }
-    if (!late.comes)
-        assert_int_equal(pthread_create(&late.thread, NULL, remember_late, NULL), 0);
-    late.comes = true;
-    int64_t end = clock_mono_us() + 5000000;
-    while (late.index->live == late.memories && pthread_rwlock_tryrdlock(lock) == 0 &&
-           clock_mono_us() < end) {
-        pthread_rwlock_unlock(lock);
-        usleep(100);
-    }
-    assert_true(clock_mono_us() < end);
-}
-
-static void a_memory_that_comes_within_a_round_is_seen_by_the_rest_of_it(void **state)
-{
-    (void)state;
-    enum { N = 4 };
-    static struct collect_out out[N];
-    struct collect_in in[N];
-    struct call *calls[N];
-    struct memory_out memory;
-    for (int i = 0; i < 8; i++) {
-        struct vec v = VEC(1);
-        v.v[1] = 0.1f * (float)(1 + i);
-        assert_int_equal(scene_remember(&s, "a", v, &memory), QMN_OK);
-    }
-    for (int i = 0; i < N; i++) {
-        in[i] = scene_demand(&s, "", AXIS(0));
-        in[i].top_k = 1;
-    }
-    struct test_engine *lane = test_engine_lane(s.te);
-    late = (struct latecomer){
-        .finisher = pthread_self(),
-        .lane = test_engine_lane(s.te),
-        .index = &network_tenant(&s.te->engine->net, BYTES_LIT("acme"))->memory_index,
-        .memories = 8};
-    begin_round(lane, in, out, calls, N);
-    s.te->on_now = let_one_come;
-    engine_round(lane->engine, calls[0]->exec);
-    assert_true(late.comes);
-    pthread_join(late.thread, NULL);
-    uint32_t seen = 0;
-    for (int i = 0; i < N; i++) {
-        assert_int_equal(test_call_wait(lane, calls[i]), QMN_OK);
-        assert_int_equal(out[i].count, 1);
-        seen += bytes_is(out[i].items[0].agent_id, "b");
-    }
-    assert_in_range(seen, 1, N - 1);
-    test_engine_free(late.lane);
-    test_engine_free(lane);
-}
-
 static void labels_hide_without_a_trace(void **state)
 {
     (void)state;
@@ -669,8 +542,6 @@ int main(void)
         COLLECT(a_hidden_item_does_not_raise_the_floor),
         COLLECT(diversity_leaves_the_repetition_out),
         COLLECT(the_most_that_can_be_asked_for_is_found),
-        COLLECT(those_of_one_round_find_what_each_finds_alone),
-        COLLECT(a_memory_that_comes_within_a_round_is_seen_by_the_rest_of_it),
         COLLECT(labels_hide_without_a_trace),
         COLLECT(a_response_inherits_the_label),
         COLLECT(responses_go_with_their_nutrient),

@@ -455,7 +455,7 @@ static void commands_put_off_by_the_first_use_land(void **state)
         assert_true(code == QMN_OK || code == QMN_E_SPACE_MISMATCH || code == QMN_E_DIMENSION);
     }
     assert_int_equal(refused, N / 10);
-    assert_int_equal(acme()->memory_index.live, N - N / 10);
+    assert_int_equal(acme()->memory_count, N - N / 10);
     struct broadcast_out sent = scene_send(&s, "", AXIS(1));
     assert_int_equal(sent.hop_count, 3);
     scene_restart(&s);

@@ -231,7 +231,7 @@ static void cleaning_up_deletes_what_has_expired(void **state)
     scene_let_go(&s, &hold);
     assert_int_equal(test_call_wait(s.te, clean), QMN_OK);
     assert_int_equal(deleted, 7);
-    assert_int_equal(s.te->engine->net.tenants[1]->memory_index.live, 4);
+    assert_int_equal(s.te->engine->net.tenants[1]->memory_count, 4);
 }
 
 static void a_deleted_memory_is_gone(void **state)

@@ -118,7 +118,7 @@ static void an_expiry_that_is_given_later_holds(void **state)
     assert_int_equal(change_as(&s.caller, &p, &out), QMN_E_NOT_FOUND);
     scene_settle(&s);
     scene_restart(&s);
-    assert_int_equal(s.te->engine->net.tenants[1]->memory_index.live, 0);
+    assert_int_equal(s.te->engine->net.tenants[1]->memory_count, 0);
     assert_int_equal(s.te->engine->net.tenants[1]->stored_bytes, 0);
 }
 

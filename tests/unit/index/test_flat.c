@@ -164,49 +164,6 @@ static void the_search_equals_an_exact_scan(void **state)
     }
 }
 
-static void check_best(struct oracle *o, struct flat_pass *pass, size_t k)
-{
-    struct topk_item want[ROWS_MAX], got[ROWS_MAX];
-    uint64_t seen, permitted;
-    size_t n = flat_search(&o->flat, pass->query.unit, k, NULL, &o->arena, want, &seen);
-    assert_int_equal(flat_best(&o->flat, pass, k, NULL, &o->arena, got, &permitted), n);
-    assert_int_equal(permitted, seen);
-    assert_memory_equal(got, want, n * sizeof *got);
-}
-
-/* Passes of several queries, then changes of all kinds: renewed, they find what new ones find. */
-static void a_renewed_pass_equals_a_new_one(void **state)
-{
-    (void)state;
-    enum { DIM = 48, QUERIES = FLAT_TILE };
-    struct oracle o;
-    struct flat_pass passes[QUERIES];
-    float units[QUERIES][DIM_MAX], v[DIM_MAX];
-    oracle_begin(&o, DIM, 21);
-    for (int i = 0; i < 3 * FLAT_CHUNK - 20; i++)
-        oracle_add(&o, i % 17 != 0);
-    for (uint32_t q = 0; q < QUERIES; q++) {
-        random_unit(&o.rng, DIM, units[q]);
-        assert_true(flat_pass_init(&passes[q], &o.flat, units[q], &o.arena));
-    }
-    flat_pass_run(&o.flat, passes, QUERIES);
-    oracle_remove(&o, 5);
-    oracle_remove(&o, FLAT_CHUNK + 5);
-    random_unit(&o.rng, DIM, v);
-    flat_set(&o.flat, 7, v);
-    for (int i = 0; i < 22; i++) /* the two, and all that is left of the last chunk */
-        oracle_add(&o, true);
-    for (uint32_t q = 0; q < QUERIES; q++) {
-        assert_true(flat_pass_renew(&o.flat, &passes[q]));
-        check_best(&o, &passes[q], 40);
-    }
-    assert_true(flat_pass_init(&passes[0], &o.flat, units[0], &o.arena));
-    flat_pass_run(&o.flat, passes, 1);
-    oracle_add(&o, true);
-    assert_false(flat_pass_renew(&o.flat, &passes[0])); /* it has no room for another chunk */
-    oracle_end(&o);
-}
-
 /* A few elements far above all others: int8 keeps those and loses the rest, and there are many more
  * such rows than a search would look at again by their approximate rank. */
 static void find_vectors_that_int8_holds_badly(enum flat_precision precision)
@@ -553,7 +510,6 @@ int main(void)
         cmocka_unit_test(vectors_that_int8_holds_badly_are_found_too),
         cmocka_unit_test(what_is_removed_is_not_found_and_its_slot_is_used_again),
         cmocka_unit_test(random_changes_keep_it_whole),
-        cmocka_unit_test(a_renewed_pass_equals_a_new_one),
         cmocka_unit_test(a_slot_without_a_vector_scores_nothing),
         cmocka_unit_test(scores_of_a_tile_are_those_of_each_query),
         cmocka_unit_test(cosines_between_slots_are_near_the_exact_ones),

@@ -149,7 +149,7 @@ static enum qmn_code send_piece(struct import *p, struct err *err)
     const Qmn__V1__ImportMemoriesResponse *m =
         (const Qmn__V1__ImportMemoriesResponse *)(const void *)answer.message;
     for (size_t i = 0; i < m->n_errors; i++)
-        cli_note(p->c, "line %llu: %s%s%s\n", (unsigned long long)(p->lines + m->errors[i]->line),
+        cli_note(p->c, "line %llu: %s%s%s\n", (unsigned long long)p->lines + m->errors[i]->line,
                  cli_or(m->errors[i]->field, ""), m->errors[i]->field ? ": " : "",
                  cli_or(m->errors[i]->detail, cli_or(m->errors[i]->code, "?")));
     p->stored += m->stored;

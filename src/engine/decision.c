@@ -58,7 +58,10 @@ struct terms {
 /* Bit by bit: a NaN is what it is, and so is a zero with a sign. */
 static bool same(float a, float b)
 {
-    return memcmp(&a, &b, sizeof a) == 0;
+    uint32_t x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
 }
 
 /* A route and a candidate are packed alike. */

@@ -458,8 +458,8 @@ void memory_publish(struct engine *e, struct tenant *t, const struct record_memo
     memory_link(e, t, slot);
 }
 
-void memory_change(struct engine *e, struct tenant *t, uint32_t slot, const struct record_memory *m,
-                   uint32_t agent, const float *unit, uint64_t print, int64_t history)
+void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
+                   const float *unit, uint64_t print, int64_t history)
 {
     const struct memory *x = &t->memories[slot];
     int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
@@ -473,7 +473,7 @@ void memory_change(struct engine *e, struct tenant *t, uint32_t slot, const stru
     }
     memory_fill(t, slot, m, agent, print, stored);
     t->stored_bytes += (uint64_t)grows;
-    memory_link(e, t, slot);
+    memory_link(t->engine, t, slot);
 }
 
 void memory_add_history(struct tenant *t, const struct record_memory_version *v)

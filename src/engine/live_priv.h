@@ -77,8 +77,8 @@ void memory_publish(struct engine *e, struct tenant *t, const struct record_memo
                     uint32_t agent, const float *unit, uint64_t print);
 /* A row in place of the one at hand, with the same number; unit NULL: its vector stays.  `history`:
  * by how many bytes that grows. */
-void memory_change(struct engine *e, struct tenant *t, uint32_t slot, const struct record_memory *m,
-                   uint32_t agent, const float *unit, uint64_t print, int64_t history);
+void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
+                   const float *unit, uint64_t print, int64_t history);
 uint32_t memory_version_bytes(const struct record_memory_version *v);
 /* The start has read a row of its history. */
 void memory_add_history(struct tenant *t, const struct record_memory_version *v);

@@ -57,12 +57,12 @@ struct memory_version_op {
     struct record_memory_version row, dropped;
     int64_t history; /* by how many bytes that grows */
 };
-/* Adds to the batch that `old` becomes history and the oldest is forgotten if it must.  Both rows
- * and the vector are borrowed until the commit. */
+/* Adds to the batch that `old` becomes history and the oldest is forgotten if it must.  vector:
+ * the old one; NULL when it stays.  All of them are borrowed until the commit. */
 QMN_NODISCARD enum qmn_code memory_keep_version(struct engine *e, struct command *cmd,
                                                 const struct record_memory *old,
                                                 const struct record_memory_vector *vector,
-                                                const struct record_memory *next, bool new_vector,
+                                                const struct record_memory *next,
                                                 struct memory_version_op *op, struct err *err);
 
 #endif

@@ -70,8 +70,8 @@ static enum qmn_code drop_oldest(struct engine *e, struct command *cmd, int64_t 
 enum qmn_code memory_keep_version(struct engine *e, struct command *cmd,
                                   const struct record_memory *old,
                                   const struct record_memory_vector *vector,
-                                  const struct record_memory *next, bool new_vector,
-                                  struct memory_version_op *op, struct err *err)
+                                  const struct record_memory *next, struct memory_version_op *op,
+                                  struct err *err)
 {
     bool renamed = !bytes_equal(old->id, next->id);
     op->row = (struct record_memory_version){
@@ -90,7 +90,7 @@ enum qmn_code memory_keep_version(struct engine *e, struct command *cmd,
         .until_ms = next->updated_ms,
         .task_id = old->task_id,
         .trace_id = old->trace_id,
-        .vector = new_vector ? vector->vector : bytes_of("", 0),
+        .vector = vector ? vector->vector : bytes_of("", 0),
     };
     op->history = memory_version_bytes(&op->row);
     writer_add(e, MUT_INSERT, RECORD_MEMORY_VERSION, &op->row);
@@ -200,8 +200,8 @@ static enum qmn_code add_version(struct engine *e, struct memory_change *op, str
 {
     op->row.version++;
     op->row.updated_ms = writer_now_ms(e);
-    TRY(memory_keep_version(e, &op->cmd, &op->old, &op->vector, &op->row, op->new_vector, &op->step,
-                            err));
+    TRY(memory_keep_version(e, &op->cmd, &op->old, op->new_vector ? &op->vector : NULL, &op->row,
+                            &op->step, err));
     if (!op->new_vector)
         return QMN_OK;
     op->vector.vector = bytes_of(op->unit, op->dim * sizeof(float));
@@ -243,8 +243,9 @@ static void change_publish(struct engine *e, struct command *cmd)
 {
     struct memory_change *op = change_of(cmd);
     struct tenant *t = cmd->tenant;
+    (void)e;
     if (!op->idle)
-        memory_change(e, t, op->slot, &op->row, t->memories[op->slot].agent,
+        memory_change(t, op->slot, &op->row, t->memories[op->slot].agent,
                       op->new_vector ? op->unit : NULL, op->print, op->step.history);
 }
 

@@ -165,7 +165,7 @@ static enum qmn_code fill_at(struct engine *e, struct call *c, const struct past
 enum qmn_code memory_as_of(struct engine *e, struct call *c, struct bytes id, int64_t as_of_ms,
                            struct memory_out *out)
 {
-    int64_t no;
+    int64_t no = 0;
     struct past p;
     TRY(find_no(e, c, id, &no));
     TRY(read_past(e, c, no, id, &p));

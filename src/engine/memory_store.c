@@ -210,7 +210,7 @@ static enum qmn_code supersede(struct engine *e, struct memory_store *op, uint32
     x->row.begun_ms = old.begun_ms;
     if (x->row.sensitivity < old.sensitivity)
         x->row.sensitivity = old.sensitivity;
-    TRY(memory_keep_version(e, cmd, &old, &vector, &x->row, true, &x->step, err));
+    TRY(memory_keep_version(e, cmd, &old, &vector, &x->row, &x->step, err));
     writer_add(e, MUT_PUT, RECORD_MEMORY, &x->row);
     writer_add(e, MUT_PUT, RECORD_MEMORY_VECTOR, &x->vector);
     return QMN_OK;
@@ -303,7 +303,7 @@ static void store_publish(struct engine *e, struct command *cmd)
         else if (!x->agent)
             x->agent = author_born(e, &x->author);
         if (x->replaces)
-            memory_change(e, cmd->tenant, x->slot, &x->row, x->agent->slot, x->unit, x->print,
+            memory_change(cmd->tenant, x->slot, &x->row, x->agent->slot, x->unit, x->print,
                           x->step.history);
         else if (!x->merged)
             memory_publish(e, cmd->tenant, &x->row, x->agent->slot, x->unit, x->print);

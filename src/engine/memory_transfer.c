@@ -94,16 +94,18 @@ static bool fill_version(struct export *x, const struct record_memory_version *v
 static enum qmn_code export_one(struct export *x, int64_t no, bool history,
                                 struct memory_lines *out, size_t *bytes)
 {
-    struct record_memory row;
     struct record_memory_vector vector;
     struct engine *e = x->engine;
     struct call *c = x->call;
+    struct record_memory *row = arena_new(c->arena, struct record_memory);
     struct tenant *t;
-    enum qmn_code code = memory_read(e, no, c->arena, &row, &vector, &c->err);
+    if (!row)
+        return err_nomem(&c->err);
+    enum qmn_code code = memory_read(e, no, c->arena, row, &vector, &c->err);
     if (code == QMN_E_NOT_FOUND)
         return QMN_OK;
     TRY(code);
-    x->head = &row;
+    x->head = row;
     x->count = 0;
     if (history)
         TRY(read_history(x));
@@ -112,12 +114,12 @@ static enum qmn_code export_one(struct export *x, int64_t no, bool history,
         return err_nomem(&c->err);
     pthread_rwlock_rdlock(&e->net.lock);
     code = engine_tenant(e, c->caller, &t, &c->err);
-    bool shown = code == QMN_OK && row.sensitivity <= network_clearance(t, c->caller), ok = true;
+    bool shown = code == QMN_OK && row->sensitivity <= network_clearance(t, c->caller), ok = true;
     if (shown) {
         lines[0] = (struct memory_line){.vector = vector.vector,
-                                        .begun_ms = row.begun_ms,
+                                        .begun_ms = row->begun_ms,
                                         .space = arena_bytes(c->arena, t->record->space)};
-        ok = memory_fill_out(e, &row, c->arena, &lines[0].m) && lines[0].space.ptr;
+        ok = memory_fill_out(e, row, c->arena, &lines[0].m) && lines[0].space.ptr;
         for (size_t i = 0; ok && i < x->count; i++)
             ok = fill_version(x, &x->versions[i], &lines[i + 1]);
     }

@@ -53,6 +53,7 @@ static void mmr_init(struct mmr *m, const float *scores, uint32_t n,
 static void mmr_refresh(struct mmr *m, uint32_t i)
 {
     const struct select_options *o = m->options;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): i < n, all set */
     for (; m->seen[i] < m->chosen_count; m->seen[i]++) {
         float similarity = o->similarity(o->ctx, i, m->chosen[m->seen[i]]);
         if (similarity > m->max_similarity[i])

@@ -10,8 +10,9 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "engine/engine_priv.h"
+#include "support/patience.h"
 
-enum { FLAT_MAX = 64, COUNT = 500, K = 5, QUERIES = 40, PATIENCE_US = 20000000 };
+enum { FLAT_MAX = 64, COUNT = 500, K = 5, QUERIES = 40 };
 
 static struct vec vectors[COUNT];
 static struct memory_out stored[COUNT];
@@ -59,7 +60,7 @@ static struct vectors_stats look(void)
 
 static void await_linked(void)
 {
-    int64_t end = clock_mono_us() + PATIENCE_US;
+    int64_t end = clock_mono_us() + patience_ms() * INT64_C(1000);
     struct vectors_stats stats = look();
     while ((stats.fresh || stats.dead > stats.live / 2) && clock_mono_us() < end) {
         usleep(1000);
@@ -151,7 +152,7 @@ static void those_that_stay_are_found_and_few_are_scanned_again(void **state)
     for (int i = 0; i < COUNT && count_visible() >= FLAT_MAX / 2; i++)
         if (may_be_found(i))
             forget(i, COUNT);
-    int64_t end = clock_mono_us() + PATIENCE_US;
+    int64_t end = clock_mono_us() + patience_ms() * INT64_C(1000);
     while (look().levels && clock_mono_us() < end)
         usleep(1000);
     assert_int_equal(look().levels, 0);

@@ -87,6 +87,7 @@ static void flood(struct fixture *f, struct request *req)
         atomic_fetch_add(&f->flooded, 1);
     }
     request_stream_end(req);
+    atomic_fetch_add(&f->floods, 1);
 }
 
 static void park(struct fixture *f, struct request *req)

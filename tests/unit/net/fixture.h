@@ -10,7 +10,7 @@
  *   /wait/N      as /park, and the deadline moves by N ms
  *   /leave       as /park, and answered inside on_gone
  *   /stream      a stream kept open; fixture_stream_send and _end act on all of them
- *   /flood       a stream that sends 4 KB pieces until send says no, then ends
+ *   /flood       a stream that sends 4 KB pieces until send says no, then ends (floods counts)
  *   /round       answered by on_round, which moves the clock by round_ms for each
  *   /work/N      moves the clock by N ms; 200, how many requests came before it
  *   /block/N     the same, once fixture_let_go allows (after wait_for(&f->holding, 1))
@@ -39,7 +39,7 @@ struct fixture {
     struct server_config config;
     uint16_t port;
     struct manual_clock clock;
-    _Atomic int requests, parked, gone, streams, rounds, refused, flooded;
+    _Atomic int requests, parked, gone, streams, rounds, refused, flooded, floods;
     _Atomic uint64_t stream_sent, stream_lost; /* of the last stream whose reader left */
     struct task hold;
     _Atomic int holding;

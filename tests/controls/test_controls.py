@@ -88,7 +88,7 @@ UNITS = [
      "engine_memory_index", "they_are_found_in_the_graph"),
     ("memories: linked behind everybody's back", "engine/writer.c", "        work_on_memories(e);\n", "        (void)work_on_memories;\n",
      "engine_memory_index", "they_are_found_in_the_graph"),
-    ("memories: a changed vector takes a new place", "engine/live.c", "        slot = memory_index_add(t, unit);\n",
+    ("memories: a changed vector takes a new place", "engine/memory_rows.c", "        slot = memory_index_add(t, unit);\n",
      "", "engine_memory_versions", "what_it_says_makes_a_version_and_how_it_is_treated_none"),
     ("clearance: memories", "engine/memories.c", "return m->used && m->sensitivity <= clearance &&",
      "return m->used &&",

@@ -721,7 +721,7 @@ def test_nothing_secret_is_in_the_log(binary):
         tenant.client.post("/v1/tasks", {"title": marks[5]}, expect=201)
         tenant.client.post("/v1/keys:validate", {"api_key": tenant.key}, expect=200)
         rotated = tenant.client.post("/v1/keys:rotate", {}, expect=200).json()["api_key"]
-        Client(node.port, tenant.key[:-1] + "x").get("/v1/agents", expect=401)
+        Client(node.port, tenant.key[:-1] + ("x" if tenant.key[-1] != "x" else "y")).get("/v1/agents", expect=401)
         tenant.client.post("/v1/nutrients:broadcast", {"summary": marks[0] * 900}, expect=422)
         log = node.log_text()
     finally:

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memories in the network: their rows by slot, and what finds one by its id, number or content. */
+#include "engine/group_priv.h"
+#include "engine/live_priv.h"
+#include "engine/memory_index_priv.h"
+
+#include "base/mem.h"
+
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
+{
+    struct network *n = &e->net;
+    if (!memory_index_reserve(e, t) || !upkeep_reserve(e, writer_places(e, 0)) ||
+        !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
+                            t->memory_kind_count + 1, sizeof *t->memory_kinds))
+        return false;
+    bool known = textmap_get(&t->memory_kind_ids, kind) != NULL;
+    char *text = known ? NULL : mem_alloc(kind.len + 1);
+    if (!known && !text)
+        return false;
+    pthread_rwlock_wrlock(&n->lock);
+    uint32_t places = writer_places(e, 0);
+    bool ok = u64map_reserve(&t->memory_by_id, places) &&
+              u64map_reserve(&t->memory_by_no, places) &&
+              u64map_reserve(&t->memory_by_print, places) &&
+              (known || textmap_reserve(&t->memory_kind_ids, 1));
+    if (ok && !known) {
+        /* a kind stays even if this memory does not: harmless, and publishing needs no memory */
+        memcpy(text, kind.ptr, kind.len);
+        t->memory_kinds[t->memory_kind_count] = bytes_of(text, kind.len);
+        textmap_put(&t->memory_kind_ids, bytes_of(text, kind.len),
+                    (void *)(uintptr_t)(++t->memory_kind_count));
+        text = NULL;
+    }
+    pthread_rwlock_unlock(&n->lock);
+    mem_free(text);
+    return ok;
+}
+
+uint32_t memory_bytes(const struct record_memory *m, uint32_t dim)
+{
+    return (uint32_t)(m->content.len + m->metadata.len + dim * sizeof(float));
+}
+
+uint32_t memory_version_bytes(const struct record_memory_version *v)
+{
+    return (uint32_t)(v->content.len + v->metadata.len + v->vector.len);
+}
+
+uint64_t memory_print(const struct record_memory *m, struct bytes vector)
+{
+    uint64_t h = bytes_hash(m->content,
+                            (uint64_t)m->agent_no * (LABEL_SECRET + 1) + (uint64_t)m->sensitivity);
+    return bytes_hash(vector, bytes_hash(m->kind, h));
+}
+
+/* Links what stands at the slot. */
+static void memory_link(struct engine *e, struct tenant *t, uint32_t slot)
+{
+    const struct memory *x = &t->memories[slot];
+    u64map_put(&t->memory_by_id, id_hash(&x->id), slot);
+    if (x->version > 1)
+        u64map_put(&t->memory_by_no, (uint64_t)x->no, slot);
+    if (!u64map_get(&t->memory_by_print, x->print))
+        u64map_put(&t->memory_by_print, x->print, slot);
+    if (x->expires_ms)
+        upkeep_schedule(e, EXPIRE_MEMORY, x->expires_ms, t, x->no, slot);
+}
+
+static void memory_unlink(struct tenant *t, uint32_t slot)
+{
+    const struct memory *x = &t->memories[slot];
+    uint64_t *twin = u64map_get(&t->memory_by_print, x->print);
+    u64map_remove(&t->memory_by_id, id_hash(&x->id));
+    u64map_remove(&t->memory_by_no, (uint64_t)x->no);
+    if (twin && *twin == slot)
+        u64map_remove(&t->memory_by_print, x->print);
+}
+
+static void memory_fill(struct tenant *t, uint32_t slot, const struct record_memory *m,
+                        uint32_t agent, uint64_t print, uint32_t stored)
+{
+    struct memory *x = &t->memories[slot];
+    uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
+    *x = (struct memory){.no = m->no,
+                         .expires_ms = m->expires_ms,
+                         .created_ms = m->created_ms,
+                         .version = m->version,
+                         .updated_ms = m->updated_ms,
+                         .begun_ms = m->begun_ms,
+                         .agent = agent,
+                         .kind = (uint32_t)(kind - 1),
+                         .sensitivity = (uint32_t)m->sensitivity,
+                         .quality = m->quality,
+                         .print = print,
+                         .said = (uint32_t)(m->content.len + m->metadata.len),
+                         .stored = stored,
+                         .used = true};
+    memcpy(&x->id, m->id.ptr, sizeof x->id);
+}
+
+void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
+                    uint32_t agent, const float *unit, uint64_t print)
+{
+    uint32_t slot = memory_index_add(t, unit);
+    memory_fill(t, slot, m, agent, print, memory_bytes(m, t->profiles.dim));
+    t->stored_bytes += t->memories[slot].stored;
+    memory_link(e, t, slot);
+}
+
+void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
+                   const float *unit, uint64_t print, int64_t history)
+{
+    const struct memory *x = &t->memories[slot];
+    int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
+    uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
+    memory_unlink(t, slot);
+    if (unit) { /* a vector never changes where it is: the graph knows the place by the old one */
+        uint32_t was = slot;
+        slot = memory_index_add(t, unit);
+        memory_index_remove(t, was);
+        t->memories[was] = (struct memory){0};
+    }
+    memory_fill(t, slot, m, agent, print, stored);
+    t->stored_bytes += (uint64_t)grows;
+    memory_link(t->engine, t, slot);
+}
+
+void memory_add_history(struct tenant *t, const struct record_memory_version *v)
+{
+    uint64_t *slot = u64map_get(&t->memory_by_no, (uint64_t)v->memory_no);
+    if (!slot)
+        return;
+    uint32_t bytes = memory_version_bytes(v);
+    t->memories[*slot].stored += bytes;
+    t->stored_bytes += bytes;
+}
+
+void memory_delete_rows(struct engine *e, const struct memory *m)
+{
+    int64_t oldest = memory_oldest(m->version);
+    size_t count = (size_t)(m->version - oldest);
+    struct record_memory *row = arena_new(writer_arena(e), struct record_memory);
+    struct record_memory_vector *vector = arena_new(writer_arena(e), struct record_memory_vector);
+    struct record_memory_version *versions =
+        arena_array(writer_arena(e), struct record_memory_version, count + 1);
+    if (!row || !vector || !versions) {
+        e->writer->failed = true;
+        return;
+    }
+    row->no = vector->no = m->no;
+    writer_add(e, MUT_DELETE, RECORD_MEMORY, row);
+    writer_add(e, MUT_DELETE, RECORD_MEMORY_VECTOR, vector);
+    for (size_t i = 0; i < count; i++) {
+        versions[i] =
+            (struct record_memory_version){.memory_no = m->no, .version = oldest + (int64_t)i};
+        writer_add(e, MUT_DELETE, RECORD_MEMORY_VERSION, &versions[i]);
+    }
+}
+
+uint32_t memory_slot(const struct tenant *t, const struct id *id)
+{
+    uint64_t *at = u64map_get(&t->memory_by_id, id_hash(id));
+    return at && memcmp(&t->memories[*at].id, id, sizeof *id) == 0 ? (uint32_t)*at : UINT32_MAX;
+}
+
+void memory_remove(struct tenant *t, uint32_t slot)
+{
+    memory_unlink(t, slot);
+    t->stored_bytes -= t->memories[slot].stored;
+    t->memories[slot] = (struct memory){0};
+    memory_index_remove(t, slot);
+}

@@ -151,23 +151,27 @@ static enum qmn_code fill_candidates(struct decider *d, const struct topk_item *
 struct choice {
     struct decider *d;
     uint32_t slots[ROUTE_POOL_MAX], count;
-    float *cosines[ROUTE_POOL_MAX]; /* of all with one that was chosen, once they are asked for */
+    bool compared; /* all with the best */
+    float with_best[ROUTE_POOL_MAX];
 };
 
-/* route_select's similarity.  Without memory it is 0, and the arena tells. */
+/* route_select's similarity: all of them are asked about the best, which goes first, but only a few
+ * about each that follows. */
 static float likeness(void *ctx, uint32_t candidate, uint32_t chosen)
 {
     struct choice *c = ctx;
     const struct flat *profiles = &c->d->t->profiles;
+    float cosine;
     if (!profiles->dim)
         return 0;
-    if (!c->cosines[chosen]) {
-        c->cosines[chosen] = arena_raw(c->d->arena, float, c->count);
-        if (!c->cosines[chosen])
-            return 0;
-        flat_between(profiles, c->slots[chosen], c->slots, c->count, c->cosines[chosen]);
+    if (chosen) {
+        flat_between(profiles, c->slots[chosen], &c->slots[candidate], 1, &cosine);
+        return cosine;
     }
-    return c->cosines[chosen][candidate];
+    if (!c->compared)
+        flat_between(profiles, c->slots[0], c->slots, c->count, c->with_best);
+    c->compared = true;
+    return c->with_best[candidate];
 }
 
 /* route_select's recount. */
@@ -181,8 +185,11 @@ static void choose(struct decider *d, const struct topk_item *pool, uint32_t poo
                    uint32_t eligible, struct selection *sel)
 {
     float scores[ROUTE_POOL_MAX] QMN_UNINIT;
-    struct choice choice = {.d = d, .count = pool_len};
+    struct choice choice QMN_UNINIT;
     struct rng rng;
+    choice.d = d;
+    choice.count = pool_len;
+    choice.compared = false;
     rng_seed(&rng, atomic_fetch_add_explicit(&d->e->seed, 1, memory_order_relaxed));
     for (uint32_t i = 0; i < pool_len; i++) {
         scores[i] = pool[i].score;

@@ -321,10 +321,12 @@ INLINE __m512i add_products(__m512i sum, __m512i row, __m512i query)
     return sum;
 }
 
-/* n_rows x n_queries sums at a time, constants where it is inlined. */
+/* n_rows x n_queries sums at a time, constants where it is inlined.  Asks for the rows `ahead`
+ * bytes further on, unless 0: the processor follows them by itself, but only to the end of a page.
+ */
 INLINE void tile(const int8_t *rows, size_t stride, const size_t n_rows,
                  const int8_t *const *queries, const int32_t *excess, const size_t n_queries,
-                 size_t dim, int32_t *ret, size_t ret_stride)
+                 size_t dim, int32_t *ret, size_t ret_stride, size_t ahead)
 {
     const size_t whole = dim & ~(size_t)63;
     __m512i sums[KERNELS_TILE_MAX][ROWS_MAX];
@@ -333,6 +335,9 @@ INLINE void tile(const int8_t *rows, size_t stride, const size_t n_rows,
             sums[q][r] = _mm512_setzero_si512();
     for (size_t i = 0; i < whole; i += 64) {
         __m512i row[ROWS_MAX];
+        if (ahead)
+            for (size_t r = 0; r < n_rows; r++)
+                _mm_prefetch((const char *)rows + ahead + r * stride + i, _MM_HINT_T0);
         for (size_t r = 0; r < n_rows; r++)
             row[r] =
                 _mm512_xor_si512(_mm512_loadu_si512(rows + r * stride + i), _mm512_set1_epi8(-128));
@@ -363,6 +368,7 @@ INLINE void tile_all_rows(const int8_t *rows, size_t stride, size_t count,
                           int32_t *ret)
 {
     const size_t whole = dim & ~(size_t)63;
+    enum { ROUNDS_AHEAD = 2 };
     const size_t together = n_queries <= 2 ? ROWS_MAX : 4;
     const size_t first = n_queries <= 5 ? n_queries : (n_queries + 1) / 2, rest = n_queries - first;
     int32_t excess[KERNELS_TILE_MAX];
@@ -371,13 +377,14 @@ INLINE void tile_all_rows(const int8_t *rows, size_t stride, size_t count,
     size_t r = 0;
     for (; r + together <= count; r += together) {
         const int8_t *at = rows + r * stride;
-        tile(at, stride, together, queries, excess, first, dim, ret + r, count);
+        tile(at, stride, together, queries, excess, first, dim, ret + r, count,
+             ROUNDS_AHEAD * together * stride);
         if (rest)
             tile(at, stride, together, queries + first, excess + first, rest, dim,
-                 ret + first * count + r, count);
+                 ret + first * count + r, count, 0);
     }
     for (; r < count; r++)
-        tile(rows + r * stride, stride, 1, queries, excess, n_queries, dim, ret + r, count);
+        tile(rows + r * stride, stride, 1, queries, excess, n_queries, dim, ret + r, count, 0);
 }
 
 static void dot_i8_rows(const int8_t *rows, size_t stride, size_t count, const int8_t *query,

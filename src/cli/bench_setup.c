@@ -107,18 +107,82 @@ enum qmn_code bench_load(struct bench *b, const char *what, struct load_config *
     return code;
 }
 
-enum qmn_code bench_prepare(struct bench *b, const char *what, uint64_t requests,
-                            void (*make)(void *ctx, uint64_t n, struct load_request *r), void *ctx,
-                            struct err *err)
+/* Numbered requests that all have to succeed. */
+struct preparing {
+    void *ctx;
+    void (*make)(void *ctx, uint64_t n, struct load_request *r);
+    uint64_t *numbers; /* those sent in this round; NULL: all */
+    uint64_t *refused; /* those to send again */
+    size_t refused_count, refused_cap;
+    bool nomem;
+};
+
+static void prepare_make(void *ctx, uint64_t n, struct load_request *r)
+{
+    struct preparing *p = ctx;
+    p->make(p->ctx, p->numbers ? p->numbers[n] : n, r);
+}
+
+static void prepare_answer(void *ctx, uint64_t n, int status, struct bytes body)
+{
+    struct preparing *p = ctx;
+    (void)body;
+    if (status != 429 && status != 503)
+        return;
+    if (p->refused_count == p->refused_cap) {
+        size_t cap = p->refused_cap ? 2 * p->refused_cap : 64;
+        uint64_t *more = mem_resize(p->refused, cap, sizeof *more);
+        p->nomem |= !more;
+        if (!more)
+            return;
+        p->refused = more;
+        p->refused_cap = cap;
+    }
+    p->refused[p->refused_count++] = p->numbers ? p->numbers[n] : n;
+}
+
+static enum qmn_code prepare_round(struct bench *b, const char *what, uint64_t requests,
+                                   struct preparing *p, struct err *err)
 {
     static struct load_result result;
-    struct load_config k = {.requests = requests, .ctx = ctx, .make = make};
+    struct load_config k = {
+        .requests = requests, .ctx = p, .make = prepare_make, .answer = prepare_answer};
     TRY(bench_load(b, what, &k, &result, err));
-    if (result.failed)
+    if (p->nomem)
+        return err_nomem(err);
+    if (result.failed > p->refused_count)
         return err_set(err, QMN_E_INTERNAL, "%llu of %llu requests failed while %s (status %d)",
                        (unsigned long long)result.failed, (unsigned long long)result.done, what,
                        result.worst_status);
     return QMN_OK;
+}
+
+/* A node that is busy says so: it is asked again, as its answer wants it. */
+enum qmn_code bench_prepare(struct bench *b, const char *what, uint64_t requests,
+                            void (*make)(void *ctx, uint64_t n, struct load_request *r), void *ctx,
+                            struct err *err)
+{
+    enum { ROUNDS_MAX = 30 };
+    struct preparing p = {.ctx = ctx, .make = make};
+    enum qmn_code code = QMN_OK;
+    for (int round = 0; requests && code == QMN_OK; round++) {
+        if (round == ROUNDS_MAX) {
+            code = err_set(err, QMN_E_UNAVAILABLE,
+                           "the node refused %llu requests while %s, for %d seconds",
+                           (unsigned long long)requests, what, ROUNDS_MAX);
+            break;
+        }
+        if (round)
+            sleep(1);
+        code = prepare_round(b, what, requests, &p, err);
+        mem_free(p.numbers);
+        p.numbers = TAKE(p.refused);
+        requests = p.refused_count;
+        p.refused_count = p.refused_cap = 0;
+    }
+    mem_free(p.numbers);
+    mem_free(p.refused);
+    return code;
 }
 
 /* ---- tenant ---- */

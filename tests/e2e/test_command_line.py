@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Journeys with the command line alone: a nutrient there and back, a script that listens, a backup put in
 place, the demo, a measurement."""
+import http.client
+import http.server
 import json
 import subprocess
 import threading
@@ -154,6 +156,47 @@ def test_bench_measures_a_small_run(qmn, own):
     assert [r["scenario"] for r in rows] == ["broadcast", "broadcast-b64", "collect", "collect-window", "outcomes"]
     assert [(r["connections"], r["offered"]) for r in rows] == [(4, 100)] * len(rows)
     assert all(r["failed"] == 0 and r["requests"] > 0 for r in rows), rows
+
+
+class BusyDoor(http.server.BaseHTTPRequestHandler):
+    """In front of a node: refuses its first few registrations, as a busy node does."""
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together
+
+    def do_any(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("agents:register") and self.server.refusals:
+            self.server.refusals -= 1
+            status, kind, answer = 503, "application/problem+json", b'{"code":"overloaded"}'
+        else:
+            passed = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "content-length")}
+            inside = http.client.HTTPConnection("127.0.0.1", self.server.node_port, timeout=CALL_S)
+            inside.request(self.command, self.path, body or None, passed)
+            got = inside.getresponse()
+            status, kind, answer = got.status, got.headers.get("Content-Type", "text/plain"), got.read()
+            inside.close()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = do_DELETE = do_any
+
+    def log_message(self, *_):
+        pass
+
+
+def test_bench_asks_again_while_it_prepares(qmn, own):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BusyDoor) as door:
+        door.node_port, door.refusals = own.port, 3
+        threading.Thread(target=door.serve_forever, daemon=True).start()
+        try:
+            row = qmn.json("bench", "broadcast", "--agents", "60", "--dim", "16", "--seconds", "0.2", "--connections", "4",
+                           "--url", f"http://127.0.0.1:{door.server_port}")
+        finally:
+            door.shutdown()
+    assert door.refusals == 0 and row["requests"] > 0 and row["failed"] == 0, row
 
 
 def test_bench_accounts_for_every_request_of_an_overload(qmn):

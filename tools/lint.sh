@@ -26,6 +26,11 @@ quick() {
     clang-format --dry-run -Werror "${files[@]}" 2>/dev/null || bad=1
 }
 
+# Nearly all of the time of clang-tidy goes to functions whose paths the analyser does not get to the
+# end of, and after 225,000 steps it gives them up.  At 50,000, a quarter of the work, it said all that it ever
+# had said of this code before; its "shallow" mode said nothing.
+bounded=(-Xclang -analyzer-config -Xclang max-nodes=50000)
+
 tidy() {
     if ! command -v clang-tidy >/dev/null; then
         echo "lint: no clang-tidy here, analysis not done"
@@ -41,6 +46,7 @@ for e in json.load(open(sys.argv[1] + "/compile_commands.json")):
     echo "lint: clang-tidy over ${#units[@]} files"
     printf '%s\0' "${units[@]}" |
         xargs -0 -P "$(nproc)" -n 4 clang-tidy -p "$build" --quiet --warnings-as-errors='*' \
+            "${bounded[@]/#/--extra-arg=}" \
             2> >(grep -v 'warnings generated' >&2) || bad=1
 }
 

@@ -117,11 +117,12 @@ build/build.ninja:
 build-test/build.ninja:
 	@CC=gcc meson setup build-test $(TESTING) $(MESONFLAGS)
 
+# Half the time to compile of -O2, which hides more from a sanitizer than it saves in its tests.
 build-asan/build.ninja:
-	@CC=gcc meson setup build-asan $(TESTING) -Db_sanitize=address,undefined $(MESONFLAGS)
+	@CC=gcc meson setup build-asan $(TESTING) -Doptimization=1 -Db_sanitize=address,undefined $(MESONFLAGS)
 
 build-tsan/build.ninja:
-	@CC=gcc meson setup build-tsan $(TESTING) -Db_sanitize=thread $(MESONFLAGS)
+	@CC=gcc meson setup build-tsan $(TESTING) -Doptimization=1 -Db_sanitize=thread $(MESONFLAGS)
 
 build-clang/build.ninja:
 	@CC=clang meson setup build-clang $(TESTING) $(MESONFLAGS)

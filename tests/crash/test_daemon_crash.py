@@ -229,9 +229,15 @@ def last_check(lab):
         in_parallel(lab.clients, lambda client: client.verify(lab.node))
 
 
-def test_kill_9_under_load_loses_nothing():
-    rng = random.Random(4)
-    cycles, done, lab = scale(200), 0, None
+# Meson runs the parts of a test beside each other.
+def parts(count):
+    return pytest.mark.parametrize("part", range(1, count + 1), ids="part{}".format)
+
+
+@parts(2)
+def test_kill_9_under_load_loses_nothing(part):
+    rng = random.Random(400 + part)
+    cycles, done, lab = scale(100), 0, None
     try:
         for i in range(cycles):
             if i % CARRIED == 0:
@@ -239,7 +245,7 @@ def test_kill_9_under_load_loses_nothing():
                     last_check(lab)
                     done += lab.done
                     lab.close()
-                lab = Lab(i)
+                lab = Lab(1000 * part + i)
             assert start_quickly(lab.node), lab.node.log_text()
             # the clock starts with the load: verification takes as long as it takes
             if not lab.born:
@@ -293,9 +299,10 @@ def cut_cycles(cycles, seed, *options):
     return losses, done
 
 
-def test_power_cuts_under_load_lose_nothing():
-    cycles = scale(300)
-    losses, done = cut_cycles(cycles, 5)
+@parts(4)
+def test_power_cuts_under_load_lose_nothing(part):
+    cycles = scale(75)
+    losses, done = cut_cycles(cycles, 1000 * part)
     assert not losses, losses[:3]
     assert done > cycles * 5
 

@@ -15,6 +15,17 @@ def pytest_report_header():
     return f"qmnd: {find_binary()}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Of tests that run beside each other, those of a module stay in one process: they share its node, and some go on
+    where another ended.  Each control stands alone."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if item.path.parent.name != "controls":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def binary():
     path = find_binary()

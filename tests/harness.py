@@ -306,7 +306,7 @@ class Qmn:
 
     def run(self, *words, text=None, env=None):
         return subprocess.run([self.program, *words], env=env or self.env(), input=text or "", text=True,
-                              capture_output=True, timeout=CALL_S)
+                              capture_output=True, timeout=2 * CALL_S)  # `bench` makes many calls
 
     def __call__(self, *words, text=None):
         done = self.run(*words, text=text)

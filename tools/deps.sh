@@ -40,6 +40,7 @@ build    | libcurl4-gnutls-dev  | lib libcurl                        | the HTTP 
 test     | libcmocka-dev        | lib cmocka                         | unit tests in C
 test     | libcjson-dev         | lib libcjson                       | the JSON parser ours is compared with
 test     | python3-pytest       | python_with pytest                 | black-box tests
+test     | python3-pytest-xdist | python_with "pytest, xdist"        | runs them beside each other
 test     | libfaketime          | compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null | sets the wall clock of a node under test
 test     | clang                | have clang                         | the second compiler whose warnings are errors
 test     | clang-format         | have clang-format                  | checks the layout of the code
@@ -57,6 +58,7 @@ bench-memory | wordnet-base       | [ -f /usr/share/wordnet/data.noun ] | 118,00
 coverage | libcmocka-dev        | lib cmocka                         | unit tests in C
 coverage | libcjson-dev         | lib libcjson                       | the JSON parser ours is compared with
 coverage | python3-pytest       | python_with pytest                 | black-box tests
+coverage | python3-pytest-xdist | python_with "pytest, xdist"        | runs them beside each other
 coverage | gcovr                | have gcovr                         | coverage report
 TABLE
 }

@@ -3,6 +3,7 @@
 """Adds up test results: Meson's testlog*.json (TAP lines count one by one) and pytest's JUnit files.
 
     tools/tally.py FILE...
+    tools/tally.py --slowest N FILE...      only lists the N tests that took longest, in seconds
 
 "stage:NAME" in place of a file counts as one failure: a stage that broke before its tests ran.
 Prints what failed, then one line "N passed, N failed".  Exits 1 if anything failed or nothing ran.
@@ -14,6 +15,22 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 TAP_LINE = re.compile(r"^(not )?ok\b[ \t]*\d*[ \t]*(?:-[ \t]*)?([^#\n]*)(#[ \t]*skip)?", re.M | re.I)
+
+
+def durations(path):
+    """(seconds, name) of each test of a file: of a program where Meson ran it."""
+    if not path.exists():
+        return []
+    if path.suffix == ".xml":
+        return [(float(case.get("time", 0)), case.get("name"))
+                for case in ElementTree.parse(path).getroot().iter("testcase")]
+    tests = map(json.loads, path.read_text().splitlines())
+    return [(test.get("duration") or 0, test["name"]) for test in tests]
+
+
+def print_slowest(count, paths):
+    for seconds, name in sorted((d for p in paths for d in durations(p)), reverse=True)[:count]:
+        print(f"{seconds:7.1f}  {name}")
 
 
 class Tally:
@@ -73,4 +90,6 @@ def main(paths):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--slowest"]:
+        sys.exit(print_slowest(int(sys.argv[2]), map(Path, sys.argv[3:])))
     sys.exit(main(sys.argv[1:]))

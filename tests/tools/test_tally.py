@@ -57,3 +57,13 @@ def test_missing_results_and_broken_stages_are_failures(tmp_path):
 
 def test_nothing_at_all_is_no_success(tmp_path):
     assert tally(meson_log(tmp_path)) == (1, ["0 passed, 0 failed"])
+
+
+def test_the_slowest_are_told_of_both_kinds(tmp_path):
+    log = tmp_path / "testlog.json"
+    log.write_text("".join(json.dumps({"name": n, "result": "OK", "stdout": "", "duration": d}) + "\n"
+                           for n, d in (("net/fast", 0.25), ("net/slow", 2.5))))
+    xml = tmp_path / "r.xml"
+    xml.write_text('<testsuite><testcase classname="c" name="medium" time="1.5"/></testsuite>')
+    code, lines = tally("--slowest", "2", log, xml, tmp_path / "absent.json")
+    assert (code, [line.split() for line in lines]) == (0, [["2.5", "net/slow"], ["1.5", "medium"]])

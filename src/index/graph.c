@@ -4,9 +4,12 @@
 #include "graph_priv.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <string.h>
 
 #include "base/mem.h"
+
+enum { SPINS = 64 }; /* then whoever writes has lost its processor; a guess */
 
 struct graph *graph_new(struct rows *rows, const struct vectors_options *o)
 {
@@ -23,65 +26,93 @@ struct graph *graph_new(struct rows *rows, const struct vectors_options *o)
     g->by_bits = o->walk == VECTORS_WALK_BITS;
     for (uint32_t i = 0; i <= GRAPH_LEVELS_MAX; i++)
         g->pool.freed[i] = GRAPH_NONE;
+    g->bytes_other = sizeof *g;
     rng_seed(&g->rng, o->seed);
     return g;
+}
+
+static void table_free(struct graph_table *t)
+{
+    for (struct graph_table *older; t; t = older) {
+        older = t->older;
+        mem_free(t);
+    }
 }
 
 void graph_free(struct graph *g)
 {
     if (!g)
         return;
-    for (uint32_t i = 0; i < g->chunk_cap; i++) {
-        if (g->chunks[i])
-            mem_free(g->chunks[i]->blocks);
-        mem_free(g->chunks[i]);
+    struct graph_table *chunks = g->table, *pool = g->pool.table;
+    for (uint32_t i = 0; chunks && i < chunks->cap; i++) {
+        struct graph_chunk *c = chunks->chunks[i];
+        if (c)
+            mem_free(c->blocks);
+        mem_free(c);
     }
     for (uint32_t i = 0; i < g->pool.chunk_count; i++)
-        mem_free(g->pool.chunks[i]);
-    mem_free(g->chunks);
-    mem_free(g->pool.chunks);
+        mem_free(pool->chunks[i]);
+    table_free(chunks);
+    table_free(pool);
     walker_release(&g->builder.walker);
     codes_query_release(&g->builder.query);
     mem_free(g);
 }
 
-uint32_t graph_levels(const struct graph *g)
+struct graph_top graph_top(const struct graph *g)
 {
-    return g->levels;
+    uint64_t top = atomic_load_explicit(&g->top, memory_order_acquire);
+    return (struct graph_top){.entry = (uint32_t)top, .levels = (uint32_t)(top >> 32)};
+}
+
+void graph_set_top(struct graph *g, struct graph_top top)
+{
+    atomic_store_explicit(&g->top, (uint64_t)top.levels << 32 | top.entry, memory_order_release);
 }
 
 void graph_bytes(const struct graph *g, size_t *ret_links, size_t *ret_other)
 {
-    size_t chunks = 0;
-    for (uint32_t i = 0; i < g->chunk_cap; i++)
-        chunks += g->chunks[i] != NULL;
-    *ret_links =
-        chunks * ROWS_CHUNK * g->block0 + (size_t)g->pool.chunk_count * GRAPH_POOL_CHUNK * g->block;
-    *ret_other = sizeof *g + chunks * sizeof(struct graph_chunk) +
-                 g->builder.walker.visited_cap * sizeof(uint16_t);
+    *ret_links = atomic_load(&g->bytes_links);
+    *ret_other = atomic_load(&g->bytes_other);
 }
 
 /* ---- blocks ---- */
 
+/* Room for so many chunks. */
+static bool reserve_table(_Atomic(struct graph_table *) *at, uint32_t cap)
+{
+    struct graph_table *old = *at, *t;
+    if (old && cap <= old->cap)
+        return true;
+    if (old && cap < 2 * old->cap)
+        cap = 2 * old->cap;
+    t = mem_calloc(1, sizeof *t + cap * sizeof t->chunks[0]);
+    if (!t)
+        return false;
+    t->older = old;
+    t->cap = cap;
+    if (old)
+        memcpy(t->chunks, old->chunks, old->cap * sizeof t->chunks[0]);
+    atomic_store_explicit(at, t, memory_order_release);
+    return true;
+}
+
 static bool reserve_chunk(struct graph *g, uint32_t at)
 {
-    if (at >= g->chunk_cap) {
-        uint32_t cap = g->rows->chunk_cap;
-        struct graph_chunk **p = mem_resize(g->chunks, cap, sizeof(struct graph_chunk *));
-        if (!p)
-            return false;
-        memset(p + g->chunk_cap, 0, (cap - g->chunk_cap) * sizeof *p);
-        g->chunks = p;
-        g->chunk_cap = cap;
-    }
-    if (g->chunks[at])
+    if (!reserve_table(&g->table, at + 1))
+        return false;
+    struct graph_table *t = g->table;
+    if (t->chunks[at])
         return true;
+    size_t bytes = (size_t)ROWS_CHUNK * g->block0;
     struct graph_chunk *c = mem_calloc(1, sizeof *c);
-    if (!c || !(c->blocks = rows_slab_new((size_t)ROWS_CHUNK * g->block0, at > 0))) {
+    if (!c || !(c->blocks = rows_slab_new(bytes, at > 0))) {
         mem_free(c);
         return false;
     }
-    g->chunks[at] = c;
+    t->chunks[at] = c;
+    g->bytes_links += bytes;
+    g->bytes_other += sizeof *c + ROWS_CHUNK * sizeof(uint16_t); /* and the builder's visited */
     return true;
 }
 
@@ -90,19 +121,15 @@ static bool reserve_pool(struct graph *g, uint32_t blocks)
     struct graph_pool *p = &g->pool;
     if (p->used + blocks <= p->chunk_count * GRAPH_POOL_CHUNK)
         return true;
-    if (p->chunk_count == p->chunk_cap) {
-        uint32_t cap = p->chunk_cap ? 2 * p->chunk_cap : 4;
-        char **chunks = mem_resize(p->chunks, cap, sizeof *chunks);
-        if (!chunks)
-            return false;
-        p->chunks = chunks;
-        p->chunk_cap = cap;
-    }
-    char *chunk = rows_slab_new((size_t)GRAPH_POOL_CHUNK * g->block, false);
+    if (!reserve_table(&p->table, p->chunk_count + 1))
+        return false;
+    size_t bytes = (size_t)GRAPH_POOL_CHUNK * g->block;
+    char *chunk = rows_slab_new(bytes, false);
     if (!chunk)
         return false;
     p->used = p->chunk_count * GRAPH_POOL_CHUNK; /* a slot's blocks lie in one chunk */
-    p->chunks[p->chunk_count++] = chunk;
+    atomic_load(&p->table)->chunks[p->chunk_count++] = chunk;
+    g->bytes_links += bytes;
     return true;
 }
 
@@ -111,7 +138,7 @@ static bool take_blocks(struct graph *g, uint32_t blocks, uint32_t *ret_first)
     struct graph_pool *p = &g->pool;
     uint32_t at = p->freed[blocks];
     if (at != GRAPH_NONE) {
-        p->freed[blocks] = graph_pool_block(g, at)->links[0];
+        p->freed[blocks] = graph_link(graph_pool_block(g, at), 0);
     } else {
         if (!reserve_pool(g, blocks))
             return false;
@@ -125,13 +152,16 @@ static bool take_blocks(struct graph *g, uint32_t blocks, uint32_t *ret_first)
 bool graph_place(struct graph *g, uint32_t slot, uint32_t level)
 {
     uint32_t upper = GRAPH_NONE;
-    if (!reserve_chunk(g, slot / ROWS_CHUNK) || (level && !take_blocks(g, level, &upper)))
+    if (!reserve_chunk(g, slot / ROWS_CHUNK))
+        return false;
+    graph_displace(g, slot); /* what the slot had when it stood for another vector */
+    if (level && !take_blocks(g, level, &upper))
         return false;
     struct graph_chunk *c = graph_chunk_of(g, slot);
     c->level[slot % ROWS_CHUNK] = (uint8_t)level;
     c->upper[slot % ROWS_CHUNK] = upper;
     for (uint32_t l = 0; l <= level; l++)
-        *graph_block_of(g, slot, l) = (struct graph_block){0};
+        memset(graph_block_of(g, slot, l), 0, sizeof(struct graph_block));
     return true;
 }
 
@@ -146,14 +176,32 @@ void graph_displace(struct graph *g, uint32_t slot)
     c->level[slot % ROWS_CHUNK] = 0;
 }
 
+uint16_t graph_version_await(const struct graph_block *b)
+{
+    for (uint32_t spins = 1;; spins++) {
+        uint16_t version = atomic_load_explicit(&b->version, memory_order_acquire);
+        if (!(version & 1))
+            return version;
+        if (spins % SPINS == 0)
+            (void)sched_yield();
+    }
+}
+
+void graph_set_links(struct graph_block *b, uint32_t from, const uint32_t *links, uint32_t count)
+{
+    uint16_t version = atomic_load_explicit(&b->version, memory_order_relaxed);
+    atomic_store_explicit(&b->version, (uint16_t)(version + 1), memory_order_relaxed);
+    for (uint32_t i = from; i < count; i++)
+        atomic_store_explicit(&b->links[i], links[i - from], memory_order_release);
+    atomic_store_explicit(&b->count, (uint16_t)count, memory_order_release);
+    atomic_store_explicit(&b->version, (uint16_t)(version + 2), memory_order_release);
+}
+
 void graph_write(const struct graph *g, uint32_t slot, uint32_t level, const uint32_t *links,
                  uint32_t count)
 {
-    struct graph_block *b = graph_block_of(g, slot, level);
     assert(count <= graph_room(g, level));
-    memcpy(b->links, links, count * sizeof *links);
-    b->count = (uint16_t)count;
-    b->version++;
+    graph_set_links(graph_block_of(g, slot, level), 0, links, count);
 }
 
 /* ---- invariants ---- */
@@ -161,13 +209,14 @@ void graph_write(const struct graph *g, uint32_t slot, uint32_t level, const uin
 static void validate_block(const struct graph *g, uint32_t slot, uint32_t level)
 {
     const struct graph_block *b = graph_block_of(g, slot, level);
-    assert(b->count <= graph_room(g, level));
-    for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t to = b->links[i];
+    uint32_t count = graph_count(b);
+    assert(count <= graph_room(g, level) && graph_version(b) % 2 == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t to = graph_link(b, i);
         assert(to < g->rows->slots && to != slot && rows_is_linked(g->rows, to));
         assert(graph_level_of(g, to) >= level);
         for (uint32_t j = 0; j < i; j++)
-            assert(b->links[j] != to);
+            assert(graph_link(b, j) != to);
     }
 }
 
@@ -183,7 +232,8 @@ void graph_validate(const struct graph *g)
         highest = level > highest ? level : highest;
         nodes++;
     }
-    assert((nodes == 0) == (g->levels == 0));
-    assert(!nodes || (rows_is_linked(g->rows, g->entry) && highest + 1 == g->levels &&
-                      graph_level_of(g, g->entry) == highest));
+    struct graph_top top = graph_top(g);
+    assert((nodes == 0) == (top.levels == 0));
+    assert(!nodes || (rows_is_linked(g->rows, top.entry) && highest + 1 == top.levels &&
+                      graph_level_of(g, top.entry) == highest));
 }

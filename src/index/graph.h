@@ -14,10 +14,14 @@
  * a neighbour just as far from one chosen as from the node itself is taken, so that equal vectors
  * link to each other.
  *
- * One writer; walks by others under the owner's lock, each with a walker of its own. */
+ * Threads: one writer; walks by others beside it, each with a walker of its own, in an epoch of the
+ * rows: a slot that a link led to is not given to another vector before they have gone.  A block of
+ * links is read as one (its version says whether it was written meanwhile).  A slot says that it is
+ * linked only when a walk from the top can reach it. */
 #ifndef QMN_INDEX_GRAPH_H
 #define QMN_INDEX_GRAPH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +34,12 @@
 enum { GRAPH_LEVELS_MAX = 12 }; /* of 4 links a level, a slot beyond it comes once in 10^7 */
 
 struct graph;
+
+/* Where walks begin. */
+struct graph_top {
+    uint32_t entry, levels; /* levels 0: nothing is linked */
+};
+struct graph_top graph_top(const struct graph *g);
 
 /* How rows are scored: higher is better. */
 struct scorer {
@@ -51,6 +61,8 @@ void scorer_run(const struct scorer *s, const uint32_t *slots, size_t count, flo
 struct walker {
     uint16_t *visited; /* [visited_cap]: the epoch in which it was seen last */
     uint32_t visited_cap;
+    uint32_t limit; /* slots of the rows walked over: there may be links to others by now.  Stands
+                       for them in visited, and was always seen */
     uint16_t epoch;
     struct topk_item *beam; /* best first; WALKER_HIDDEN and WALKER_EXPANDED stand in the ids */
     uint32_t beam_cap, len;
@@ -68,6 +80,11 @@ QMN_NODISCARD bool walker_reserve(struct walker *w, const struct rows *r);
 void walker_release(struct walker *w);
 /* A new set of visited slots. */
 void walker_forget(struct walker *w);
+/* A slot below the limit that the last walk along a level came across. */
+static inline bool walker_has_met(const struct walker *w, uint32_t slot)
+{
+    return w->visited[slot] == w->epoch;
+}
 /* True the first time. */
 static inline bool walker_visit(struct walker *w, uint32_t slot)
 {
@@ -80,19 +97,21 @@ struct walk {
     const struct graph *graph;
     struct walker *walker; /* reserved */
     const struct scorer *scorer;
+    struct graph_top top;
     uint32_t ef; /* rows to keep that are not hidden */
     /* Rows that are not live, or not in this bitmap (NULL: all are), are hidden: walked through. */
     const uint64_t *permit;
+    size_t permit_words;
     uint32_t expand_max; /* nodes; 0: no limit */
 };
-/* From the graph's entry down to level 0.  False: out of memory. */
+/* From the top, whose entry is below the walker's limit, to level 0.  False: out of memory. */
 QMN_NODISCARD bool graph_walk(const struct walk *k);
 
 /* NULL: out of memory.  rows and options are borrowed for the graph's life. */
 struct graph *graph_new(struct rows *rows, const struct vectors_options *o);
 /* The rows' links go with it; their slots stay as they were. */
 void graph_free(struct graph *g);
-uint32_t graph_levels(const struct graph *g);
+/* For any thread in an epoch. */
 void graph_bytes(const struct graph *g, size_t *ret_links, size_t *ret_other);
 
 /* Links a fresh row.  False: out of memory, nothing changed. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Linking a node [MY18, algorithms 1, 3 and 4].  The links out of a node are written at all levels
- * before any link to it, so that whoever reaches it can go on. */
+ * before any link to it, so that whoever reaches it can go on; and that it is linked, which
+ * searches take for a promise that a walk can find it, is said last. */
 #include "graph_priv.h"
 
 #include <assert.h>
@@ -120,16 +121,16 @@ bool graph_find(struct graph *g, const struct scorer *towards, uint32_t level, u
 static bool link_to(struct graph *g, uint32_t node, uint32_t level, uint32_t slot)
 {
     struct graph_block *block = graph_block_of(g, node, level);
-    uint32_t room = graph_room(g, level), kept[GRAPH_LINKS_MAX];
-    for (uint32_t i = 0; i < block->count; i++)
-        if (block->links[i] == slot)
+    uint32_t room = graph_room(g, level), count = graph_count(block), kept[GRAPH_LINKS_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        if (graph_link(block, i) == slot)
             return true;
-    if (block->count < room) {
-        block->links[block->count++] = slot;
-        block->version++;
+    if (count < room) {
+        graph_set_links(block, count, &slot, count + 1);
         return true;
     }
-    memcpy(g->builder.slots, block->links, room * sizeof *kept);
+    for (uint32_t i = 0; i < room; i++)
+        g->builder.slots[i] = graph_link(block, i);
     g->builder.slots[room] = slot;
     graph_rank(g, node, room + 1);
     uint32_t n = graph_choose(g, room + 1, graph_choice_again(room, 0), kept);
@@ -150,10 +151,9 @@ void graph_tie(struct graph *g, uint32_t slot, uint32_t level)
         return;
     /* somebody has to link to it: the nearest, which has room again or gives up its last */
     struct graph_block *nearest = graph_block_of(g, b->chosen[level][0], level);
-    if (nearest->count < graph_room(g, level))
-        nearest->count++;
-    nearest->links[nearest->count - 1] = slot;
-    nearest->version++;
+    uint32_t count = graph_count(nearest);
+    uint32_t at = count < graph_room(g, level) ? count : count - 1;
+    graph_set_links(nearest, at, &slot, at + 1);
 }
 
 static uint32_t draw_level(struct graph *g)
@@ -170,9 +170,10 @@ static bool find_all(struct graph *g, uint32_t slot, uint32_t level)
     struct graph_builder *b = &g->builder;
     struct scorer towards = graph_towards(g, slot);
     struct walk down = {.graph = g, .walker = &b->walker, .scorer = &towards, .ef = 1};
-    uint32_t at = g->entry;
+    struct graph_top top = graph_top(g);
+    uint32_t at = top.entry;
     memset(b->chosen_count, 0, sizeof b->chosen_count);
-    for (uint32_t l = g->levels; l-- > 0;) {
+    for (uint32_t l = top.levels; l-- > 0;) {
         if (l <= level) {
             if (!graph_find(g, &towards, l, &at))
                 return false;
@@ -197,12 +198,10 @@ bool graph_insert(struct graph *g, uint32_t slot)
     }
     for (uint32_t l = 0; l <= level; l++)
         graph_write(g, slot, l, b->chosen[l], b->chosen_count[l]);
-    rows_link(g->rows, slot);
     for (uint32_t l = 0; l <= level; l++)
         graph_tie(g, slot, l);
-    if (level >= g->levels) {
-        g->entry = slot;
-        g->levels = level + 1;
-    }
+    if (level >= graph_top(g).levels)
+        graph_set_top(g, (struct graph_top){.entry = slot, .levels = level + 1});
+    rows_link(g->rows, slot);
     return true;
 }

@@ -15,9 +15,9 @@ enum {
 };
 
 struct graph_block {
-    uint16_t count;
-    uint16_t version; /* of the links: for readers without a lock, one day */
-    uint32_t links[];
+    _Atomic uint16_t count;
+    _Atomic uint16_t version; /* of the links; odd while they are being written */
+    _Atomic uint32_t links[];
 };
 
 struct graph_chunk {
@@ -26,10 +26,18 @@ struct graph_chunk {
     char *blocks;               /* [ROWS_CHUNK], of level 0 */
 };
 
+/* Chunks by number.  A walk may still hold the table that a larger one replaced: those stay until
+ * the graph goes, and are smaller than the last one, all of them together. */
+struct graph_table {
+    struct graph_table *older;
+    uint32_t cap;
+    void *chunks[]; /* each is there before anything links to what is in it; else NULL */
+};
+
 /* Blocks of upper levels, those of one slot side by side. */
 struct graph_pool {
-    char **chunks;
-    uint32_t chunk_count, chunk_cap;
+    _Atomic(struct graph_table *) table; /* NULL: no blocks yet */
+    uint32_t chunk_count;
     uint32_t used;                        /* blocks, of all chunks */
     uint32_t freed[GRAPH_LEVELS_MAX + 1]; /* lists by length, chained through links[0] */
 };
@@ -53,10 +61,10 @@ struct graph {
     uint32_t ef_construction;
     bool by_bits; /* walks estimate distances; what they find is ranked by int8 */
     /* the writer's */
-    struct graph_chunk **chunks; /* NULL where nothing was linked yet */
-    uint32_t chunk_cap;
+    _Atomic(struct graph_table *) table; /* of graph_chunk; NULL where nothing was linked yet */
     struct graph_pool pool;
-    uint32_t entry, levels; /* levels 0: empty */
+    _Atomic uint64_t top; /* levels << 32 | entry */
+    _Atomic size_t bytes_links, bytes_other;
     struct rng rng;
     uint32_t cursor; /* of the sweep */
     bool sweeping;
@@ -65,12 +73,14 @@ struct graph {
 
 static inline struct graph_chunk *graph_chunk_of(const struct graph *g, uint32_t slot)
 {
-    return g->chunks[slot / ROWS_CHUNK];
+    const struct graph_table *t = atomic_load_explicit(&g->table, memory_order_acquire);
+    return t->chunks[slot / ROWS_CHUNK];
 }
 
 static inline struct graph_block *graph_pool_block(const struct graph *g, uint32_t at)
 {
-    return (void *)(g->pool.chunks[at / GRAPH_POOL_CHUNK] +
+    const struct graph_table *t = atomic_load_explicit(&g->pool.table, memory_order_acquire);
+    return (void *)((char *)t->chunks[at / GRAPH_POOL_CHUNK] +
                     (size_t)(at % GRAPH_POOL_CHUNK) * g->block);
 }
 
@@ -94,9 +104,45 @@ static inline uint32_t graph_room(const struct graph *g, uint32_t level)
     return level ? g->links : g->links0;
 }
 
+/* ---- reading and writing links ----
+ *
+ * A sequence lock [Boehm, "Can seqlocks get along with programming language memory models?", 2012]
+ * without fences: links are stored with release and loaded with acquire, so that who sees a new one
+ * sees the odd version too when it looks again.  On x86 all of them are plain moves. */
+
+/* What the writer reads, or a walk before it has looked at the version again. */
+static inline uint32_t graph_link(const struct graph_block *b, uint32_t at)
+{
+    return atomic_load_explicit(&b->links[at], memory_order_acquire);
+}
+
+static inline uint32_t graph_count(const struct graph_block *b)
+{
+    return atomic_load_explicit(&b->count, memory_order_acquire);
+}
+
+/* Waits while they are being written, which takes nanoseconds, and hands out the version. */
+uint16_t graph_version_await(const struct graph_block *b);
+static inline uint16_t graph_version(const struct graph_block *b)
+{
+    uint16_t version = atomic_load_explicit(&b->version, memory_order_acquire);
+    return version & 1 ? graph_version_await(b) : version;
+}
+
+/* What was read since graph_version() stood there at one moment. */
+static inline bool graph_is_still(const struct graph_block *b, uint16_t version)
+{
+    return atomic_load_explicit(&b->version, memory_order_relaxed) == version;
+}
+
+/* Links [from, count) become those; the ones before stay. */
+void graph_set_links(struct graph_block *b, uint32_t from, const uint32_t *links, uint32_t count);
+
+void graph_set_top(struct graph *g, struct graph_top top);
+
 /* Empty blocks for a slot that reaches `level`.  False: out of memory, nothing changed. */
 QMN_NODISCARD bool graph_place(struct graph *g, uint32_t slot, uint32_t level);
-/* Gives its upper blocks back. */
+/* Gives its upper blocks back: nothing ever linked to it, or nobody remembers. */
 void graph_displace(struct graph *g, uint32_t slot);
 
 void graph_write(const struct graph *g, uint32_t slot, uint32_t level, const uint32_t *links,

@@ -3,7 +3,8 @@
  * Taking tombstones out.  A sweep dooms all that are dead when it begins and goes over every node:
  * one that links to a doomed node gets its neighbours anew, from those it has and those the doomed
  * one has, all live.  New nodes link to none that is dead, so at the end nothing links to the
- * doomed, and their slots are free. */
+ * doomed, and their slots wait for the searches that may still hold them.  Their blocks stay whole
+ * that long: a slot gives them back when it is linked anew. */
 #include "graph_priv.h"
 
 #include <assert.h>
@@ -28,8 +29,8 @@ bool graph_sweeping(const struct graph *g)
 
 static bool links_to_doomed(const struct graph *g, const struct graph_block *b)
 {
-    for (uint32_t i = 0; i < b->count; i++)
-        if (rows_is_doomed(g->rows, b->links[i]))
+    for (uint32_t i = 0, count = graph_count(b); i < count; i++)
+        if (rows_is_doomed(g->rows, graph_link(b, i)))
             return true;
     return false;
 }
@@ -37,9 +38,11 @@ static bool links_to_doomed(const struct graph *g, const struct graph_block *b)
 /* Collects the live among the links, each once. */
 static void collect(struct graph *g, const struct graph_block *b, uint32_t *count)
 {
-    for (uint32_t i = 0; i < b->count && *count < GRAPH_CANDIDATES_MAX; i++)
-        if (rows_is_live(g->rows, b->links[i]) && walker_visit(&g->builder.walker, b->links[i]))
-            g->builder.slots[(*count)++] = b->links[i];
+    for (uint32_t i = 0, n = graph_count(b); i < n && *count < GRAPH_CANDIDATES_MAX; i++) {
+        uint32_t to = graph_link(b, i);
+        if (rows_is_live(g->rows, to) && walker_visit(&g->builder.walker, to))
+            g->builder.slots[(*count)++] = to;
+    }
 }
 
 static uint32_t candidates(struct graph *g, uint32_t slot, uint32_t level)
@@ -49,16 +52,16 @@ static uint32_t candidates(struct graph *g, uint32_t slot, uint32_t level)
     walker_forget(&g->builder.walker);
     (void)walker_visit(&g->builder.walker, slot);
     collect(g, b, &count);
-    for (uint32_t i = 0; i < b->count; i++)
-        if (rows_is_doomed(g->rows, b->links[i]))
-            collect(g, graph_block_of(g, b->links[i], level), &count);
+    for (uint32_t i = 0, n = graph_count(b); i < n; i++)
+        if (rows_is_doomed(g->rows, graph_link(b, i)))
+            collect(g, graph_block_of(g, graph_link(b, i), level), &count);
     return count;
 }
 
 /* Like a new node's, at level 0.  The doomed are walked through, as ever. */
 static bool find_anew(struct graph *g, uint32_t slot)
 {
-    uint32_t at = g->entry;
+    uint32_t at = graph_top(g).entry;
     struct scorer towards = graph_towards(g, slot);
     if (!graph_find(g, &towards, 0, &at))
         return false;
@@ -96,24 +99,21 @@ static bool repair(struct graph *g, uint32_t slot, bool *ret_repaired)
 /* The highest of those that stay, lowest slot first. */
 static void choose_entry(struct graph *g)
 {
-    g->levels = 0;
+    struct graph_top top = {0};
     for (uint32_t slot = 0; slot < g->rows->slots; slot++)
         if (rows_is_linked(g->rows, slot) && !rows_is_doomed(g->rows, slot) &&
-            graph_level_of(g, slot) >= g->levels) {
-            g->entry = slot;
-            g->levels = graph_level_of(g, slot) + 1;
-        }
+            graph_level_of(g, slot) >= top.levels)
+            top = (struct graph_top){.entry = slot, .levels = graph_level_of(g, slot) + 1};
+    graph_set_top(g, top);
 }
 
 static void finish(struct graph *g)
 {
-    if (rows_is_doomed(g->rows, g->entry))
+    if (rows_is_doomed(g->rows, graph_top(g).entry))
         choose_entry(g);
     for (uint32_t slot = 0; slot < g->rows->slots; slot++)
-        if (rows_is_doomed(g->rows, slot)) {
-            graph_displace(g, slot);
+        if (rows_is_doomed(g->rows, slot))
             rows_unlink(g->rows, slot);
-        }
     g->sweeping = false;
 }
 

@@ -69,15 +69,16 @@ static void prefetch_row(const struct scorer *s, uint32_t slot)
 
 bool walker_reserve(struct walker *w, const struct rows *r)
 {
-    uint32_t slots = r->chunk_count * ROWS_CHUNK;
-    if (slots > w->visited_cap) {
-        uint16_t *p = mem_resize(w->visited, slots, sizeof *p);
+    uint32_t room = rows_room(r) + 1;
+    if (room > w->visited_cap) {
+        uint16_t *p = mem_resize(w->visited, room, sizeof *p);
         if (!p)
             return false;
-        memset(p + w->visited_cap, 0, (slots - w->visited_cap) * sizeof *p);
+        memset(p + w->visited_cap, 0, (room - w->visited_cap) * sizeof *p);
         w->visited = p;
-        w->visited_cap = slots;
+        w->visited_cap = room;
     }
+    w->limit = room - 1;
     if (!w->beam_cap) {
         if (!(w->beam = mem_alloc(BEAM_LEAST * sizeof *w->beam)))
             return false;
@@ -100,6 +101,7 @@ void walker_forget(struct walker *w)
         memset(w->visited, 0, w->visited_cap * sizeof *w->visited);
         w->epoch = 1;
     }
+    w->visited[w->limit] = w->epoch;
 }
 
 /* ---- the walk ---- */
@@ -109,10 +111,14 @@ static bool ranks_before(float score, uint32_t slot, const struct topk_item *oth
     return score > other->score || (score == other->score && slot < (other->id & WALKER_SLOT));
 }
 
+static bool permits(const struct walk *k, uint32_t slot)
+{
+    return slot / 64 < k->permit_words && (k->permit[slot / 64] >> slot % 64 & 1);
+}
+
 static bool is_hidden(const struct walk *k, uint32_t level, uint32_t slot)
 {
-    return !level && (!rows_is_live(k->graph->rows, slot) ||
-                      (k->permit && !(k->permit[slot / 64] >> slot % 64 & 1)));
+    return !level && (!rows_is_live(k->scorer->rows, slot) || (k->permit && !permits(k, slot)));
 }
 
 /* What ranks after the ef-th that is not hidden is of no use any more. */
@@ -156,17 +162,34 @@ static bool offer(const struct walk *k, float score, uint32_t slot, uint32_t lev
 }
 
 /* The neighbours not seen yet.  Nobody could predict which those are, so no branch asks. */
+static uint32_t visit_links(const struct graph_block *b, struct walker *w, uint32_t *ret)
+{
+    uint16_t *visited = w->visited;
+    const uint16_t epoch = w->epoch;
+    const uint32_t limit = w->limit;
+    uint32_t n = 0, count = graph_count(b);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t to = graph_link(b, i), at = to < limit ? to : limit;
+        ret[n] = to;
+        n += visited[at] != epoch;
+        visited[at] = epoch;
+    }
+    return n;
+}
+
+/* ... all of one moment: those of two would do no harm, but a node that moved from one place of the
+ * block to another might be in neither half. */
 static uint32_t neighbours(const struct walk *k, uint32_t slot, uint32_t level, uint32_t *ret)
 {
     const struct graph_block *b = graph_block_of(k->graph, slot, level);
-    uint16_t *visited = k->walker->visited;
-    const uint16_t epoch = k->walker->epoch;
-    uint32_t n = 0, count = b->count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t to = b->links[i];
-        ret[n] = to;
-        n += visited[to] != epoch;
-        visited[to] = epoch;
+    struct walker *w = k->walker;
+    uint16_t version = graph_version(b);
+    uint32_t n = visit_links(b, w, ret);
+    while (!graph_is_still(b, version)) {
+        for (uint32_t i = 0; i < n; i++)
+            w->visited[ret[i]] = (uint16_t)(w->epoch - 1);
+        version = graph_version(b);
+        n = visit_links(b, w, ret);
     }
     for (uint32_t i = 0; i < n; i++)
         prefetch_row(k->scorer, ret[i]);
@@ -218,15 +241,14 @@ bool graph_walk_level(const struct walk *k, uint32_t level, uint32_t start)
 
 bool graph_walk(const struct walk *k)
 {
-    const struct graph *g = k->graph;
     struct walk down = *k;
-    uint32_t at = g->entry;
+    uint32_t at = k->top.entry;
     down.ef = 1;
     down.expand_max = 0;
     k->walker->len = k->walker->passing = 0;
-    if (!g->levels)
+    if (!k->top.levels)
         return true;
-    for (uint32_t level = g->levels - 1; level; level--) {
+    for (uint32_t level = k->top.levels - 1; level; level--) {
         if (!graph_walk_level(&down, level, at))
             return false;
         at = k->walker->beam[0].id & WALKER_SLOT;

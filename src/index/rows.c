@@ -78,27 +78,39 @@ static struct rows_chunk *chunk_new(const struct rows *r, bool huge)
     return NULL;
 }
 
+static uint32_t used(const struct rows *r)
+{
+    return rows_count(&r->live) + rows_count(&r->dead) + r->waiting;
+}
+
 bool rows_has_room(const struct rows *r, uint32_t more)
 {
-    return (uint64_t)r->live + r->dead + more <= (uint64_t)r->chunk_count * ROWS_CHUNK;
+    return (uint64_t)used(r) + more <= rows_room(r);
+}
+
+/* A table with room for as many; the one before may be in a search's hands. */
+static bool grow_table(struct rows *r, uint32_t chunks)
+{
+    uint32_t want = r->chunk_cap ? r->chunk_cap * 2 : 4;
+    while (want < chunks)
+        want *= 2;
+    struct rows_chunk **p = mem_calloc(want, sizeof(struct rows_chunk *));
+    if (!p)
+        return false;
+    if (r->chunk_count)
+        memcpy(p, r->chunks, r->chunk_count * sizeof(struct rows_chunk *));
+    r->chunks = p;
+    r->chunk_cap = want;
+    return true;
 }
 
 bool rows_reserve(struct rows *r, uint32_t more)
 {
-    uint32_t used = r->live + r->dead;
-    if (more > VECTORS_SLOTS_MAX - used)
+    if (more > VECTORS_SLOTS_MAX - used(r))
         return false;
-    uint32_t chunks = (used + more + ROWS_CHUNK - 1) / ROWS_CHUNK;
-    if (chunks > r->chunk_cap) {
-        uint32_t want = r->chunk_cap ? r->chunk_cap * 2 : 4;
-        while (want < chunks)
-            want *= 2;
-        struct rows_chunk **p = mem_resize(r->chunks, want, sizeof(struct rows_chunk *));
-        if (!p)
-            return false;
-        r->chunks = p;
-        r->chunk_cap = want;
-    }
+    uint32_t chunks = (used(r) + more + ROWS_CHUNK - 1) / ROWS_CHUNK;
+    if (chunks > r->chunk_cap && !grow_table(r, chunks))
+        return false;
     while (r->chunk_count < chunks) {
         struct rows_chunk *c = chunk_new(r, r->chunk_count > 0);
         if (!c)
@@ -110,22 +122,31 @@ bool rows_reserve(struct rows *r, uint32_t more)
 
 /* ---- states ---- */
 
-static void set_bit(uint64_t *bits, uint32_t slot)
+/* Nobody else writes, so that neither words nor counts need an operation that locks the bus. */
+static void put_bit(_Atomic uint64_t *bits, uint32_t slot, bool on)
 {
-    bits[slot % ROWS_CHUNK / 64] |= (uint64_t)1 << slot % 64;
+    _Atomic uint64_t *word = &bits[slot % ROWS_CHUNK / 64];
+    uint64_t bit = (uint64_t)1 << slot % 64, old = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, on ? old | bit : old & ~bit, memory_order_release);
 }
 
-static void clear_bit(uint64_t *bits, uint32_t slot)
+static void count_by(_Atomic uint32_t *count, int by)
 {
-    bits[slot % ROWS_CHUNK / 64] &= ~((uint64_t)1 << slot % 64);
+    uint32_t old = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, old + (uint32_t)by, memory_order_release);
+}
+
+static uint64_t used_word(const struct rows_chunk *c, uint32_t w)
+{
+    return rows_word(c->live, w) | rows_word(c->linked, w) | c->waiting[0][w] | c->waiting[1][w];
 }
 
 static uint32_t first_free(const struct rows *r)
 {
     for (uint32_t i = 0; i < r->chunk_count; i++) {
         const struct rows_chunk *c = r->chunks[i];
-        for (uint32_t w = 0; c->used < ROWS_CHUNK && w < ROWS_WORDS; w++) {
-            uint64_t free_bits = ~(c->live[w] | c->linked[w]);
+        for (uint32_t w = 0; rows_count(&c->used) < ROWS_CHUNK && w < ROWS_WORDS; w++) {
+            uint64_t free_bits = ~used_word(c, w);
             if (free_bits)
                 return i * ROWS_CHUNK + w * 64 + (uint32_t)__builtin_ctzll(free_bits);
         }
@@ -138,8 +159,8 @@ uint32_t rows_first_fresh(const struct rows *r)
 {
     for (uint32_t i = 0; i < r->chunk_count; i++) {
         const struct rows_chunk *c = r->chunks[i];
-        for (uint32_t w = 0; c->fresh && w < ROWS_WORDS; w++) {
-            uint64_t bits = c->live[w] & ~c->linked[w];
+        for (uint32_t w = 0; rows_count(&c->fresh) && w < ROWS_WORDS; w++) {
+            uint64_t bits = rows_word(c->live, w) & ~rows_word(c->linked, w);
             if (bits)
                 return i * ROWS_CHUNK + w * 64 + (uint32_t)__builtin_ctzll(bits);
         }
@@ -176,29 +197,53 @@ uint32_t rows_add(struct rows *r, const float *x)
     c->scales[at] = quantise(rotated, padded, c->i8 + (size_t)at * r->codes.i8_stride);
     if (c->exact)
         write_exact(r, c->exact + (size_t)at * r->exact_stride, x);
-    set_bit(c->live, slot);
-    c->fresh++;
-    c->used++;
-    r->live++;
-    r->fresh++;
-    if (slot >= r->slots)
-        r->slots = slot + 1;
+    count_by(&c->fresh, 1);
+    count_by(&c->used, 1);
+    count_by(&r->live, 1);
+    count_by(&r->fresh, 1);
+    if (slot >= rows_count(&r->slots))
+        atomic_store_explicit(&r->slots, slot + 1, memory_order_release);
+    put_bit(c->live, slot, true);
     return slot;
+}
+
+/* Nothing leads to it any more. */
+static void let_wait(struct rows *r, uint32_t slot)
+{
+    struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
+    c->waiting[r->young][slot % ROWS_CHUNK / 64] |= (uint64_t)1 << slot % 64;
+    c->waiting_count[r->young]++;
+    r->waiting++;
+}
+
+void rows_age(struct rows *r)
+{
+    uint32_t old = r->young ^ 1;
+    for (uint32_t i = 0; r->waiting && i < r->chunk_count; i++) {
+        struct rows_chunk *c = r->chunks[i];
+        if (!c->waiting_count[old])
+            continue;
+        count_by(&c->used, -(int)c->waiting_count[old]);
+        r->waiting -= c->waiting_count[old];
+        c->waiting_count[old] = 0;
+        memset(c->waiting[old], 0, sizeof c->waiting[old]);
+    }
+    r->young = old;
 }
 
 void rows_remove(struct rows *r, uint32_t slot)
 {
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
-    assert(slot < r->slots && rows_bit(c->live, slot));
-    clear_bit(c->live, slot);
-    r->live--;
+    assert(slot < rows_count(&r->slots) && rows_bit(c->live, slot));
+    put_bit(c->live, slot, false);
+    count_by(&r->live, -1);
     if (rows_bit(c->linked, slot)) {
-        r->linked--;
-        r->dead++;
+        count_by(&r->linked, -1);
+        count_by(&r->dead, 1);
     } else {
-        c->fresh--;
-        c->used--;
-        r->fresh--;
+        count_by(&c->fresh, -1);
+        count_by(&r->fresh, -1);
+        let_wait(r, slot);
     }
 }
 
@@ -206,25 +251,25 @@ void rows_link(struct rows *r, uint32_t slot)
 {
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(rows_bit(c->live, slot) && !rows_bit(c->linked, slot));
-    set_bit(c->linked, slot);
-    c->fresh--;
-    r->fresh--;
-    r->linked++;
+    put_bit(c->linked, slot, true);
+    count_by(&c->fresh, -1);
+    count_by(&r->fresh, -1);
+    count_by(&r->linked, 1);
 }
 
 void rows_unlink(struct rows *r, uint32_t slot)
 {
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(rows_bit(c->linked, slot));
-    clear_bit(c->linked, slot);
-    clear_bit(c->doomed, slot);
+    put_bit(c->linked, slot, false);
+    c->doomed[slot % ROWS_CHUNK / 64] &= ~((uint64_t)1 << slot % 64);
     if (rows_bit(c->live, slot)) {
-        c->fresh++;
-        r->fresh++;
-        r->linked--;
+        count_by(&c->fresh, 1);
+        count_by(&r->fresh, 1);
+        count_by(&r->linked, -1);
     } else {
-        c->used--;
-        r->dead--;
+        count_by(&r->dead, -1);
+        let_wait(r, slot);
     }
 }
 
@@ -232,7 +277,8 @@ void rows_doom(struct rows *r)
 {
     for (uint32_t i = 0; i < r->chunk_count; i++)
         for (uint32_t w = 0; w < ROWS_WORDS; w++)
-            r->chunks[i]->doomed[w] = r->chunks[i]->linked[w] & ~r->chunks[i]->live[w];
+            r->chunks[i]->doomed[w] =
+                rows_word(r->chunks[i]->linked, w) & ~rows_word(r->chunks[i]->live, w);
 }
 
 /* ---- the centre ---- */
@@ -249,29 +295,64 @@ static void add_row(const struct rows *r, uint32_t slot, float weight, float *re
 /* The mean of CENTRE_SAMPLE live rows, spread over all. */
 static void find_centre(const struct rows *r, float *ret)
 {
-    uint32_t every = r->live / CENTRE_SAMPLE + 1, count = (r->live + every - 1) / every, seen = 0;
+    uint32_t live = rows_count(&r->live), slots = rows_count(&r->slots), seen = 0;
+    uint32_t every = live / CENTRE_SAMPLE + 1, count = (live + every - 1) / every;
     memset(ret, 0, r->codes.padded * sizeof *ret);
-    for (uint32_t slot = 0; slot < r->slots; slot++)
+    for (uint32_t slot = 0; slot < slots; slot++)
         if (rows_is_live(r, slot) && seen++ % every == 0)
             add_row(r, slot, 1 / (float)count, ret);
 }
 
+/* A table of chunks with bits of their own, not written yet; all else is shared. */
+static struct rows_chunk **twin_chunks(const struct rows *r)
+{
+    struct rows_chunk **p = mem_calloc(r->chunk_cap, sizeof(struct rows_chunk *));
+    for (uint32_t i = 0; p && i < r->chunk_count; i++) {
+        char *bits = rows_slab_new((size_t)ROWS_CHUNK * r->codes.bits_stride, i > 0);
+        if (!bits || !(p[i] = mem_alloc(sizeof **p))) {
+            mem_free(bits);
+            rows_release_bits(&(struct rows){.chunks = p, .chunk_count = i});
+            return NULL;
+        }
+        memcpy(p[i], r->chunks[i], sizeof **p);
+        p[i]->bits = bits;
+    }
+    return p;
+}
+
+void rows_release_bits(struct rows *before)
+{
+    for (uint32_t i = 0; i < before->chunk_count; i++) {
+        mem_free(before->chunks[i]->bits);
+        mem_free(before->chunks[i]);
+    }
+    mem_free(before->chunks);
+    mem_free(before->centre);
+}
+
+static void encode_anew(struct rows *r, uint32_t slot)
+{
+    struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
+    memset(r->scratch[0], 0, r->codes.padded * sizeof(float));
+    add_row(r, slot, 1, r->scratch[0]);
+    codes_encode(&r->codes, r->scratch[0], r->centre, r->scratch[1],
+                 c->bits + (size_t)(slot % ROWS_CHUNK) * r->codes.bits_stride);
+}
+
 bool rows_centre(struct rows *r)
 {
-    size_t bytes = r->codes.padded * sizeof(float);
-    if (!r->centre && !(r->centre = rows_slab_new(bytes, false)))
+    float *centre = rows_slab_new(r->codes.padded * sizeof(float), false);
+    struct rows_chunk **chunks = centre ? twin_chunks(r) : NULL;
+    if (!chunks) {
+        mem_free(centre);
         return false;
-    find_centre(r, r->centre);
-    for (uint32_t slot = 0; slot < r->slots; slot++) {
-        struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
-        uint32_t at = slot % ROWS_CHUNK;
-        if (!rows_bit(c->live, slot) && !rows_bit(c->linked, slot))
-            continue;
-        memset(r->scratch[0], 0, bytes);
-        add_row(r, slot, 1, r->scratch[0]);
-        codes_encode(&r->codes, r->scratch[0], r->centre, r->scratch[1],
-                     c->bits + (size_t)at * r->codes.bits_stride);
     }
+    find_centre(r, centre);
+    r->centre = centre;
+    r->chunks = chunks;
+    for (uint32_t slot = 0; slot < rows_count(&r->slots); slot++)
+        if (rows_is_live(r, slot))
+            encode_anew(r, slot);
     return true;
 }
 
@@ -304,22 +385,30 @@ void rows_copy(const struct rows *r, uint32_t slot, float *ret_x)
     }
 }
 
+static uint32_t count_ones(uint64_t word)
+{
+    return (uint32_t)__builtin_popcountll(word);
+}
+
 void rows_validate(const struct rows *r)
 {
-    uint32_t live = 0, linked = 0, dead = 0;
+    uint32_t live = 0, linked = 0, dead = 0, waiting = 0;
     for (uint32_t i = 0; i < r->chunk_count; i++) {
         const struct rows_chunk *c = r->chunks[i];
-        uint32_t fresh = 0, used = 0;
+        uint32_t fresh = 0, used_count = 0;
         for (uint32_t w = 0; w < ROWS_WORDS; w++) {
-            fresh += (uint32_t)__builtin_popcountll(c->live[w] & ~c->linked[w]);
-            used += (uint32_t)__builtin_popcountll(c->live[w] | c->linked[w]);
-            live += (uint32_t)__builtin_popcountll(c->live[w]);
-            linked += (uint32_t)__builtin_popcountll(c->live[w] & c->linked[w]);
-            dead += (uint32_t)__builtin_popcountll(c->linked[w] & ~c->live[w]);
-            assert(!(c->doomed[w] & (c->live[w] | ~c->linked[w])));
+            uint64_t is_live = rows_word(c->live, w), is_linked = rows_word(c->linked, w);
+            fresh += count_ones(is_live & ~is_linked);
+            used_count += count_ones(used_word(c, w));
+            live += count_ones(is_live);
+            linked += count_ones(is_live & is_linked);
+            dead += count_ones(is_linked & ~is_live);
+            waiting += count_ones(c->waiting[0][w] | c->waiting[1][w]);
+            assert(!(c->doomed[w] & (is_live | ~is_linked)));
+            assert(!((c->waiting[0][w] | c->waiting[1][w]) & (is_live | is_linked)));
         }
-        assert(fresh == c->fresh && used == c->used);
+        assert(fresh == c->fresh && used_count == c->used);
     }
     assert(live == r->live && linked == r->linked && dead == r->dead && live - linked == r->fresh);
-    assert(r->slots <= r->chunk_count * ROWS_CHUNK);
+    assert(waiting == r->waiting && r->slots <= rows_room(r));
 }

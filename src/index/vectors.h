@@ -11,9 +11,10 @@
  * to them any more.  Equal scores rank by lower slot.  The same options and the same calls in the
  * same order give the same index and the same answers.
  *
- * Threads: one writer (reserve, add, remove, work, free) under the owner's lock; any number of
- * readers (search, has, copy, score, stats) under it shared, each search with a searcher of its
- * own. */
+ * Threads: one writer at a time (reserve, has_room, add, remove, work, validate) and, without any
+ * lock, beside it any number of readers (search, has, copy, pin, permit_words, stats), each search
+ * with a searcher of its own.  A search sees each vector that is live all the while; one that is
+ * added or removed meanwhile it may see or not, and none that was not live at some moment of it. */
 #ifndef QMN_INDEX_VECTORS_H
 #define QMN_INDEX_VECTORS_H
 
@@ -22,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/epoch.h"
 #include "math/topk.h"
 
 enum {
@@ -60,20 +62,34 @@ struct vectors_searcher;
 
 /* NULL: out of memory, or an option out of its range. */
 struct vectors *vectors_new(const struct vectors_options *o);
+/* Readers that are still pinned may go on; it goes with the last of them. */
 void vectors_free(struct vectors *v);
 
 /* Room for `more` calls of vectors_add, which then cannot fail.  False: out of memory, or beyond
- * VECTORS_SLOTS_MAX; the index is as it was. */
+ * VECTORS_SLOTS_MAX; what is in the index is as it was. */
 QMN_NODISCARD bool vectors_reserve(struct vectors *v, uint32_t more);
-/* True when vectors_reserve(v, more) would change nothing. */
+/* True: vectors_reserve(v, more) would change nothing. */
 bool vectors_has_room(const struct vectors *v, uint32_t more);
 /* x: float[dim], finite.  Found by the next search.  Returns its slot. */
 uint32_t vectors_add(struct vectors *v, const float *x);
-/* The slot of a live vector. */
+/* The slot of a live vector.  It is given to another only after those have gone who are reading or
+ * pinned now. */
 void vectors_remove(struct vectors *v, uint32_t slot);
 bool vectors_has(const struct vectors *v, uint32_t slot);
-/* The vector as precisely as it is kept (with VECTORS_EXACT_NONE what int8 holds); float[dim]. */
-void vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x);
+/* The vector as precisely as it is kept (with VECTORS_EXACT_NONE what int8 holds); float[dim].
+ * False: there is none any more, nothing is written. */
+bool vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x);
+
+/* While it is pinned the index stays, and a slot that was live at some moment since is not given to
+ * another vector.  What is removed meanwhile takes its room until then: for as long as a search
+ * takes, not for a wait. */
+struct vectors_pin {
+    struct vectors *index; /* NULL: nothing is pinned */
+    struct epoch_pin epoch;
+};
+/* The index is not being freed. */
+void vectors_pin(struct vectors *v, struct vectors_pin *ret);
+void vectors_unpin(struct vectors_pin *pin);
 
 enum vectors_left {
     VECTORS_DONE = 1, /* nothing to do until the next add or remove */
@@ -94,10 +110,12 @@ struct vectors_query {
     const float *x; /* float[dim], finite; of length 1 for cosines */
     uint32_t k;     /* 1 .. VECTORS_K_MAX */
     uint32_t ef;    /* width of the walk, up to VECTORS_EF_MAX; 0: max(128, 6 k) */
-    /* Bit slot % 64 of permit[slot / 64] is set: the search may return it.  Readable for
-     * vectors_permit_words(); NULL: all.  permitted: how many bits are set (of live slots, as near
-     * as the caller knows: it only chooses the way). */
+    /* Bit slot % 64 of permit[slot / 64] is set: the search may return it.  NULL: all.
+     * permit_words: so many there are, and slots beyond may not be returned; 0: as many as
+     * vectors_permit_words() says, which then must not change.  permitted: how many bits are set
+     * (of live slots, as near as the caller knows: it only chooses the way). */
     const uint64_t *permit;
+    size_t permit_words;
     uint32_t permitted;
     bool force_exact; /* scan, whatever it costs */
 };

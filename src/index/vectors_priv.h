@@ -11,10 +11,23 @@
 #include "index/vectors.h"
 #include "math/kernels.h"
 
-struct vectors {
-    struct vectors_options options; /* immutable, defaults filled in */
+/* What a search goes by, from its beginning to its end.  Another one is published when a chunk of
+ * rows is added, and when the graph is made or dropped. */
+struct vectors_view {
     struct rows rows;
     struct graph *graph; /* NULL: all rows are fresh */
+    struct epoch_garbage garbage;
+    bool last_table, last_bits, last_graph; /* what the view after it does not have any more */
+};
+
+struct vectors {
+    struct vectors_options options; /* immutable, defaults filled in */
+    struct epoch *epoch;            /* of the searches; a cache line's neighbour to nobody */
+    _Atomic(struct vectors_view *) view;
+    _Atomic uint32_t holders; /* the owner, and who has it pinned */
+    /* the writer's, but for the counts in rows */
+    struct rows rows;
+    struct graph *graph;
 };
 
 /* One chunk's worth of a scan. */
@@ -27,15 +40,27 @@ struct scan_room {
     uint64_t keys[TOPK_SELECT_ROOM * ROWS_CHUNK];
 };
 
+/* The fresh slots of a chunk when a search began. */
+struct fresh_words {
+    uint32_t chunk;
+    uint64_t words[ROWS_WORDS];
+};
+
 struct vectors_searcher {
     struct codes_query query;
     struct scan_room *room;
     struct walker walker;
+    struct fresh_words *fresh;
+    uint32_t fresh_cap;
 };
 
 /* One search on its way. */
 struct search {
-    const struct vectors *v;
+    const struct vectors_options *options;
+    const struct rows *rows;
+    const struct graph *graph;
+    struct graph_top top;
+    size_t permit_words; /* of q->permit */
     const struct vectors_query *q;
     struct vectors_searcher *s;
     struct topk best; /* the answer so far */
@@ -50,8 +75,9 @@ static inline float search_bar(const struct search *f)
 }
 /* Scores one row as precisely as it takes to know that it is out, or offers it. */
 void search_consider(struct search *f, uint32_t slot);
-/* Considers those of one chunk (or only its unlinked) that are permitted and may reach the bar. */
-void search_chunk(struct search *f, uint32_t chunk, bool fresh_only);
+/* Considers those of one chunk whose bits are set, that are permitted and may reach the bar. */
+void search_chunk(struct search *f, uint32_t chunk, const uint64_t words[ROWS_WORDS],
+                  bool bar_is_set);
 
 /* Offers the k best among the permitted, by their error bounds. */
 void search_flat(struct search *f);

@@ -19,29 +19,34 @@
  * BATCH rows are looked at by int8 together.  Guesses. */
 enum { SCOUTS = 48, BATCH = 32 };
 
-/* Collects the live (or only the unlinked) and permitted of one chunk: their slots and bits. */
-static uint32_t gather(const struct search *f, uint32_t chunk, bool fresh_only)
+/* A word of the permit; what it does not cover is not permitted. */
+static uint64_t permit_word(const struct search *f, size_t at)
 {
-    const struct rows *r = &f->v->rows;
+    if (!f->q->permit)
+        return UINT64_MAX;
+    return at < f->permit_words ? f->q->permit[at] : 0;
+}
+
+/* Collects those of one chunk whose bits are set and that are permitted: their slots and bits. */
+static uint32_t gather(const struct search *f, uint32_t chunk, const uint64_t words[ROWS_WORDS])
+{
+    const struct rows *r = f->rows;
     const struct rows_chunk *c = r->chunks[chunk];
     struct scan_room *room = f->s->room;
-    const uint64_t *permit = f->q->permit ? f->q->permit + (size_t)chunk * ROWS_WORDS : NULL;
     uint32_t n = 0, first = chunk * ROWS_CHUNK;
-    uint32_t words = (r->slots - first + 63) / 64;
-    for (uint32_t w = 0; w < (words < ROWS_WORDS ? words : ROWS_WORDS); w++) {
-        uint64_t bits = c->live[w] & (permit ? permit[w] : UINT64_MAX);
-        for (bits &= fresh_only ? ~c->linked[w] : UINT64_MAX; bits; bits &= bits - 1) {
+    for (uint32_t w = 0; w < ROWS_WORDS; w++)
+        for (uint64_t bits = words[w] ? words[w] & permit_word(f, first / 64 + w) : 0; bits;
+             bits &= bits - 1) {
             uint32_t at = w * 64 + (uint32_t)__builtin_ctzll(bits);
             room->slots[n] = first + at;
             room->bits[n++] = c->bits + (size_t)at * r->codes.bits_stride;
         }
-    }
     return n;
 }
 
 void search_consider(struct search *f, uint32_t slot)
 {
-    const struct rows *r = &f->v->rows;
+    const struct rows *r = f->rows;
     float score = rows_score_i8(r, slot, &f->s->query);
     f->info.rescored++;
     if (r->exact != VECTORS_EXACT_NONE) {
@@ -64,7 +69,7 @@ static void expect(const struct rows *r, uint32_t slot)
  * the batches to come included. */
 static void consider_batch(struct search *f, const uint32_t *slots, size_t count, size_t known)
 {
-    const struct rows *r = &f->v->rows;
+    const struct rows *r = f->rows;
     const struct codes_query *q = &f->s->query;
     const int8_t *at[BATCH];
     int32_t dots[BATCH] QMN_UNINIT;
@@ -84,17 +89,18 @@ static void consider_batch(struct search *f, const uint32_t *slots, size_t count
     }
 }
 
-void search_chunk(struct search *f, uint32_t chunk, bool fresh_only)
+void search_chunk(struct search *f, uint32_t chunk, const uint64_t words[ROWS_WORDS],
+                  bool bar_is_set)
 {
-    const struct codes *codes = &f->v->rows.codes;
+    const struct codes *codes = &f->rows->codes;
     const struct codes_query *q = &f->s->query;
     struct scan_room *room = f->s->room;
-    uint32_t n = gather(f, chunk, fresh_only);
+    uint32_t n = gather(f, chunk, words);
     codes_estimate_highest(codes, q, room->bits, n, f->deviations, room->estimates, room->highest);
     f->info.visited += n;
     size_t scouts = f->best.k > SCOUTS ? f->best.k : SCOUTS;
-    if (fresh_only && f->best.len == f->best.k)
-        scouts = 0; /* a walk has set the bar */
+    if (bar_is_set && f->best.len == f->best.k)
+        scouts = 0;
     scouts = topk_select(room->estimates, n, -FLT_MAX, scouts < n ? scouts : n, room->keys,
                          room->places);
     for (size_t i = 0; i < scouts; i++) {
@@ -113,10 +119,16 @@ void search_chunk(struct search *f, uint32_t chunk, bool fresh_only)
 
 void search_flat(struct search *f)
 {
-    const struct rows *r = &f->v->rows;
+    const struct rows *r = f->rows;
     f->deviations = f->q->force_exact ? DEVIATIONS_EXACT : DEVIATIONS;
-    for (uint32_t i = 0; i * ROWS_CHUNK < r->slots; i++)
-        if (r->chunks[i]->used)
-            search_chunk(f, i, false);
+    for (uint32_t i = 0; i < r->chunk_count; i++) {
+        const struct rows_chunk *c = r->chunks[i];
+        uint64_t words[ROWS_WORDS] QMN_UNINIT;
+        if (!rows_count(&c->used))
+            continue;
+        for (uint32_t w = 0; w < ROWS_WORDS; w++)
+            words[w] = rows_word(c->live, w);
+        search_chunk(f, i, words, false);
+    }
     f->info.exact = true;
 }

@@ -140,6 +140,12 @@ static bool add_found(struct collect_op *op, struct found f, int64_t now)
     return true;
 }
 
+/* Of each source. */
+static size_t pool_size(const struct collect_op *op)
+{
+    return (size_t)op->in->top_k * COLLECT_POOL_PER_RESULT;
+}
+
 static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
 {
     struct tenant *t = op->cmd.tenant;
@@ -168,18 +174,15 @@ static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
     return items != NULL;
 }
 
-static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
+static bool gather_memories(struct collect_op *op, const struct permit *p,
+                            const struct memory_finds *finds)
 {
-    struct tenant *t = op->cmd.tenant;
-    struct memory_sight sight = {permit_memory, p};
-    struct memory_finds finds;
-    if (!memory_index_find(op->engine, t, op->unit, (uint32_t)k, &sight, op->cmd.call->arena,
-                           &finds))
-        return false;
-    op->out->memories_considered = (uint32_t)finds.permitted;
-    for (size_t i = 0; i < finds.count; i++) {
-        uint32_t slot = finds.items[i].id;
-        const struct memory *m = &t->memories[slot];
+    const struct tenant *t = op->cmd.tenant;
+    op->out->memories_considered = (uint32_t)finds->permitted;
+    for (size_t i = 0; i < finds->count; i++) {
+        const struct memory *m = memory_index_found(t, finds, i);
+        if (!m)
+            continue;
         struct found f = {.id = m->id,
                           .no = m->no,
                           .created_ms = m->created_ms,
@@ -187,8 +190,8 @@ static bool gather_memories(struct collect_op *op, struct permit *p, size_t k)
                           .sensitivity = m->sensitivity,
                           .kind = t->memory_kinds[m->kind],
                           .from_memory = true,
-                          .slot = slot,
-                          .similarity = finds.items[i].score,
+                          .slot = finds->items[i].id,
+                          .similarity = finds->items[i].score,
                           .quality = (float)m->quality};
         if (!add_found(op, f, p->now))
             return false;
@@ -215,14 +218,11 @@ static void leave_out_the_distant(struct collect_op *op)
 }
 
 /* Read lock held. */
-static bool gather(struct collect_op *op)
+static bool gather(struct collect_op *op, struct permit *p, const struct memory_finds *memories)
 {
-    const struct caller *caller = op->cmd.call->caller;
-    struct permit p = {
-        .op = op, .clearance = agent_clearance(op->agent, caller), .now = engine_now(op->engine)};
-    size_t k = (size_t)op->in->top_k * COLLECT_POOL_PER_RESULT;
+    size_t k = pool_size(op);
     op->found = arena_array(op->cmd.call->arena, struct found, 2 * k + 1);
-    if (!op->found || !gather_responses(op, &p, k) || !gather_memories(op, &p, k))
+    if (!op->found || !gather_responses(op, p, k) || !gather_memories(op, p, memories))
         return false;
     leave_out_the_distant(op);
     return true;
@@ -413,12 +413,33 @@ static enum qmn_code still_possible(const struct collect_op *op, struct err *err
     return QMN_OK;
 }
 
+/* Searches the memories; whose the slots are is looked up under the lock.  The caller ends `ret`,
+ * on failure too. */
+static enum qmn_code search_memories(struct collect_op *op, struct permit *p,
+                                     struct memory_finds *ret, struct err *err)
+{
+    struct engine *e = op->engine;
+    struct memory_sight sight = {permit_memory, p};
+    pthread_rwlock_rdlock(&e->net.lock);
+    enum qmn_code code = still_possible(op, err);
+    p->clearance = agent_clearance(op->agent, op->cmd.call->caller);
+    if (code == QMN_OK && !memory_index_begin(op->cmd.tenant, op->unit, (uint32_t)pool_size(op),
+                                              &sight, op->cmd.call->arena, ret))
+        code = err_nomem(err);
+    pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK && !memory_index_search(e, ret))
+        code = err_nomem(err);
+    return code;
+}
+
 /* Read lock held: all of the answer but the contents. */
-static enum qmn_code find(struct collect_op *op, struct err *err)
+static enum qmn_code choose_found(struct collect_op *op, struct permit *p,
+                                  const struct memory_finds *memories, struct err *err)
 {
     struct arena *arena = op->cmd.call->arena;
     TRY(still_possible(op, err));
-    if (!gather(op))
+    p->clearance = agent_clearance(op->agent, op->cmd.call->caller);
+    if (!gather(op, p, memories))
         return err_nomem(err);
     choose(op);
     for (uint32_t i = 0; i < op->found_count; i++) {
@@ -432,6 +453,20 @@ static enum qmn_code find(struct collect_op *op, struct err *err)
     return QMN_OK;
 }
 
+static enum qmn_code find(struct collect_op *op, struct err *err)
+{
+    struct permit p = {.op = op, .now = engine_now(op->engine)};
+    struct memory_finds memories = {0};
+    enum qmn_code code = search_memories(op, &p, &memories, err);
+    if (code == QMN_OK) {
+        pthread_rwlock_rdlock(&op->engine->net.lock);
+        code = choose_found(op, &p, &memories, err);
+        pthread_rwlock_unlock(&op->engine->net.lock);
+    }
+    memory_index_end(&memories);
+    return code;
+}
+
 static void collect_end(struct collect_op *op)
 {
     struct engine *e = op->engine;
@@ -440,9 +475,7 @@ static void collect_end(struct collect_op *op)
     call->exec->timer_cancel(call->exec, &op->timer);
     atomic_fetch_sub(&e->waiting, 1);
     op->out->waited_ms = (uint32_t)(engine_mono_ms(e) - op->started_ms);
-    pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = find(op, &call->err);
-    pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK)
         code = fill_items(op, &call->err);
     if (code == QMN_OK)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memories by their vectors. */
+ * Memories by their vectors.  A search pins the index from the hold of the lock in which it notes
+ * what may be found to the one in which it looks up whose the slots are: until then the index gives
+ * none of them to another memory, so a slot that is used is still the one that was found. */
 #include "engine/memory_index_priv.h"
 
 #include "base/mem.h"
@@ -35,11 +37,9 @@ bool memory_index_reserve(struct engine *e, struct tenant *t)
     if (!make_index(e, t) || !network_grow_array(&e->net, (void **)&t->memories, &t->memory_cap,
                                                  t->memory_slots + places, sizeof *t->memories))
         return false;
-    if (vectors_has_room(t->memory_index, places))
-        return true;
-    pthread_rwlock_wrlock(&e->net.lock);
+    pthread_mutex_lock(&e->net.index_lock);
     bool ok = vectors_reserve(t->memory_index, places);
-    pthread_rwlock_unlock(&e->net.lock);
+    pthread_mutex_unlock(&e->net.index_lock);
     return ok;
 }
 
@@ -84,9 +84,9 @@ bool memory_index_work(struct engine *e)
     struct tenant *t = e->index_line;
     if (!t)
         return false;
-    pthread_rwlock_wrlock(&e->net.lock);
+    pthread_mutex_lock(&e->net.index_lock);
     bool more = t->memory_index && vectors_work(t->memory_index, 1) == VECTORS_MORE;
-    pthread_rwlock_unlock(&e->net.lock);
+    pthread_mutex_unlock(&e->net.index_lock);
     if (!more) {
         e->index_line = t->index_next;
         t->index_in_line = false;
@@ -110,25 +110,48 @@ static uint64_t *permitted_slots(const struct tenant *t, const struct memory_sig
     return bits;
 }
 
-bool memory_index_find(struct engine *e, const struct tenant *t, const float *unit, uint32_t k,
-                       const struct memory_sight *sight, struct arena *arena,
-                       struct memory_finds *ret)
+bool memory_index_begin(struct tenant *t, const float *unit, uint32_t k,
+                        const struct memory_sight *sight, struct arena *arena,
+                        struct memory_finds *ret)
 {
     struct vectors_query q = {.x = unit, .k = k};
-    struct vectors_result_info info;
-    *ret = (struct memory_finds){.exact = true};
     q.permit = permitted_slots(t, sight, arena, &q.permitted);
+    q.permit_words = t->memory_slots / 64 + 1;
+    *ret = (struct memory_finds){.exact = true, .permitted = q.permitted, .sight = *sight};
     ret->items = arena_array(arena, struct topk_item, (size_t)k + 1);
-    ret->permitted = q.permitted;
+    ret->query = q;
     if (!q.permit || !ret->items)
         return false;
-    if (!q.permitted || !k)
-        return true;
+    if (q.permitted && k)
+        vectors_pin(t->memory_index, &ret->pin);
+    return true;
+}
+
+bool memory_index_search(struct engine *e, struct memory_finds *f)
+{
+    struct vectors_result_info info;
+    if (!f->pin.index)
+        return true; /* there is nothing to be found */
     struct vectors_searcher *searcher = searchers_take(&e->searchers);
     if (!searcher)
         return false;
-    bool ok = vectors_search(t->memory_index, &q, searcher, ret->items, &ret->count, &info);
+    bool ok = vectors_search(f->pin.index, &f->query, searcher, f->items, &f->count, &info);
     searchers_give(&e->searchers, searcher);
-    ret->exact = ok && info.exact;
+    f->exact = ok && info.exact;
     return ok;
+}
+
+const struct memory *memory_index_found(const struct tenant *t, const struct memory_finds *f,
+                                        size_t i)
+{
+    uint32_t slot = f->items[i].id;
+    if (t->memory_index != f->pin.index || !t->memories[slot].used)
+        return NULL;
+    const struct memory *m = &t->memories[slot];
+    return f->sight.permit(f->sight.ctx, m) ? m : NULL;
+}
+
+void memory_index_end(struct memory_finds *f)
+{
+    vectors_unpin(&f->pin);
 }

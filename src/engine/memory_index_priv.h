@@ -2,8 +2,9 @@
  *
  * A tenant's memories by their vectors: the index, whose slots are the memories' slots.
  *
- * Thread rule: the writer changes it, under the network's lock for writing; whoever searches holds
- * that for reading. */
+ * Thread rule: the writer alone changes it: what is in it under the network's lock for writing, so
+ * that slots agree with the memories for whoever holds that for reading; room and links without,
+ * beside any search.  A search runs without the lock, between two holds of it. */
 #ifndef QMN_ENGINE_MEMORY_INDEX_PRIV_H
 #define QMN_ENGINE_MEMORY_INDEX_PRIV_H
 
@@ -25,18 +26,30 @@ struct memory_sight {
     void *ctx;
 };
 
+/* A search from memory_index_begin() to memory_index_end(), on one thread. */
 struct memory_finds {
     struct topk_item *items; /* slots and cosines, best first, ties by lower slot */
     size_t count;            /* min(k, permitted) */
     uint64_t permitted;
     bool exact; /* every permitted one was looked at */
+    /* its own */
+    struct memory_sight sight;
+    struct vectors_query query;
+    struct vectors_pin pin; /* no slot is given to another memory meanwhile */
 };
 
-/* The k memories nearest to a unit vector among those permitted; items from the arena.  False: out
- * of memory. */
-QMN_NODISCARD bool memory_index_find(struct engine *e, const struct tenant *t, const float *unit,
-                                     uint32_t k, const struct memory_sight *sight,
-                                     struct arena *arena, struct memory_finds *ret);
+/* The k memories nearest to a unit vector among those permitted.  Read lock held: notes which those
+ * are.  Items and notes come from the arena; unit and the sight's ctx are borrowed until the end.
+ * False: out of memory, and nothing has to be ended. */
+QMN_NODISCARD bool memory_index_begin(struct tenant *t, const float *unit, uint32_t k,
+                                      const struct memory_sight *sight, struct arena *arena,
+                                      struct memory_finds *ret);
+/* Without the lock, however long it takes.  False: out of memory. */
+QMN_NODISCARD bool memory_index_search(struct engine *e, struct memory_finds *f);
+/* Read lock held: the i-th found; NULL when it went since, or may not be seen any more. */
+const struct memory *memory_index_found(const struct tenant *t, const struct memory_finds *f,
+                                        size_t i);
+void memory_index_end(struct memory_finds *f);
 
 /* A piece of the work that is left over: links a memory into the graph of a large tenant, or mends
  * what deletions tore.  The writer's, between groups.  False: nothing is left. */

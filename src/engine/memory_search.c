@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Searching hyphal memory: what is near a vector, under filters and labels.  Any loop; the store is
- * read without the lock. */
+ * Searching hyphal memory: what is near a vector, under filters and labels.  Any loop; the index
+ * and the store are read without the lock. */
 #include "engine/memories_priv.h"
 #include "engine/memory_index_priv.h"
 
 struct search {
-    const struct tenant *t;
+    struct tenant *t;
     const struct memory_filter *filter;
     const struct agent *author;
     uintptr_t kind_no; /* 1-based; 0: no such kind */
@@ -27,50 +27,65 @@ static bool search_permit(void *ctx, const struct memory *m)
            (f->quality_below > 1 || m->quality < f->quality_below);
 }
 
-/* Read lock held. */
-static enum qmn_code search_find(struct engine *e, struct call *c, const struct vector_in *query,
-                                 uint32_t top_k, const struct memory_filter *filter,
-                                 struct wanted *found, struct memories_out *out)
+/* Read lock held: who asks, for what, and what of it may be found. */
+static enum qmn_code search_begin(struct engine *e, struct call *c, const struct vector_in *query,
+                                  uint32_t top_k, struct search *s, struct memory_finds *finds)
 {
-    struct tenant *t;
     const float *unit;
     uint32_t dim;
     struct bytes space;
-    TRY(engine_tenant(e, c->caller, &t, &c->err));
-    TRY(usage_count_read(e, t, USAGE_SEARCHES, &c->err));
-    TRY(engine_vector(t, query, "embedding", c->arena, &unit, &dim, &space, &c->err));
-    struct search s = {.t = t,
-                       .filter = filter,
-                       .author = filter->agent_id.len ? tenant_agent(t, filter->agent_id) : NULL,
-                       .kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, filter->kind),
-                       .clearance = network_clearance(t, c->caller),
-                       .now = engine_now(e)};
-    struct memory_sight sight = {search_permit, &s};
-    struct memory_finds finds;
-    if (!memory_index_find(e, t, unit, top_k, &sight, c->arena, &finds))
-        return err_nomem(&c->err);
-    out->candidates = finds.permitted;
-    out->count = finds.count;
-    for (size_t i = 0; i < out->count; i++)
-        found[i] = (struct wanted){.no = t->memories[finds.items[i].id].no,
-                                   .similarity = finds.items[i].score};
-    return QMN_OK;
+    TRY(engine_tenant(e, c->caller, &s->t, &c->err));
+    TRY(usage_count_read(e, s->t, USAGE_SEARCHES, &c->err));
+    TRY(engine_vector(s->t, query, "embedding", c->arena, &unit, &dim, &space, &c->err));
+    if (s->filter->agent_id.len)
+        s->author = tenant_agent(s->t, s->filter->agent_id);
+    s->kind_no = (uintptr_t)textmap_get(&s->t->memory_kind_ids, s->filter->kind);
+    s->clearance = network_clearance(s->t, c->caller);
+    struct memory_sight sight = {search_permit, s};
+    return memory_index_begin(s->t, unit, top_k, &sight, c->arena, finds) ? QMN_OK
+                                                                          : err_nomem(&c->err);
+}
+
+/* Read lock held. */
+static size_t search_numbers(const struct search *s, const struct memory_finds *finds,
+                             struct wanted *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < finds->count; i++) {
+        const struct memory *m = memory_index_found(s->t, finds, i);
+        if (m)
+            ret[n++] = (struct wanted){.no = m->no, .similarity = finds->items[i].score};
+    }
+    return n;
+}
+
+/* After search_begin(), whose memory_finds end here. */
+static enum qmn_code search_end(struct engine *e, struct call *c, const struct search *s,
+                                struct memory_finds *finds, struct memories_out *out)
+{
+    struct wanted *found = arena_array(c->arena, struct wanted, (size_t)finds->query.k + 1);
+    bool ok = found && memory_index_search(e, finds);
+    if (ok) {
+        pthread_rwlock_rdlock(&e->net.lock);
+        out->candidates = finds->permitted;
+        out->count = search_numbers(s, finds, found);
+        pthread_rwlock_unlock(&e->net.lock);
+    }
+    memory_index_end(finds);
+    return ok ? memory_read_rows(e, c, found, out->count, out) : err_nomem(&c->err);
 }
 
 void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
                           uint32_t top_k, const struct memory_filter *filter,
                           struct memories_out *out)
 {
+    struct search s = {.filter = filter, .now = engine_now(e)};
+    struct memory_finds finds;
     *out = (struct memories_out){0};
-    struct wanted *found = arena_array(c->arena, struct wanted, top_k + 1);
-    if (!found) {
-        call_finish(c, err_nomem(&c->err));
-        return;
-    }
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = search_find(e, c, query, top_k, filter, found, out);
+    enum qmn_code code = search_begin(e, c, query, top_k, &s, &finds);
     pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK)
-        code = memory_read_rows(e, c, found, out->count, out);
+        code = search_end(e, c, &s, &finds, out);
     call_finish(c, code);
 }

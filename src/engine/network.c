@@ -14,7 +14,8 @@ enum qmn_code network_init(struct network *n, struct err *err)
         return err_nomem(err);
     /* without this glibc lets a stream of readers starve the writer */
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    int failed = pthread_rwlock_init(&n->lock, &attr) || pthread_mutex_init(&n->inbox_lock, NULL);
+    int failed = pthread_rwlock_init(&n->lock, &attr) || pthread_mutex_init(&n->inbox_lock, NULL) ||
+                 pthread_mutex_init(&n->index_lock, NULL);
     pthread_rwlockattr_destroy(&attr);
     return failed ? err_nomem(err) : QMN_OK;
 }
@@ -39,6 +40,7 @@ void network_release(struct network *n)
     mem_free(n->tenants);
     pthread_rwlock_destroy(&n->lock);
     pthread_mutex_destroy(&n->inbox_lock);
+    pthread_mutex_destroy(&n->index_lock);
 }
 
 uint64_t id_hash(const struct id *id)

@@ -5,11 +5,12 @@
  *
  * Thread rule.  `lock` (readers-writer, writer preferred): loops read under the read lock; the
  * writer thread alone changes it, under the write lock, when it publishes a committed group.  The
- * writer reads without locking, since nobody else writes.  Everything a publish needs is allocated
- * before the commit, so that publishing cannot fail; growing a shared table moves it, so that too
- * happens under the write lock (network_grow_*). `inbox_lock` (mutex, taken after `lock`): inbox
- * lists and delivery states, which a pull on a loop leases. Fields marked atomic are counters that
- * loops bump under the read lock. */
+ * writer reads without locking, since nobody else writes.  (A search of memories lets go of the
+ * lock while it searches: memory_index_priv.h.)  Everything a publish needs is allocated before the
+ * commit, so that publishing cannot fail; growing a shared table moves it, so that too happens
+ * under the write lock (network_grow_*). `inbox_lock` (mutex, taken after `lock`): inbox lists and
+ * delivery states, which a pull on a loop leases. Fields marked atomic are counters that loops bump
+ * under the read lock. */
 #ifndef QMN_ENGINE_NETWORK_PRIV_H
 #define QMN_ENGINE_NETWORK_PRIV_H
 
@@ -230,6 +231,9 @@ struct tenant {
 struct network {
     pthread_rwlock_t lock;
     pthread_mutex_t inbox_lock;
+    /* The writer's while it links memories or makes room for them, which no search minds; only who
+     * validates waits for it. */
+    pthread_mutex_t index_lock;
     struct textmap tenants_by_id; /* struct tenant */
     struct tenant **tenants;      /* in order of making */
     uint32_t tenant_count, tenant_cap;

@@ -400,7 +400,9 @@ static bool validate(struct network *n, bool busy, char ret_text[VALIDATE_TEXT])
     ret_text[0] = 0;
     pthread_rwlock_rdlock(&n->lock);
     pthread_mutex_lock(&n->inbox_lock);
+    pthread_mutex_lock(&n->index_lock);
     bool ok = network_holds(&v);
+    pthread_mutex_unlock(&n->index_lock);
     pthread_mutex_unlock(&n->inbox_lock);
     pthread_rwlock_unlock(&n->lock);
     return ok;

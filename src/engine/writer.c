@@ -17,6 +17,7 @@
 enum {
     WRITER_TICK_MS = 100, /* background work at least this often */
     IDEM_STATUS_OK = 200,
+    MEMORIES_REST = 3, /* so many parts of the time for others: a quarter for memories; a guess */
 };
 
 /* ---- on the loop: start and end of a call ---- */
@@ -456,30 +457,29 @@ static void maintain_store(struct engine *e)
     log_error("store upkeep failed", LOG_S("detail", err.text));
 }
 
-/* Waits for commands, a while.  False: there are some, or no more will come. */
-static bool rest(struct writer *w, int64_t us)
+static bool is_idle(struct writer *w)
 {
-    struct timespec until;
-    timespec_after_us(&until, us);
     pthread_mutex_lock(&w->lock);
-    while (!w->head && !w->stop && pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
-        ;
     bool idle = !w->head && !w->stop;
     pthread_mutex_unlock(&w->lock);
     return idle;
 }
 
-/* One piece after each group, and until the next tick while nobody wants anything, half of the
- * time: each piece holds the network's lock, and others want it too. */
+/* Nobody but commands waits for it: until the next tick while there are none, else a piece, a node
+ * to link perhaps, when three times as long as the last one took has gone to other things. */
 static void work_on_memories(struct engine *e)
 {
-    int64_t tick_us = clock_mono_us() + WRITER_TICK_MS * INT64_C(1000), began_us, now_us;
-    do {
-        began_us = clock_mono_us();
+    struct writer *w = e->writer;
+    int64_t now_us = clock_mono_us(), tick_us = now_us + WRITER_TICK_MS * INT64_C(1000), began_us;
+    bool idle = is_idle(w);
+    while (idle || now_us >= w->memories_after_us) {
+        began_us = now_us;
         if (!memory_index_work(e))
             return;
         now_us = clock_mono_us();
-    } while (now_us < tick_us && rest(e->writer, now_us - began_us));
+        w->memories_after_us = now_us + MEMORIES_REST * (now_us - began_us);
+        idle = now_us < tick_us && is_idle(w);
+    }
 }
 
 static void *writer_main(void *arg)

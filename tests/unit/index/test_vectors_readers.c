@@ -254,6 +254,44 @@ static void a_graph_dropped_meanwhile_is_walked_to_the_end(void **state)
     act_in_the_midst(remove_many, 500, FLAT / 4);
 }
 
+static float like_the_query[DIM];
+
+/* Linked by the time the walk comes by. */
+static void add_likenesses(void)
+{
+    for (uint32_t i = 0; i < GO; i++)
+        oracle_put(&o, like_the_query);
+    oracle_work(&o);
+}
+
+/* A chunk that is full, most of it of slots that wait, so that others go into the next. */
+static void a_walk_stays_within_the_rows_that_it_began_with(void **state)
+{
+    (void)state;
+    struct vectors_pin pin;
+    size_t count;
+    oracle_begin(&o, &options, 2 * ROWS_CHUNK, 1);
+    for (uint32_t i = 0; i < ROWS_CHUNK; i++)
+        oracle_add(&o);
+    vectors_pin(o.v, &pin);
+    for (uint32_t i = STAY; i < ROWS_CHUNK; i++)
+        oracle_remove(&o, i);
+    oracle_work(&o);
+    oracle_draw(&o, like_the_query);
+    act = add_likenesses;
+    act_at = BEFORE;
+    mem_set_fault(act_when_due);
+    bool ok = vectors_search(o.v, &(struct vectors_query){.x = like_the_query, .k = K}, o.s, o.got,
+                             &count, NULL);
+    mem_set_fault(NULL);
+    vectors_unpin(&pin);
+    assert_true(ok && count == K && !act_at);
+    for (size_t i = 0; i < count; i++)
+        assert_true(o.got[i].id < STAY);
+    assert_true(vectors_has(o.v, ROWS_CHUNK));
+    oracle_end(&o);
+}
+
 /* ---- blocks of links ---- */
 
 enum { SIDE = 30, TURNS = 12, PAUSE = 400, WALKS_MAX = 3000000, YIELDS = 20000 };
@@ -572,6 +610,7 @@ int main(void)
         cmocka_unit_test(linking_hides_nothing_from_a_search),
         cmocka_unit_test(coming_and_going_hides_nothing_else),
         cmocka_unit_test(a_graph_dropped_meanwhile_is_walked_to_the_end),
+        cmocka_unit_test(a_walk_stays_within_the_rows_that_it_began_with),
         cmocka_unit_test(links_of_two_moments_are_not_mixed),
         cmocka_unit_test(links_half_written_are_waited_for),
         cmocka_unit_test(a_scan_beside_a_writer_is_exact),

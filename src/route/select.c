@@ -132,6 +132,41 @@ static void explore(struct selection *s, uint32_t n, uint32_t j)
     s->outside_rank = drawn == SELECT_OUTSIDE ? j : 0;
 }
 
+/* The probabilities of all n candidates where the last of the chosen gives way to each other agent
+ * with probability `share`; 0: to nobody. */
+static void put_propensities(struct selection *s, uint32_t n, double epsilon, double share)
+{
+    s->outside_propensity = share;
+    for (uint32_t i = 0; i < n; i++)
+        s->propensity[i] = share;
+    for (uint32_t slot = 0; slot < s->count; slot++)
+        s->propensity[s->chosen[slot]] = 1;
+    if (share > 0)
+        s->propensity[s->chosen[s->count - 1]] = 1 - epsilon;
+}
+
+/* As select.h has it.  The probability that a sample has nobody eligible is left out of what the
+ * last of the chosen has. */
+static void explore_sample(struct selection *s, uint32_t n, const struct select_options *o,
+                           struct rng *rng)
+{
+    double p = 0;
+    uint32_t found = 0;
+    if (s->count && o->epsilon > 0)
+        found = o->sample(o->ctx, s->chosen, s->count, rng, &p);
+    put_propensities(s, n, o->epsilon, found ? o->epsilon * p : 0);
+    if (!found)
+        return;
+    s->eligible_total = s->count + (uint32_t)(1 / p + 0.5);
+    if (s->eligible_total < n)
+        s->eligible_total = n;
+    if (rng_unit(rng) >= o->epsilon)
+        return;
+    s->explored = true;
+    s->outside_rank = rng_below(rng, found);
+    s->chosen[s->count - 1] = SELECT_OUTSIDE;
+}
+
 void route_select(const float *scores, uint32_t n, const struct select_options *o, struct rng *rng,
                   struct selection *ret_selection)
 {
@@ -143,6 +178,10 @@ void route_select(const float *scores, uint32_t n, const struct select_options *
     struct selection *s = ret_selection;
     *s = (struct selection){.count = count, .eligible_total = o->eligible_total};
     choose_greedily(scores, n, o, count, s->chosen);
+    if (o->sample) {
+        explore_sample(s, n, o, rng);
+        return;
+    }
     bool explores = count > 0 && o->eligible_total > count && rng_unit(rng) < o->epsilon;
     if (explores && o->recount) {
         s->eligible_total = o->recount(o->ctx);
@@ -151,15 +190,7 @@ void route_select(const float *scores, uint32_t n, const struct select_options *
     uint32_t rest = s->eligible_total - count;
     bool may_explore = count > 0 && rest > 0;
 
-    double share = may_explore ? o->epsilon / rest : 0;
-    s->outside_propensity = share;
-    for (uint32_t i = 0; i < n; i++)
-        s->propensity[i] = share;
-    for (uint32_t slot = 0; slot < count; slot++)
-        s->propensity[s->chosen[slot]] = 1;
-    if (!may_explore)
-        return;
-    s->propensity[s->chosen[count - 1]] = 1 - o->epsilon;
-    if (explores)
+    put_propensities(s, n, o->epsilon, may_explore ? o->epsilon / rest : 0);
+    if (explores && may_explore)
         explore(s, n, rng_below(rng, rest));
 }

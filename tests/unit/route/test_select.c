@@ -361,6 +361,93 @@ static void the_same_seed_gives_the_same_choice(void **state)
     }
 }
 
+/* ---- a sample ---- */
+
+/* Of POPULATION agents those below ELIGIBLE are eligible, and the pool is the first few of them. */
+enum { POPULATION = 400, ELIGIBLE_OF = 90, SAMPLE = 64, POOL = 8, SLOTS = 3 };
+
+static uint32_t drawn[SAMPLE]; /* the eligible of the last sample */
+
+static uint32_t take_sample(void *ctx, const uint32_t *chosen, uint32_t count, struct rng *rng,
+                            double *ret_p)
+{
+    const uint32_t *eligible = ctx;
+    uint32_t others[POPULATION], n = 0, found = 0;
+    for (uint32_t a = 0; a < POPULATION; a++) {
+        bool taken = false;
+        for (uint32_t i = 0; i < count; i++)
+            taken |= chosen[i] == a;
+        if (!taken)
+            others[n++] = a;
+    }
+    for (uint32_t i = 0; i < SAMPLE; i++) {
+        uint32_t at = i + rng_below(rng, n - i), agent = others[at];
+        others[at] = others[i];
+        if (agent < *eligible)
+            drawn[found++] = agent;
+    }
+    if (found)
+        *ret_p = (double)SAMPLE / n / found;
+    return found;
+}
+
+static struct selection sampled(uint32_t eligible, double epsilon, struct rng *r)
+{
+    float scores[POOL];
+    struct selection s;
+    struct select_options o = options(SLOTS, POOL + 1, false, epsilon);
+    memset(&s, 0xee, sizeof s);
+    for (uint32_t i = 0; i < POOL; i++)
+        scores[i] = 1 - (float)i / 64;
+    o.sample = take_sample;
+    o.ctx = &eligible;
+    route_select(scores, POOL, &o, r, &s);
+    return s;
+}
+
+static void a_sample_counts_the_eligible_without_bias_and_explores_them_alike(void **state)
+{
+    (void)state;
+    enum { TRIALS = 30000, LEFT = ELIGIBLE_OF - SLOTS };
+    struct rng r;
+    rng_seed(&r, 12);
+    uint32_t hits[ELIGIBLE_OF] = {0}, explored = 0;
+    double sum = 0, squares = 0;
+    for (int t = 0; t < TRIALS; t++) {
+        struct selection s = sampled(ELIGIBLE_OF, 0.5, &r);
+        double stands_for = 0.5 / s.outside_propensity;
+        assert_int_equal(s.count, SLOTS);
+        assert_true(s.propensity[0] == 1 && s.propensity[SLOTS - 1] == 0.5);
+        assert_true(s.propensity[SLOTS] == s.outside_propensity);
+        assert_true(fabs(s.eligible_total - (SLOTS + stands_for)) < 0.51);
+        sum += stands_for;
+        squares += stands_for * stands_for;
+        if (!s.explored)
+            continue;
+        explored++;
+        assert_int_equal(s.chosen[SLOTS - 1], SELECT_OUTSIDE);
+        hits[drawn[s.outside_rank]]++;
+    }
+    double mean = sum / TRIALS, deviation = sqrt((squares / TRIALS - mean * mean) / TRIALS);
+    assert_true(fabs(mean - LEFT) < 4 * deviation);
+    assert_true(4 * deviation < 0.5); /* the test can tell */
+    assert_binomial(explored, TRIALS, 0.5);
+    for (uint32_t a = 0; a < ELIGIBLE_OF; a++)
+        assert_binomial(hits[a], explored, a < SLOTS ? 0 : 1.0 / LEFT);
+}
+
+static void a_sample_without_anybody_eligible_explores_nobody(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_seed(&r, 13);
+    struct selection s = sampled(0, 1, &r);
+    assert_false(s.explored);
+    assert_true(s.outside_propensity == 0 && s.propensity[SLOTS] == 0);
+    assert_true(s.propensity[SLOTS - 1] == 1);
+    assert_int_equal(s.chosen[SLOTS - 1], SLOTS - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +468,8 @@ int main(void)
         cmocka_unit_test(agents_are_chosen_as_often_as_their_propensity_says),
         cmocka_unit_test(exploration_never_repeats_an_agent_and_spares_the_first_slots),
         cmocka_unit_test(the_same_seed_gives_the_same_choice),
+        cmocka_unit_test(a_sample_counts_the_eligible_without_bias_and_explores_them_alike),
+        cmocka_unit_test(a_sample_without_anybody_eligible_explores_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

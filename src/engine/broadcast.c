@@ -276,7 +276,7 @@ static enum qmn_code broadcast_decide(struct engine *e, struct broadcast_op *op,
     struct arena *arena = op->cmd.call->arena;
     if (t->profiles.dim && t->profiles.dim != op->dim)
         return wrong_dimension(t, op->dim, err);
-    if (rough->version != t->profiles.version && !engine_cosines(t, &op->unit, &arena, 1, rough))
+    if (engine_rough_is_old(t, rough) && !engine_cosines(t, &op->unit, &arena, 1, rough))
         return err_nomem(err);
     op->codes = bytes_of(rough->query.planes.codes[0], rough->query.unit ? op->dim : 0);
     op->scale = rough->query.planes.scale[0];

@@ -5,16 +5,14 @@
  * All agents are scored by an int8 pass, several nutrients at once when they came together; what
  * depends on the pair (edge, demand, capabilities) touches only the few agents that have an edge or
  * share a tag.  The best of them, with some to spare, are scored again exactly, and only those
- * enter the pool.  So a decision costs one pass over the codes and little else. */
+ * enter the pool.  So a decision costs one pass over the codes and little else.
+ *
+ * Of a large tenant only those are scored that its index, an edge or a shared tag brings forward
+ * (decide_index.c), and exploration draws from a sample (route/select.h). */
 #include "engine/decider_priv.h"
 #include "route/demand.h"
 #include "route/propagate.h"
 #include "route/select.h"
-
-static bool may_receive(const struct decider *d, uint32_t slot)
-{
-    return d->t->reach[slot] >= d->in->sensitivity && slot != d->in->source->slot;
-}
 
 /* Fills the pool from an exact second look at the roughly best, and counts in it how many agents
  * are eligible at all.  False: out of memory. */
@@ -41,6 +39,38 @@ static bool fill_pool(struct decider *d, struct route_pool *pool)
     return true;
 }
 
+/* Scores everybody for it.  False: out of memory. */
+static bool score_pool(struct decider *d, struct route_pool *pool)
+{
+    decider_score(d);
+    if (!fill_pool(d, pool))
+        return false;
+    if (pool->best.len == route_pool_size(d->in->top_k))
+        return true;
+    (void)decider_settle(d); /* there is room for whom the first pass misjudged */
+    return fill_pool(d, pool);
+}
+
+/* The same of a large tenant, from those it has gathered. */
+static bool gather_pool(struct decider *d, struct route_pool *pool)
+{
+    struct topk_item *pool_items =
+        arena_array(d->arena, struct topk_item, route_pool_size(d->in->top_k));
+    if (!pool_items || !decider_gather(d))
+        return false;
+    route_pool_init(pool, pool_items, d->in->top_k, d->min_score);
+    size_t count = topk_sort(&d->best);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = d->best.items[i].id;
+        if (i + 1 < count)
+            flat_prefetch(&d->t->profiles, d->best.items[i + 1].id);
+        d->s.parts[i] = decider_exact(d, slot, d->in->source);
+        d->s.place[slot] = (uint8_t)i;
+        (void)route_pool_offer(pool, slot, &d->s.parts[i]);
+    }
+    return true;
+}
+
 /* Of one of the pool, as fill_pool computed them. */
 static const struct score_parts *pool_parts(const struct decider *d, const struct topk_item *item)
 {
@@ -55,13 +85,21 @@ static uint32_t neighbours(void *ctx, uint32_t forwarder, const struct route_nei
     uint32_t n = 0;
     for (uint32_t i = 0; out && i < f->edge_count; i++) {
         uint32_t slot = f->edges[i].dst;
-        /* the int8 score rules most of them out before the exact one is computed */
-        if (d->s.cosine[slot] <= 0 || !may_receive(d, slot))
+        /* the int8 score, where there is one, rules most of them out before the exact one is
+         * computed */
+        if (!decider_may_receive(d, slot) || (!d->indexed && d->s.cosine[slot] <= 0))
             continue;
         out[n++] = (struct route_neighbour){.agent = slot, .parts = decider_exact(d, slot, f)};
     }
     *ret = out;
     return n;
+}
+
+/* Who was drawn from outside the pool; UINT32_MAX: nobody. */
+static uint32_t outsider(const struct decider *d, const struct topk_item *pool, uint32_t pool_len,
+                         uint32_t rank)
+{
+    return d->indexed ? d->sample[rank] : decider_outsider(d, pool, pool_len, rank);
 }
 
 static void add_route(struct decider *d, struct route_view *ret, const struct route_hop *hop,
@@ -90,8 +128,8 @@ static enum qmn_code fill_routes(struct decider *d, const struct topk_item *pool
     uint32_t first = 0, explored_at = UINT32_MAX;
     for (uint32_t i = 0; i < sel->count; i++) {
         bool outside = sel->chosen[i] == SELECT_OUTSIDE;
-        uint32_t slot = outside ? decider_outsider(d, pool, pool_len, sel->outside_rank)
-                                : pool[sel->chosen[i]].id;
+        uint32_t slot =
+            outside ? outsider(d, pool, pool_len, sel->outside_rank) : pool[sel->chosen[i]].id;
         if (slot == UINT32_MAX || (outside && !decider_eligible(d, slot)))
             continue; /* rounding went further than six deviations: nobody is explored */
         propensity[first] =
@@ -181,6 +219,28 @@ static uint32_t recount(void *ctx)
     return decider_settle(c->d);
 }
 
+/* route_select's sample. */
+static uint32_t sample(void *ctx, const uint32_t *chosen, uint32_t count, struct rng *rng,
+                       double *ret_p)
+{
+    struct choice *c = ctx;
+    uint32_t slots[LIMIT_TOP_K];
+    for (uint32_t i = 0; i < count; i++)
+        slots[i] = c->slots[chosen[i]];
+    return decider_sample(c->d, slots, count, rng, ret_p);
+}
+
+/* Whom a sample brought may be one of the pool. */
+static void find_in_pool(const struct choice *c, struct selection *sel)
+{
+    uint32_t *last = &sel->chosen[sel->count - 1];
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->slots[i] == c->d->sample[sel->outside_rank]) {
+            *last = i;
+            return;
+        }
+}
+
 static void choose(struct decider *d, const struct topk_item *pool, uint32_t pool_len,
                    uint32_t eligible, struct selection *sel)
 {
@@ -201,8 +261,11 @@ static void choose(struct decider *d, const struct topk_item *pool, uint32_t poo
                                      .epsilon = d->e->epsilon,
                                      .similarity = likeness,
                                      .recount = recount,
+                                     .sample = d->indexed ? sample : NULL,
                                      .ctx = &choice};
     route_select(scores, pool_len, &options, &rng, sel);
+    if (d->indexed && sel->explored)
+        find_in_pool(&choice, sel);
 }
 
 enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct decide_in *in,
@@ -220,18 +283,13 @@ enum qmn_code engine_decide(struct engine *e, struct tenant *t, const struct dec
     *ret = (struct decision){.head = {.epsilon = (float)e->epsilon, .top_k = in->top_k}};
     if (!sel || !d.hints.ptr || !decider_init(&d))
         return err_nomem(err);
-    decider_score(&d);
-    if (!fill_pool(&d, &pool))
+    if (!(d.indexed ? gather_pool(&d, &pool) : score_pool(&d, &pool)))
         return err_nomem(err);
     uint32_t n = route_pool_finish(&pool);
-    if (n < route_pool_size(in->top_k)) { /* there is room for whom the first pass misjudged */
-        (void)decider_settle(&d);
-        if (!fill_pool(&d, &pool))
-            return err_nomem(err);
-        n = route_pool_finish(&pool);
-    }
     if (!n)
         return QMN_OK;
+    if (d.indexed) /* who had to stay outside is not counted */
+        pool.eligible_total = n + (n == route_pool_size(in->top_k));
     choose(&d, pool.best.items, n, pool.eligible_total, sel);
     ret->head.eligible_total = sel->eligible_total;
     ret->head.outside_propensity = (float)sel->outside_propensity;

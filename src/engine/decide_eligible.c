@@ -114,6 +114,43 @@ uint32_t decider_outsider(const struct decider *d, const struct topk_item *pool,
     return UINT32_MAX;
 }
 
+static bool listed(const uint32_t *slots, uint32_t count, uint32_t slot)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slots[i] == slot)
+            return true;
+    return false;
+}
+
+/* Whether the codes alone leave no doubt that an agent is eligible: of most. */
+static bool surely_eligible(const struct decider *d, uint32_t slot, float cosine)
+{
+    return d->min_score <= 0 &&
+           (d->s.capable[slot] ||
+            cosine > flat_uncertainty(&d->t->profiles, slot, d->in->rough.query.error));
+}
+
+/* What a uniform sample of all has beside the chosen and the source is one of the others. */
+uint32_t decider_sample(struct decider *d, const uint32_t *chosen, uint32_t count, struct rng *rng,
+                        double *ret_p)
+{
+    const struct agent *source = d->in->source;
+    uint32_t drawn[AGENT_SAMPLE_MAX], total, m = 0, found = 0;
+    float cosines[AGENT_SAMPLE_MAX];
+    uint32_t n = agent_index_sample(d->t, d->in->sensitivity, AGENT_SAMPLE_MAX, rng, drawn, &total);
+    for (uint32_t i = 0; i < n; i++)
+        if (drawn[i] != source->slot && !listed(chosen, count, drawn[i]))
+            drawn[m++] = drawn[i];
+    flat_scores_of(&d->t->profiles, &d->in->rough.query, drawn, m, cosines);
+    for (uint32_t i = 0; i < m; i++)
+        if (surely_eligible(d, drawn[i], cosines[i]) || decider_eligible(d, drawn[i]))
+            d->sample[found++] = drawn[i];
+    uint32_t others = total - count - (d->t->reach[source->slot] >= d->in->sensitivity);
+    if (found)
+        *ret_p = (double)m / others / found;
+    return found;
+}
+
 bool decider_eligible(struct decider *d, uint32_t slot)
 {
     struct score_parts parts = decider_exact(d, slot, d->in->source);

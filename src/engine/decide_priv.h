@@ -9,7 +9,7 @@
 /* The approximate cosine of a nutrient with every agent, and what a precise one is computed from.
  */
 struct rough {
-    float *cosine;
+    float *cosine;           /* NULL: the tenant's index has to say who is near */
     struct flat_query query; /* all 0: there are no agents to compare */
     uint64_t version;        /* of the profiles; 0: nothing has been computed */
 };
@@ -24,12 +24,16 @@ struct decide_in {
     int64_t now_ms;
 };
 
-/* First pass: the approximate cosine of each vector with every agent, in arenas[i].
+/* First pass: the approximate cosine of each vector with every agent, in arenas[i]; of a tenant so
+ * large that it has an index, only what precise ones are computed from.
  * count: 1 .. FLAT_TILE.  The units have the tenant's dimension, or it has none yet.  Read lock
  * held; good for an engine_decide until the profiles have another version.  False: out of memory.
  */
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
                     uint32_t count, struct rough *ret);
+
+/* Whether it has to be computed anew. */
+bool engine_rough_is_old(const struct tenant *t, const struct rough *r);
 
 /* Read lock held.  Everything into the arena; NOMEM is the only failure. */
 QMN_NODISCARD enum qmn_code engine_decide(struct engine *e, struct tenant *t,

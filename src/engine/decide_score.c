@@ -26,7 +26,8 @@ bool decider_init(struct decider *d)
 {
     struct scratch *s = &d->s;
     s->n = d->t->agent_count;
-    s->cosine = d->in->rough.cosine;
+    d->indexed = !d->in->rough.cosine;
+    s->cosine = d->indexed ? arena_raw(d->arena, float, s->n + 1) : d->in->rough.cosine;
     s->words = s->n / 64 + 1;
     s->demand = arena_array(d->arena, float, (size_t)64 * s->words);
     s->covered = arena_raw(d->arena, uint64_t, s->words);
@@ -125,7 +126,7 @@ static void apply_hint(struct decider *d, struct bytes hint, float share)
     apply_similar(d, matches, count, share);
 }
 
-static void apply_hints(struct decider *d)
+void decider_hints(struct decider *d)
 {
     size_t count = textlist_count(d->hints);
     struct bytes rest = d->hints, hint;
@@ -134,27 +135,40 @@ static void apply_hints(struct decider *d)
     settle_levels(&d->s);
 }
 
+/* One query's part.  False: out of memory. */
+static bool prepare(const struct tenant *t, const float *unit, struct arena *arena,
+                    struct rough *ret)
+{
+    bool profiles = t->profiles.dim, all = !agent_index_ready(t);
+    *ret = (struct rough){.version = t->profiles.version};
+    if (all)
+        ret->cosine = profiles ? arena_raw(arena, float, t->agent_count + 1)
+                               : arena_array(arena, float, t->agent_count + 1);
+    return (!all || ret->cosine) &&
+           (!profiles || flat_query_init(&ret->query, &t->profiles, unit, arena));
+}
+
 bool engine_cosines(const struct tenant *t, const float *const *units, struct arena *const *arenas,
                     uint32_t count, struct rough *ret)
 {
     struct flat_query queries[FLAT_TILE] = {{0}};
     float *cosines[FLAT_TILE] = {0};
+    struct rough made[FLAT_TILE];
     for (uint32_t i = 0; i < count; i++) {
-        cosines[i] = t->profiles.dim ? arena_raw(arenas[i], float, t->agent_count + 1)
-                                     : arena_array(arenas[i], float, t->agent_count + 1);
-        if (!cosines[i] ||
-            (t->profiles.dim && !flat_query_init(&queries[i], &t->profiles, units[i], arenas[i])))
+        if (!prepare(t, units[i], arenas[i], &made[i]))
             return false;
+        cosines[i] = made[i].cosine;
+        queries[i] = made[i].query;
     }
-    if (t->profiles.dim)
+    if (t->profiles.dim && !agent_index_ready(t))
         flat_scores(&t->profiles, queries, count, cosines);
-    for (uint32_t i = 0; i < count; i++) {
-        ret[i] = (struct rough){.cosine = cosines[i], .version = t->profiles.version};
-        if (!t->profiles.dim)
-            continue;
-        ret[i].query = queries[i];
-    }
+    memcpy(ret, made, count * sizeof *ret);
     return true;
+}
+
+bool engine_rough_is_old(const struct tenant *t, const struct rough *r)
+{
+    return r->version != t->profiles.version || (!r->cosine && !agent_index_ready(t));
 }
 
 /* What their capabilities are worth to those who have some. */
@@ -189,7 +203,7 @@ void decider_score(struct decider *d)
 {
     struct scratch *s = &d->s;
     const struct agent *source = d->in->source;
-    apply_hints(d);
+    decider_hints(d);
     score_plain(d);
     for (uint32_t i = 0; i < source->edge_count; i++) {
         const struct edge *x = &source->edges[i];

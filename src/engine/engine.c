@@ -200,6 +200,7 @@ static void configure(struct engine *e, const struct engine_config *config)
     e->retention_ms = config->retention_ms > 0 ? config->retention_ms : RETENTION_MS;
     e->inbox_bytes = config->inbox_bytes ? config->inbox_bytes : LIMIT_INBOX_BYTES;
     e->memory_flat_max = config->memory_flat_max;
+    e->agent_flat_max = config->agent_flat_max;
     snprintf(e->region, sizeof e->region, "%s", config->region ? config->region : "local");
     snprintf(e->key_env, sizeof e->key_env, "%s", config->key_env ? config->key_env : "live");
     snprintf(e->backup_dir, sizeof e->backup_dir, "%s",

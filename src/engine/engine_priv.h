@@ -40,6 +40,7 @@ struct engine {
     int64_t retention_ms;
     uint64_t inbox_bytes; /* per tenant */
     uint32_t memory_flat_max;
+    uint32_t agent_flat_max; /* 0: AGENT_FLAT_MAX */
     struct engine_metrics m;
 
     struct gather gathers[ENGINE_GATHERS];
@@ -51,6 +52,7 @@ struct engine {
     struct idempotency *idempotency;
     struct searchers searchers;
     struct tenant *index_line; /* the writer's: whose memory index may have work left */
+    struct tenant *agent_line; /* ... and whose index of agents */
     _Atomic uint64_t seed;     /* of the next decision's rng: one fetch-add a decision */
     _Atomic int last_commit;   /* enum qmn_code of the last commit that was tried */
     _Atomic bool draining;

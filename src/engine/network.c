@@ -5,6 +5,7 @@
 #include "engine/network_priv.h"
 
 #include "base/mem.h"
+#include "engine/agent_index_priv.h"
 
 enum qmn_code network_init(struct network *n, struct err *err)
 {
@@ -226,7 +227,8 @@ bool network_grow_agents(struct network *n, struct tenant *t, uint32_t more)
                             sizeof *t->agents) ||
         !network_grow_array(n, (void **)&t->reach, &t->reach_cap, t->agent_count + more, 1) ||
         !network_grow_array(n, (void **)&t->agent_nos, &t->nos_cap, t->agent_count + more,
-                            sizeof *t->agent_nos))
+                            sizeof *t->agent_nos) ||
+        !agent_index_reserve(n, t, more))
         return false;
     if (!t->profiles.dim || flat_has_room(&t->profiles, more))
         return true; /* without a dimension there are no profiles yet */

@@ -159,6 +159,22 @@ struct agent {
     _Atomic uint64_t dropped;     /* deliveries lost to the inbox bound */
 };
 
+/* A large tenant's profiles, to find the nearest (agent_index_priv.h).  Places are slots of
+ * `vectors`. */
+struct agent_index {
+    struct vectors *vectors; /* NULL: there is no index */
+    bool ready;              /* decisions ask it */
+    uint32_t filled;         /* agents below this slot are in it */
+    uint32_t *place_of;      /* by agent slot */
+    uint32_t *agent_of;      /* by place */
+    uint32_t agent_cap, place_cap;
+    uint64_t *open[LABEL_SECRET + 1];   /* by label, sets of agents: who may be sent it ... */
+    uint64_t *permit[LABEL_SECRET + 1]; /* ... and of places: those of them with a profile */
+    uint32_t open_count[LABEL_SECRET + 1], permitted[LABEL_SECRET + 1];
+    struct tenant *next; /* the writer's: in line for work on it */
+    bool in_line;
+};
+
 struct key {
     struct record_key *record; /* held */
     struct tenant *tenant;
@@ -190,6 +206,7 @@ struct tenant {
     uint32_t agents_coming;
     struct agent *default_agent;
     struct flat profiles; /* slots are agent slots */
+    struct agent_index index;
     struct tags tags;
     uint64_t edge_count;
 

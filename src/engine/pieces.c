@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tenants, agents, keys and edges in memory: making them, linking them in, taking them apart. */
+#include "engine/agent_index_priv.h"
 #include "engine/engine_priv.h"
 #include "engine/memory_index_priv.h"
 
@@ -44,6 +45,7 @@ void tenant_free(struct tenant *t)
     mem_free(t->agent_nos);
     textmap_release(&t->agents_by_id);
     flat_release(&t->profiles);
+    agent_index_release(t);
     flat_release(&t->response_index);
     memory_index_release(t);
     mem_free(t->responses);
@@ -209,6 +211,7 @@ void agent_reach(struct agent *a)
 {
     bool open = a->record->status == AGENT_ACTIVE && a != a->tenant->default_agent;
     a->tenant->reach[a->slot] = open ? (uint8_t)a->record->clearance : 0;
+    agent_index_reach(a->tenant, a->slot);
 }
 
 static bool counts_as_active(const struct agent *a)
@@ -224,6 +227,7 @@ void network_add_agent(struct network *n, struct agent *a, const float *profile)
     t->agent_nos[a->slot] = a->record->no;
     if (t->profiles.dim)
         flat_add(&t->profiles, profile);
+    agent_index_put(t, a->slot, profile);
     textmap_put(&t->agents_by_id, a->record->id, a);
     u64map_put(&n->agents_by_no, (uint64_t)a->record->no, (uintptr_t)a);
     if (bytes_is(a->record->id, DEFAULT_AGENT_ID))
@@ -250,6 +254,7 @@ void agent_replace(struct agent *a, struct record_agent *record, uint32_t *capab
     tags_add_capable(&t->tags, capability_tags, capability_count, a->slot);
     if (t->profiles.dim)
         flat_set(&t->profiles, a->slot, profile);
+    agent_index_put(t, a->slot, profile);
     t->active_agents += counts_as_active(a);
     agent_reach(a);
 }

@@ -10,6 +10,7 @@
  *
  * What stays: the tenant's row, without name and metadata, so that the id is never given out again;
  * its default agent, which every tenant has; its audit. */
+#include "engine/agent_index_priv.h"
 #include "engine/control_priv.h"
 #include "engine/memory_index_priv.h"
 
@@ -135,6 +136,7 @@ static void forget_content(struct engine *e, struct tenant *t)
 /* The agents stay as stubs, since much points to them; their profiles and edges go. */
 static void forget_agents(struct tenant *t)
 {
+    agent_index_release(t);
     flat_release(&t->profiles);
     flat_init(&t->profiles, 0, FLAT_F32);
     for (uint32_t i = 0; i < t->agent_count; i++) {

@@ -4,6 +4,7 @@
  * written down twice for speed somewhere; here the two are compared.  Linear in the network.
  *
  * Takes the read lock and inbox_lock, so it may run at any time, on any thread but the writer's. */
+#include "engine/agent_index_priv.h"
 #include "engine/live_priv.h"
 #include "engine/memory_index_priv.h"
 
@@ -133,6 +134,7 @@ static bool agents_hold(struct validity *v, const struct tenant *t, uint64_t *to
     return HOLDS(v, t->agents_by_id.len == t->agent_count, "%zu", t->agents_by_id.len) &&
            HOLDS(v, t->active_agents == active, "%u and %u", t->active_agents, active) &&
            HOLDS(v, t->edge_count == edges, "%llu", (unsigned long long)edges) &&
+           HOLDS(v, agent_index_holds(t), "the index of agents") &&
            HOLDS(v, !t->profiles.dim || t->profiles.slots == t->agent_count, "%u of %u",
                  t->profiles.slots, t->agent_count) &&
            HOLDS(v, tenant_agent(t, BYTES_LIT(DEFAULT_AGENT_ID)) == t->default_agent, "tenant");

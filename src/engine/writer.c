@@ -2,6 +2,7 @@
  *
  * The writer thread: queue, groups, commit, publish.  What a group accumulates stands in group.c.
  */
+#include "engine/agent_index_priv.h"
 #include "engine/engine_priv.h"
 #include "engine/memory_index_priv.h"
 
@@ -17,7 +18,7 @@
 enum {
     WRITER_TICK_MS = 100, /* background work at least this often */
     IDEM_STATUS_OK = 200,
-    MEMORIES_REST = 3, /* so many parts of the time for others: a quarter for memories; a guess */
+    INDEXES_REST = 3, /* so many parts of the time for others: a quarter for indexes; a guess */
 };
 
 /* ---- on the loop: start and end of a call ---- */
@@ -465,19 +466,26 @@ static bool is_idle(struct writer *w)
     return idle;
 }
 
+/* False: nothing is left. */
+static bool work_on_indexes(struct engine *e)
+{
+    bool memories = memory_index_work(e), agents = agent_index_work(e);
+    return memories || agents;
+}
+
 /* Nobody but commands waits for it: until the next tick while there are none, else a piece, a node
  * to link perhaps, when three times as long as the last one took has gone to other things. */
-static void work_on_memories(struct engine *e)
+static void work_behind(struct engine *e)
 {
     struct writer *w = e->writer;
     int64_t now_us = clock_mono_us(), tick_us = now_us + WRITER_TICK_MS * INT64_C(1000), began_us;
     bool idle = is_idle(w);
-    while (idle || now_us >= w->memories_after_us) {
+    while (idle || now_us >= w->indexes_after_us) {
         began_us = now_us;
-        if (!memory_index_work(e))
+        if (!work_on_indexes(e))
             return;
         now_us = clock_mono_us();
-        w->memories_after_us = now_us + MEMORIES_REST * (now_us - began_us);
+        w->indexes_after_us = now_us + INDEXES_REST * (now_us - began_us);
         idle = now_us < tick_us && is_idle(w);
     }
 }
@@ -487,10 +495,10 @@ static void *writer_main(void *arg)
     struct engine *e = arg;
     struct writer *w = e->writer;
     struct command *list;
-    while (take_group(w, e->index_line != NULL, &list)) {
+    while (take_group(w, e->index_line || e->agent_line, &list)) {
         run_group(e, list);
         maintain_store(e);
-        work_on_memories(e);
+        work_behind(e);
     }
     return NULL;
 }

@@ -399,27 +399,44 @@ static bool coarse(const struct flat *f, uint32_t slot)
     return f->chunks[slot / FLAT_CHUNK]->error[slot % FLAT_CHUNK] > FLAT_COARSE;
 }
 
-/* The others are the queries of a pass over one row: there is no order in memory to follow. */
-void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, uint32_t count,
-                  float *ret)
+/* Products of a row of codes with those of some slots: the others are the queries of a pass over
+ * it, since there is no order in memory to follow. */
+static void codes_between(const struct flat *f, const int8_t *row, float scale,
+                          const uint32_t *slots, uint32_t count, float *ret)
 {
     size_t stride = kernels_i8_stride(f->dim);
-    bool rough = !coarse(f, slot);
     for (uint32_t at = 0; at < count; at += KERNELS_TILE_MAX) {
         const int8_t *codes[KERNELS_TILE_MAX];
         int32_t dots[KERNELS_TILE_MAX];
         uint32_t n = count - at < KERNELS_TILE_MAX ? count - at : KERNELS_TILE_MAX;
         for (uint32_t i = 0; i < n; i++)
             codes[i] = codes_at(f, slots[at + i]);
-        math_kernels()->dot_i8_tile(codes_at(f, slot), stride, 1, codes, n, f->dim, dots);
+        math_kernels()->dot_i8_tile(row, stride, 1, codes, n, f->dim, dots);
         for (uint32_t i = 0; i < n; i++)
-            ret[at + i] = (float)dots[i] * scale_of(f, slot) * scale_of(f, slots[at + i]);
+            ret[at + i] = (float)dots[i] * scale * scale_of(f, slots[at + i]);
     }
+}
+
+void flat_between(const struct flat *f, uint32_t slot, const uint32_t *slots, uint32_t count,
+                  float *ret)
+{
+    bool rough = !coarse(f, slot);
+    codes_between(f, codes_at(f, slot), scale_of(f, slot), slots, count, ret);
     for (uint32_t i = 0; i < count; i++) {
         if (rough && !coarse(f, slots[i]))
             continue;
         ret[i] = flat_cosine(f, slot, slots[i]);
     }
+}
+
+void flat_scores_of(const struct flat *f, const struct flat_query *q, const uint32_t *slots,
+                    uint32_t count, float *ret)
+{
+    bool rough = q->error <= FLAT_COARSE;
+    codes_between(f, q->planes.codes[0], q->planes.scale[0], slots, count, ret);
+    for (uint32_t i = 0; i < count; i++)
+        if (!rough || coarse(f, slots[i]))
+            ret[i] = flat_exact(f, slots[i], q);
 }
 
 void flat_prefetch(const struct flat *f, uint32_t slot)

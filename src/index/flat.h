@@ -100,6 +100,9 @@ bool flat_query_init(struct flat_query *q, const struct flat *f, const float *un
 enum { FLAT_TILE = 4 * KERNELS_TILE_MAX };
 void flat_scores(const struct flat *f, const struct flat_query *queries, uint32_t count,
                  float *const *ret);
+/* The same of some slots: ret[i] of slots[i]. */
+void flat_scores_of(const struct flat *f, const struct flat_query *query, const uint32_t *slots,
+                    uint32_t count, float *ret);
 /* How far a score of flat_scores may be from flat_exact: six standard deviations if the rounding
  * errors e of the query and r of the row point anywhere (variance (e^2 + r^2) / dim), but no more
  * than they can do when they conspire (Cauchy-Schwarz).  About .002 at 1536 dimensions. */

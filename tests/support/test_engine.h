@@ -25,6 +25,7 @@ struct test_engine_options {
     uint64_t inbox_bytes; /* 0: the default */
     uint64_t learning_log_bytes;
     uint32_t memory_flat_max; /* 0: the default */
+    uint32_t agent_flat_max;  /* 0: the default */
     uint32_t group_wait_us;   /* 0: the default */
 };
 

@@ -261,7 +261,8 @@ static void run(uint64_t seed, bool sqlite)
     scene_begin(&s, (struct test_engine_options){.epsilon = 0.2,
                                                  .sqlite = sqlite,
                                                  .learning_log_bytes = 2000,
-                                                 .memory_flat_max = 8});
+                                                 .memory_flat_max = 8,
+                                                 .agent_flat_max = 4});
     for (int i = 0; i < KNOWN; i++)
         sent[i] = (struct sent){{"none", 4}, {"none", 4}, {"a0", 2}, {"a1", 2}};
     for (int i = 0; i < KNOWN; i++)

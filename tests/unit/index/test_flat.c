@@ -197,6 +197,15 @@ static void find_vectors_that_int8_holds_badly(enum flat_precision precision)
         float scores[800], *ret = scores;
         assert_true(flat_query_init(&q, &o.flat, query, &o.arena));
         flat_scores(&o.flat, &q, 1, &ret);
+        for (uint32_t at = 0; at < 800; at += 50) { /* some of them are scored alike */
+            uint32_t slots[50];
+            float some[50];
+            for (uint32_t i = 0; i < 50; i++)
+                slots[i] = (at + 37 * i) % 800;
+            flat_scores_of(&o.flat, &q, slots, 50 - at / 50, some);
+            for (uint32_t i = 0; i < 50 - at / 50; i++)
+                assert_true(fabsf(some[i] - scores[slots[i]]) < 1e-6f);
+        }
         for (uint32_t i = 0; i < 800; i++) {
             double off = (double)flat_uncertainty(&o.flat, i, q.error);
             assert_true(fabs((double)scores[i] - dot(query, o.vectors[i], DIM)) <

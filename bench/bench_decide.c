@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a routing decision costs beside the pass over the vectors: engine_decide alone, in
- * nanoseconds and (where the kernel counts them) instructions.
+ * What a routing decision costs: the pass over the vectors, and engine_decide alone, in nanoseconds
+ * and (where the kernel counts them) instructions.
  *
- *     bench_decide [agents [decisions [epsilon]]]      (1000 20000 0.1)
+ *     bench_decide [agents [decisions [epsilon [random|text [scored]]]]]
+ *
+ * (1000 20000 0.1 random); scored: so many agents have no index
+ *
+ * A tenant large enough for an index is measured when all of it is linked, which takes a while, and
+ * then its choices are compared with those of the exact way: of the agents chosen, and of the 32
+ * candidates, the share that is the same.
  *
  * The tenant is the one of `qmn bench broadcast`: 1,536 dimensions, 8 capabilities, 16 recent tasks
  * of 2 hints, which groups of 50 agents have in common, 160 sources with 100 edges; a broadcast
  * carries 2 hints, top_k 3, diverse.  It is loaded from the in-memory store and the same each time.
  * Decisions come in tiles, as a busy node makes them, and the pass over the codes of a tile, which
- * is not counted, leaves the caches to them as it would there.  The least of several rounds is
- * printed beside the mean: other work on the machine only adds. */
+ * is counted apart, leaves the caches to them as it would there.  The least of several rounds is
+ * printed beside the mean, both of processor time: other work on the machine only adds.
+ *
+ * Vectors are Gaussian, or like those of texts: topics within fields, most of their spread in 40
+ * directions, the nearest of 100,000 at a cosine of .8, the hundredth at .6. */
 #include <inttypes.h>
 #include <linux/perf_event.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -25,6 +35,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "engine/agent_index_priv.h"
 #include "engine/decide_priv.h"
 #include "engine/learned_priv.h"
 #include "engine/recent_priv.h"
@@ -41,6 +52,9 @@ enum {
     QUERIES = 256, /* different broadcasts; a multiple of the tile */
     ROUNDS = 100,
     TAG_BYTES = 16,
+    LATENT = 40, /* directions of texts */
+    FIELDS = 64,
+    TOPICS = 24, /* of a field */
     ARENA_MAX = 64 << 20,
 };
 
@@ -54,6 +68,12 @@ struct query {
 };
 
 static int64_t now_ms; /* of everything that happened */
+
+/* NULL: Gaussian. */
+static struct texts {
+    float directions[LATENT][DIM];
+    float fields[FIELDS][LATENT], topics[FIELDS * TOPICS][LATENT];
+} * texts;
 
 static void check(enum qmn_code code, const struct err *err)
 {
@@ -72,13 +92,43 @@ static void *need(void *p)
 
 /* ---- the tenant ---- */
 
+static void fill_normal(struct rng *rng, float *v, uint32_t n, double deviation)
+{
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (float)(deviation * rng_normal(rng));
+}
+
+static struct texts *make_texts(void)
+{
+    struct texts *x = need(mem_calloc(1, sizeof *x));
+    struct rng rng;
+    rng_seed(&rng, 5);
+    for (uint32_t k = 0; k < LATENT; k++)
+        fill_normal(&rng, x->directions[k], DIM, 0.48 * pow(k + 1, -0.3));
+    fill_normal(&rng, x->fields[0], FIELDS * LATENT, 1);
+    fill_normal(&rng, x->topics[0], FIELDS * TOPICS * LATENT, 0.7);
+    return x;
+}
+
+static void add_text(struct rng *rng, float *v)
+{
+    uint32_t topic = rng_below(rng, FIELDS * TOPICS);
+    for (uint32_t k = 0; k < LATENT; k++) {
+        double at = (double)texts->fields[topic / TOPICS][k] + (double)texts->topics[topic][k] +
+                    0.5 * rng_normal(rng);
+        for (uint32_t i = 0; i < DIM; i++)
+            v[i] += (float)at * texts->directions[k][i];
+    }
+}
+
 static void random_unit(struct rng *rng, float *v)
 {
     double norm = 0;
-    for (uint32_t i = 0; i < DIM; i++) {
-        v[i] = (float)rng_normal(rng);
+    fill_normal(rng, v, DIM, texts ? 0.6 : 1);
+    if (texts)
+        add_text(rng, v);
+    for (uint32_t i = 0; i < DIM; i++)
         norm += (double)v[i] * (double)v[i];
-    }
     for (uint32_t i = 0; i < DIM; i++)
         v[i] = (float)((double)v[i] / sqrt(norm));
 }
@@ -188,7 +238,8 @@ static void put_edges(struct store *s, struct rng *rng, uint32_t agents)
     }
 }
 
-static struct engine *make_engine(uint32_t agents, double epsilon, struct metrics *metrics)
+static struct engine *make_engine(uint32_t agents, double epsilon, uint32_t scored,
+                                  struct metrics *metrics)
 {
     const struct store_config config = {.sealer = sealer_identity, .sync = STORE_SYNC_NORMAL};
     struct err err = {0};
@@ -208,8 +259,12 @@ static struct engine *make_engine(uint32_t agents, double epsilon, struct metric
     need(mkdtemp(pepper));
     char path[sizeof pepper + 8];
     snprintf(path, sizeof path, "%s/pepper", pepper);
-    const struct engine_config engine = {
-        .store = s, .metrics = metrics, .seed = 1, .pepper_path = path, .epsilon = epsilon};
+    const struct engine_config engine = {.store = s,
+                                         .metrics = metrics,
+                                         .seed = 1,
+                                         .pepper_path = path,
+                                         .epsilon = epsilon,
+                                         .agent_flat_max = scored};
     check(engine_new(&engine, &e, &err), &err);
     unlink(path);
     rmdir(pepper);
@@ -221,7 +276,7 @@ static struct engine *make_engine(uint32_t agents, double epsilon, struct metric
 static int64_t now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
@@ -248,8 +303,10 @@ struct bench {
     struct query *queries; /* [QUERIES] */
     struct arena arenas[FLAT_TILE];
     int counter;
-    int64_t ns, instructions; /* of the decisions so far */
-    uint64_t digest;          /* of all that they said */
+    int64_t ns, instructions;             /* of the decisions so far ... */
+    int64_t pass_ns;                      /* ... and of the passes before them */
+    struct decision decisions[FLAT_TILE]; /* of the last tile */
+    uint64_t digest;                      /* of all that they said */
 };
 
 static void digest(struct bench *b, const struct decision *d)
@@ -260,26 +317,26 @@ static void digest(struct bench *b, const struct decision *d)
                            b->digest);
 }
 
-/* Scores queries [first ..) of a tile, which is not counted, and decides each of them. */
+/* Scores queries [first ..) of a tile, and decides each of them. */
 static void run_tile(struct bench *b, uint32_t first)
 {
     const float *units[FLAT_TILE];
     struct arena *arenas[FLAT_TILE];
     struct rough rough[FLAT_TILE];
-    struct decision decisions[FLAT_TILE];
     struct err err = {0};
     for (uint32_t i = 0; i < FLAT_TILE; i++) {
         units[i] = b->queries[first + i].unit;
         arenas[i] = &b->arenas[i];
         arena_reset(arenas[i]);
     }
+    int64_t pass_began = now_ns();
     if (!engine_cosines(b->t, units, arenas, FLAT_TILE, rough))
         need(NULL);
     int64_t counted = instructions(b->counter), began = now_ns();
+    b->pass_ns += began - pass_began;
     for (uint32_t i = 0; i < FLAT_TILE; i++) {
         const struct query *q = &b->queries[first + i];
         const struct decide_in in = {.source = q->source,
-                                     .unit = q->unit,
                                      .rough = rough[i],
                                      .hints = bytes_of(q->hints, q->hint_bytes),
                                      .sensitivity = LABEL_INTERNAL,
@@ -288,12 +345,12 @@ static void run_tile(struct bench *b, uint32_t first)
                                      .diversify = true,
                                      .min_score = -1,
                                      .now_ms = now_ms};
-        check(engine_decide(b->e, b->t, &in, arenas[i], &decisions[i], &err), &err);
+        check(engine_decide(b->e, b->t, &in, arenas[i], &b->decisions[i], &err), &err);
     }
     b->ns += now_ns() - began;
     b->instructions += instructions(b->counter) - counted;
     for (uint32_t i = 0; i < FLAT_TILE; i++)
-        digest(b, &decisions[i]);
+        digest(b, &b->decisions[i]);
 }
 
 static void make_queries(struct bench *b, uint32_t agents)
@@ -312,22 +369,97 @@ static void make_queries(struct bench *b, uint32_t agents)
 static void measure(struct bench *b, uint32_t decisions)
 {
     uint32_t tiles = decisions / ROUNDS / FLAT_TILE + 1, each = tiles * FLAT_TILE, next = 0;
-    int64_t best_ns = INT64_MAX, total_ns = 0, total_instructions = 0;
+    int64_t best_ns = INT64_MAX, best_pass = INT64_MAX, total_ns = 0, total_instructions = 0;
     for (uint32_t i = 0; i < QUERIES; i += FLAT_TILE) /* fills the caches of the hints */
         run_tile(b, i);
     for (uint32_t round = 0; round < ROUNDS; round++) {
-        b->ns = b->instructions = 0;
+        b->ns = b->instructions = b->pass_ns = 0;
         for (uint32_t i = 0; i < tiles; i++, next = (next + FLAT_TILE) % QUERIES)
             run_tile(b, next);
         best_ns = b->ns < best_ns ? b->ns : best_ns;
+        best_pass = b->pass_ns < best_pass ? b->pass_ns : best_pass;
         total_ns += b->ns;
         total_instructions += b->instructions;
     }
-    printf("a decision among %u: least %" PRId64 " ns, mean %" PRId64 " ns", b->t->agent_count,
-           best_ns / each, total_ns / each / ROUNDS);
+    printf("a decision among %u%s: least %" PRId64 " ns, mean %" PRId64
+           " ns, beside a pass of %" PRId64 " ns",
+           b->t->agent_count, agent_index_ready(b->t) ? " by the index" : "", best_ns / each,
+           total_ns / each / ROUNDS, best_pass / each);
     if (total_instructions)
         printf(", %" PRId64 " instructions", total_instructions / each / ROUNDS);
     printf(", digest %016" PRIx64 "\n", b->digest);
+}
+
+/* ---- beside the exact way ---- */
+
+/* Who was chosen, or is a candidate. */
+struct named {
+    int64_t chosen[LIMIT_FANOUT], candidates[ROUTE_POOL_MAX];
+    uint32_t chosen_count, candidate_count;
+};
+
+static void note_tile(const struct bench *b, struct named *ret)
+{
+    for (uint32_t i = 0; i < FLAT_TILE; i++) {
+        const struct decision *d = &b->decisions[i];
+        ret[i].chosen_count = ret[i].candidate_count = 0;
+        for (uint32_t k = 0; k < d->head.route_count; k++)
+            ret[i].chosen[ret[i].chosen_count++] = d->routes[k].agent_no;
+        for (uint32_t k = 0; k < d->head.candidate_count; k++)
+            ret[i].candidates[ret[i].candidate_count++] = d->candidates[k].agent_no;
+    }
+}
+
+static uint32_t common(const int64_t *a, uint32_t a_count, const int64_t *b, uint32_t b_count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < a_count; i++)
+        for (uint32_t k = 0; k < b_count; k++)
+            n += a[i] == b[k];
+    return n;
+}
+
+/* Without exploration, which draws. */
+static void compare(struct bench *b)
+{
+    static struct named indexed[FLAT_TILE], exact[FLAT_TILE];
+    double epsilon = b->e->epsilon;
+    uint64_t chosen = 0, same_chosen = 0, candidates = 0, same_candidates = 0;
+    b->e->epsilon = 0;
+    for (uint32_t first = 0; first < QUERIES; first += FLAT_TILE) {
+        run_tile(b, first);
+        note_tile(b, indexed);
+        b->t->index.ready = false; /* this thread holds the lock, the writer leaves it alone */
+        run_tile(b, first);
+        b->t->index.ready = true;
+        note_tile(b, exact);
+        for (uint32_t i = 0; i < FLAT_TILE; i++) {
+            const struct named *x = &indexed[i], *y = &exact[i];
+            chosen += y->chosen_count;
+            candidates += y->candidate_count;
+            same_chosen += common(x->chosen, x->chosen_count, y->chosen, y->chosen_count);
+            same_candidates +=
+                common(x->candidates, x->candidate_count, y->candidates, y->candidate_count);
+        }
+    }
+    b->e->epsilon = epsilon;
+    printf("as the exact way: %.4f of the chosen, %.4f of the candidates\n",
+           (double)same_chosen / (double)chosen, (double)same_candidates / (double)candidates);
+}
+
+/* Until the writer has nothing left to do. */
+static void await_index(struct bench *b)
+{
+    bool wanted = b->t->active_agents > b->e->agent_flat_max, ready = !wanted;
+    while (!ready) {
+        usleep(100000);
+        pthread_rwlock_rdlock(&b->e->net.lock);
+        struct vectors_stats stats = {.fresh = 1};
+        if (agent_index_ready(b->t))
+            vectors_stats(b->t->index.vectors, &stats);
+        ready = !stats.fresh;
+        pthread_rwlock_unlock(&b->e->net.lock);
+    }
 }
 
 int main(int argc, char **argv)
@@ -335,23 +467,34 @@ int main(int argc, char **argv)
     uint32_t agents = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000;
     uint32_t decisions = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 20000;
     double epsilon = argc > 3 ? strtod(argv[3], NULL) : 0.1;
-    if (agents < 2 || !decisions || !(epsilon >= 0 && epsilon <= 1)) {
-        fprintf(stderr, "usage: bench_decide [AGENTS [DECISIONS [EPSILON]]]\n");
+    const char *kind = argc > 4 ? argv[4] : "random";
+    uint32_t scored = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : AGENT_FLAT_MAX;
+    bool text = strcmp(kind, "text") == 0;
+    if (agents < 2 || !decisions || !(epsilon >= 0 && epsilon <= 1) ||
+        (!text && strcmp(kind, "random") != 0)) {
+        fprintf(stderr,
+                "usage: bench_decide [AGENTS [DECISIONS [EPSILON [random|text [SCORED]]]]]\n");
         return 2;
     }
+    texts = text ? make_texts() : NULL;
     now_ms = clock_now_ms(&clock_system);
     struct metrics *metrics = need(metrics_new());
-    struct bench b = {.e = make_engine(agents, epsilon, metrics), .counter = instructions_open()};
+    struct bench b = {.e = make_engine(agents, epsilon, scored, metrics),
+                      .counter = instructions_open()};
     b.t = need(network_tenant(&b.e->net, BYTES_LIT("measured")));
     for (uint32_t i = 0; i < FLAT_TILE; i++)
         arena_init(&b.arenas[i], ARENA_MAX);
     make_queries(&b, agents);
+    await_index(&b);
     pthread_rwlock_rdlock(&b.e->net.lock);
     measure(&b, decisions);
+    if (agent_index_ready(b.t))
+        compare(&b);
     pthread_rwlock_unlock(&b.e->net.lock);
     for (uint32_t i = 0; i < FLAT_TILE; i++)
         arena_release(&b.arenas[i]);
     mem_free(b.queries);
+    mem_free(texts);
     engine_free(b.e);
     metrics_free(metrics);
     return 0;

@@ -230,7 +230,7 @@ const struct operation op_memory_delete = {
 
 struct memory_many {
     struct vector_in query;
-    struct memory_filter filter;
+    struct memory_filters filters;
     struct memories_out out;
 };
 
@@ -364,28 +364,26 @@ const struct operation op_memory_page = {
 };
 
 static enum qmn_code in_filter(struct api_call *x, const Qmn__V1__SearchMemoryRequest *m,
-                               struct memory_filter *f, struct err *err)
+                               struct memory_filters *f, struct err *err)
 {
-    struct arena *arena = &x->req->arena;
-    *f = memory_filter_any();
+    memory_filters_init(f, &x->req->arena);
     if (m->has_min_quality)
-        f->quality_min = m->min_quality;
+        TRY(memory_filters_quality(f, m->min_quality, err));
     if (m->kind_filter)
-        f->kind = in_text(m->kind_filter);
+        TRY(memory_filters_text(f, FILTER_KIND, in_text(m->kind_filter), err));
     if (m->agent_filter)
-        f->agent_id = in_text(m->agent_filter);
-    TRY(memory_filter_add(f, "filters", in_raw(m->has_filters, m->filters), arena, err));
-    return memory_filter_add(f, "user_filter", in_raw(m->has_user_filter, m->user_filter), arena,
-                             err);
+        TRY(memory_filters_text(f, FILTER_AGENT, in_text(m->agent_filter), err));
+    TRY(memory_filters_add(f, "filters", in_raw(m->has_filters, m->filters), err));
+    return memory_filters_add(f, "user_filter", in_raw(m->has_user_filter, m->user_filter), err);
 }
 
 static enum qmn_code search_start(struct api_call *x, struct err *err)
 {
     const Qmn__V1__SearchMemoryRequest *m = IN(Qmn__V1__SearchMemoryRequest, x);
     struct memory_many *s = DATA(struct memory_many, x);
-    TRY(in_filter(x, m, &s->filter, err));
+    TRY(in_filter(x, m, &s->filters, err));
     s->query = in_vector(m->embedding, m->n_embedding, m->text);
-    engine_search_memory(x->api->engine, &x->call, &s->query, m->top_k, &s->filter, &s->out);
+    engine_search_memory(x->api->engine, &x->call, &s->query, m->top_k, &s->filters.all, &s->out);
     return QMN_OK;
 }
 

@@ -65,6 +65,16 @@ enum {
      * piece of writing after which others have their turn. */
     LIMIT_BATCH = 256,
     LIMIT_IMPORT_LINES = 1024, /* of one import: small memories, in the same 8 MB */
+    /* What of a memory's metadata filters see, which costs memory of the node: names and values
+     * (guess: ten times what is common), bytes of a dotted path and of a text; a longer text is
+     * known by its beginning. */
+    LIMIT_METADATA_FACTS = 128,
+    LIMIT_METADATA_PATH_BYTES = 255,
+    LIMIT_METADATA_VALUE_BYTES = 255,
+    /* One filter of memories.  A range may look at every memory of the tenant (1 ns each). */
+    LIMIT_FILTER_DEPTH = 8, /* $and, $or and $not inside each other */
+    LIMIT_FILTER_CONDITIONS = 32,
+    LIMIT_FILTER_VALUES = 256, /* in all lists of $in and $nin */
     LIMIT_KEY_AGENTS = 64,
     LIMIT_IDEMPOTENCY_CHARS = 255,
 

@@ -384,8 +384,16 @@ static const struct constraint search_memory_request[] = {
     RANGE("min_quality", 0, 1),
     TEXT("kind_filter", 0, KIND_CHARS),
     ID("agent_filter", 0),
-    OBJECT("filters", 0, LIMIT_METADATA_BYTES),
-    OBJECT("user_filter", 0, LIMIT_METADATA_BYTES),
+    {.field = "filters",
+     .flags = CON_RAW_JSON,
+     .range = {2, LIMIT_METADATA_BYTES},
+     .about = "Conditions in the style of MongoDB over kind, agent_id, quality, sensitivity, "
+              "created_at, updated_at, expires_at, task_id, trace_id and metadata.PATH: plain "
+              "values, $eq $ne $gt $gte $lt $lte $in $nin $exists $not, $and $or."},
+    {.field = "user_filter",
+     .flags = CON_RAW_JSON,
+     .range = {2, LIMIT_METADATA_BYTES},
+     .about = "Like filters; both must hold."},
 };
 
 static const struct constraint search_hit[] = {

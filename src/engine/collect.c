@@ -101,6 +101,7 @@ struct permit {
     struct collect_op *op;
     uint32_t clearance;
     int64_t now;
+    struct memory_permit memories;
 };
 
 static bool permit_response(void *ctx, uint32_t slot)
@@ -108,12 +109,6 @@ static bool permit_response(void *ctx, uint32_t slot)
     const struct permit *p = ctx;
     const struct response *r = &p->op->cmd.tenant->responses[slot];
     return r->used && r->sensitivity <= p->clearance && r->expires_ms > p->now;
-}
-
-static bool permit_memory(void *ctx, const struct memory *m)
-{
-    const struct permit *p = ctx;
-    return m->sensitivity <= p->clearance && (!m->expires_ms || m->expires_ms > p->now);
 }
 
 static bool add_found(struct collect_op *op, struct found f, int64_t now)
@@ -174,13 +169,15 @@ static bool gather_responses(struct collect_op *op, struct permit *p, size_t k)
     return items != NULL;
 }
 
-static bool gather_memories(struct collect_op *op, const struct permit *p,
+static bool gather_memories(struct collect_op *op, struct permit *p,
                             const struct memory_finds *finds)
 {
     const struct tenant *t = op->cmd.tenant;
+    if (!memory_permit_again(t, p->clearance, NULL, op->cmd.call->arena, &p->memories))
+        return false;
     op->out->memories_considered = (uint32_t)finds->permitted;
     for (size_t i = 0; i < finds->count; i++) {
-        const struct memory *m = memory_index_found(t, finds, i);
+        const struct memory *m = memory_index_found(t, finds, &p->memories, i);
         if (!m)
             continue;
         struct found f = {.id = m->id,
@@ -419,12 +416,14 @@ static enum qmn_code search_memories(struct collect_op *op, struct permit *p,
                                      struct memory_finds *ret, struct err *err)
 {
     struct engine *e = op->engine;
-    struct memory_sight sight = {permit_memory, p};
+    struct tenant *t = op->cmd.tenant;
+    struct arena *arena = op->cmd.call->arena;
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = still_possible(op, err);
     p->clearance = agent_clearance(op->agent, op->cmd.call->caller);
-    if (code == QMN_OK && !memory_index_begin(op->cmd.tenant, op->unit, (uint32_t)pool_size(op),
-                                              &sight, op->cmd.call->arena, ret))
+    if (code == QMN_OK &&
+        (!memory_permit(t, p->clearance, p->now, NULL, arena, &p->memories) ||
+         !memory_index_begin(t, op->unit, (uint32_t)pool_size(op), &p->memories, arena, ret)))
         code = err_nomem(err);
     pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK && !memory_index_search(e, ret))

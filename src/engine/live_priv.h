@@ -70,15 +70,24 @@ void response_remove(struct tenant *t, uint32_t slot);
 
 /* ---- memories ---- */
 uint32_t memory_bytes(const struct record_memory *m, uint32_t dim);
-bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind);
+/* Before a row is published: room for all of it, and its facts.  The arena is scratch. */
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes agent_id,
+                    const struct record_memory *m, struct arena *arena, struct facts **ret);
 /* What an exact duplicate has in common: author, kind, label, content and vector. */
 uint64_t memory_print(const struct record_memory *m, struct bytes vector);
+/* What the network keeps beside the row. */
+struct memory_side {
+    uint32_t agent;    /* slot */
+    const float *unit; /* of a change, NULL: the vector stays */
+    uint64_t print;
+    struct facts *facts; /* of memory_reserve; taken */
+};
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    uint32_t agent, const float *unit, uint64_t print);
-/* A row in place of the one at hand, with the same number; unit NULL: its vector stays.  `history`:
- * by how many bytes that grows. */
-void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
-                   const float *unit, uint64_t print, int64_t history);
+                    const struct memory_side *side);
+/* A row in place of the one at hand, with the same number.  `history`: by how many bytes that
+ * grows. */
+void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m,
+                   const struct memory_side *side, int64_t history);
 uint32_t memory_version_bytes(const struct record_memory_version *v);
 /* The start has read a row of its history. */
 void memory_add_history(struct tenant *t, const struct record_memory_version *v);

@@ -230,14 +230,14 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
     if (!t || !a || !t->profiles.dim)
         return QMN_OK;
     TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
-    const float *unit;
-    if (!align(l, vector.vector, t->profiles.dim, &unit))
+    struct memory_side side = {.agent = a->slot, .print = memory_print(row, vector.vector)};
+    if (!align(l, vector.vector, t->profiles.dim, &side.unit))
         return err_nomem(err);
-    if (!unit)
+    if (!side.unit)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
-    if (!memory_reserve(e, t, row->kind))
+    if (!memory_reserve(e, t, a->record->id, row, &l->arena, &side.facts))
         return err_nomem(err);
-    memory_publish(e, t, row, a->slot, unit, memory_print(row, vector.vector));
+    memory_publish(e, t, row, &side);
     return QMN_OK;
 }
 
@@ -318,6 +318,8 @@ enum qmn_code engine_load(struct engine *e, struct err *err)
     struct loader l = {.e = e, .now = engine_now(e)};
     arena_init(&l.arena, 0);
     enum qmn_code code = load_all(&l, err);
+    for (uint32_t i = 0; i < e->net.tenant_count; i++) /* all that came is one group */
+        terms_sweep(&e->net.tenants[i]->memory_sets.terms, UINT64_MAX);
     for (uint32_t i = 0; i < l.nutrient_count; i++)
         mem_free(l.nutrients[i].codes);
     mem_free(l.nutrients);

@@ -130,20 +130,20 @@ static enum qmn_code list_find(struct engine *e, struct call *c, struct bytes ag
     int64_t now = engine_now(e);
     TRY(engine_tenant(e, c->caller, &t, &c->err));
     uint32_t clearance = network_clearance(t, c->caller);
-    const struct agent *author = tenant_agent(t, agent_id);
-    if (!author)
+    if (!tenant_agent(t, agent_id))
         return err_field(&c->err, QMN_E_NOT_FOUND, "agent_id", "agent \"%.*s\" is not registered",
                          BYTES_FMT(agent_id));
-    uintptr_t kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, kind);
-    struct wanted *found = arena_array(c->arena, struct wanted, t->memory_count + 1);
+    struct memory_narrow narrow;
+    struct memory_permit permit;
+    memory_narrow(&narrow, agent_id, kind, 0, 0);
+    if (!memory_permit(t, clearance, now, &narrow.all, c->arena, &permit))
+        return err_nomem(&c->err);
+    struct wanted *found = arena_raw(c->arena, struct wanted, (size_t)permit.count + 1);
     if (!found)
         return err_nomem(&c->err);
-    for (uint32_t i = 0; i < t->memory_slots; i++) {
-        const struct memory *m = &t->memories[i];
-        if (memory_visible(m, clearance, now) && m->agent == author->slot &&
-            (!kind.len || m->kind + 1 == kind_no))
-            found[count++] = (struct wanted){.no = m->no, .created_ms = m->created_ms};
-    }
+    for (uint32_t i = 0; (i = memory_permit_next(&permit, i)) != UINT32_MAX; i++)
+        found[count++] =
+            (struct wanted){.no = t->memories[i].no, .created_ms = t->memories[i].created_ms};
     *ret = found;
     *ret_count = count;
     return QMN_OK;

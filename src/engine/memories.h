@@ -50,10 +50,56 @@ struct memory_query {
     bool has_after; /* what comes behind this id, in the order of the listing */
     struct id after;
 };
+
+/* ---- filters ----
+ *
+ * A tree of conditions, in the memory of whoever makes it.  docs/memory.md says what they mean. */
+
+enum filter_op {
+    FILTER_AND = 1, /* of no parts: everything */
+    FILTER_OR,      /* of no parts: nothing */
+    FILTER_NOT,     /* of its one part */
+    FILTER_EXISTS,
+    FILTER_IN, /* it is one of the values; null is also what is not there */
+    FILTER_ABOVE,
+    FILTER_FROM,
+    FILTER_BELOW,
+    FILTER_UPTO, /* these four: than the one value */
+};
+enum filter_field {
+    FILTER_KIND = 1,
+    FILTER_AGENT,
+    FILTER_TASK,
+    FILTER_TRACE,
+    FILTER_METADATA,
+    FILTER_QUALITY,
+    FILTER_SENSITIVITY,
+    FILTER_CREATED,
+    FILTER_UPDATED,
+    FILTER_EXPIRES,
+};
+enum filter_type {
+    FILTER_NULL = 1,
+    FILTER_FALSE,
+    FILTER_TRUE,
+    FILTER_NUMBER, /* of quality and metadata */
+    FILTER_TEXT,   /* of kind, agent, task, trace, metadata; empty only of metadata */
+    FILTER_WHOLE,  /* a time (Unix ms) or a label */
+};
+struct filter_value {
+    enum filter_type type;
+    struct bytes text;
+    double number;
+    int64_t whole;
+};
+enum { FILTER_TREE_DEPTH = 32 };
 struct memory_filter {
-    struct bytes kind, agent_id;       /* empty: any */
-    double quality_min, quality_above; /* >= and >; negative: none */
-    double quality_max, quality_below; /* <= and <; above 1: none */
+    enum filter_op op;
+    const struct memory_filter *parts, *next; /* AND, OR, NOT: the first; the one behind it */
+    enum filter_field field;                  /* of a condition */
+    struct bytes path;                        /* of metadata: "metadata.a.b" */
+    const struct filter_value *values;        /* IN: [count]; ranges: 1 */
+    size_t count;
 };
 
 void engine_store_memory(struct engine *e, struct call *c, const struct memory_in *in,

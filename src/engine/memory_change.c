@@ -112,6 +112,7 @@ struct memory_change {
     struct record_memory_vector vector;
     struct memory_version_op step;
     uint64_t print;
+    struct facts *facts;
     struct memory_kept_change {
         int64_t created_ms, updated_ms, expires_ms, version;
         double quality;
@@ -223,7 +224,8 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
     TRY(memory_read(e, t->memories[op->slot].no, cmd->call->arena, &op->old, &op->vector, err));
     op->step = (struct memory_version_op){0};
     bool says = fill_next(op, op->vector.vector, writer_now_ms(e));
-    if (!memory_reserve(e, t, op->row.kind))
+    if (!memory_reserve(e, t, t->agents[t->memories[op->slot].agent]->record->id, &op->row,
+                        writer_arena(e), &op->facts))
         return err_nomem(err);
     TRY(change_label(e, op, err));
     op->idle = !says && op->row.quality == op->old.quality &&
@@ -243,10 +245,13 @@ static void change_publish(struct engine *e, struct command *cmd)
 {
     struct memory_change *op = change_of(cmd);
     struct tenant *t = cmd->tenant;
+    struct memory_side side = {.agent = t->memories[op->slot].agent,
+                               .unit = op->new_vector ? op->unit : NULL,
+                               .print = op->print,
+                               .facts = op->facts};
     (void)e;
     if (!op->idle)
-        memory_change(t, op->slot, &op->row, t->memories[op->slot].agent,
-                      op->new_vector ? op->unit : NULL, op->print, op->step.history);
+        memory_change(t, op->slot, &op->row, &side, op->step.history);
 }
 
 static enum qmn_code change_finish(struct engine *e, struct command *cmd, struct err *err)

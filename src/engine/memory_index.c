@@ -96,33 +96,21 @@ bool memory_index_work(struct engine *e)
 
 /* ---- searching ---- */
 
-static uint64_t *permitted_slots(const struct tenant *t, const struct memory_sight *sight,
-                                 struct arena *arena, uint32_t *ret_count)
-{
-    uint64_t *bits = arena_array(arena, uint64_t, t->memory_slots / 64 + 1);
-    uint32_t count = 0;
-    for (uint32_t slot = 0; bits && slot < t->memory_slots; slot++)
-        if (t->memories[slot].used && sight->permit(sight->ctx, &t->memories[slot])) {
-            bits[slot / 64] |= UINT64_C(1) << slot % 64;
-            count++;
-        }
-    *ret_count = count;
-    return bits;
-}
-
 bool memory_index_begin(struct tenant *t, const float *unit, uint32_t k,
-                        const struct memory_sight *sight, struct arena *arena,
+                        const struct memory_permit *permit, struct arena *arena,
                         struct memory_finds *ret)
 {
-    struct vectors_query q = {.x = unit, .k = k};
-    q.permit = permitted_slots(t, sight, arena, &q.permitted);
-    q.permit_words = t->memory_slots / 64 + 1;
-    *ret = (struct memory_finds){.exact = true, .permitted = q.permitted, .sight = *sight};
+    *ret = (struct memory_finds){.exact = true,
+                                 .permitted = permit->count,
+                                 .query = {.x = unit,
+                                           .k = k,
+                                           .permit = permit->bits,
+                                           .permit_words = permit->words,
+                                           .permitted = permit->count}};
     ret->items = arena_array(arena, struct topk_item, (size_t)k + 1);
-    ret->query = q;
-    if (!q.permit || !ret->items)
+    if (!ret->items)
         return false;
-    if (q.permitted && k)
+    if (permit->count && k)
         vectors_pin(t->memory_index, &ret->pin);
     return true;
 }
@@ -142,13 +130,12 @@ bool memory_index_search(struct engine *e, struct memory_finds *f)
 }
 
 const struct memory *memory_index_found(const struct tenant *t, const struct memory_finds *f,
-                                        size_t i)
+                                        const struct memory_permit *now, size_t i)
 {
     uint32_t slot = f->items[i].id;
-    if (t->memory_index != f->pin.index || !t->memories[slot].used)
+    if (t->memory_index != f->pin.index || !memory_permit_has(now, slot))
         return NULL;
-    const struct memory *m = &t->memories[slot];
-    return f->sight.permit(f->sight.ctx, m) ? m : NULL;
+    return &t->memories[slot];
 }
 
 void memory_index_end(struct memory_finds *f)

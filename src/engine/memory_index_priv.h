@@ -9,6 +9,7 @@
 #define QMN_ENGINE_MEMORY_INDEX_PRIV_H
 
 #include "engine/live_priv.h"
+#include "engine/memory_sets_priv.h"
 #include "index/vectors.h"
 #include "math/topk.h"
 
@@ -20,12 +21,6 @@ uint32_t memory_index_add(struct tenant *t, const float *unit);
 void memory_index_remove(struct tenant *t, uint32_t slot);
 void memory_index_release(struct tenant *t);
 
-/* Which memories a search may see; only used ones are asked about. */
-struct memory_sight {
-    bool (*permit)(void *ctx, const struct memory *m);
-    void *ctx;
-};
-
 /* A search from memory_index_begin() to memory_index_end(), on one thread. */
 struct memory_finds {
     struct topk_item *items; /* slots and cosines, best first, ties by lower slot */
@@ -33,22 +28,22 @@ struct memory_finds {
     uint64_t permitted;
     bool exact; /* every permitted one was looked at */
     /* its own */
-    struct memory_sight sight;
     struct vectors_query query;
     struct vectors_pin pin; /* no slot is given to another memory meanwhile */
 };
 
-/* The k memories nearest to a unit vector among those permitted.  Read lock held: notes which those
- * are.  Items and notes come from the arena; unit and the sight's ctx are borrowed until the end.
+/* The k memories nearest to a unit vector among those permitted.  Read lock held, and since the
+ * permit was made.  Items come from the arena; unit and permit's bits are borrowed until the end.
  * False: out of memory, and nothing has to be ended. */
 QMN_NODISCARD bool memory_index_begin(struct tenant *t, const float *unit, uint32_t k,
-                                      const struct memory_sight *sight, struct arena *arena,
+                                      const struct memory_permit *permit, struct arena *arena,
                                       struct memory_finds *ret);
 /* Without the lock, however long it takes.  False: out of memory. */
 QMN_NODISCARD bool memory_index_search(struct engine *e, struct memory_finds *f);
-/* Read lock held: the i-th found; NULL when it went since, or may not be seen any more. */
+/* Read lock held: the i-th found; NULL when it went since, or is not among those permitted now,
+ * which memory_permit_again() says. */
 const struct memory *memory_index_found(const struct tenant *t, const struct memory_finds *f,
-                                        size_t i);
+                                        const struct memory_permit *now, size_t i);
 void memory_index_end(struct memory_finds *f);
 
 /* A piece of the work that is left over: links a memory into the graph of a large tenant, or mends

@@ -2,8 +2,8 @@
  *
  * Memories in order of their ids, a page at a time.  Ids begin with their time, so that is the
  * order of making; where a page ended is said by the last id of it, which needs nothing to be kept
- * and stays true whatever is stored or deleted meanwhile.  A page looks at every memory of the
- * tenant and keeps the best few in a heap.  Any loop. */
+ * and stays true whatever is stored or deleted meanwhile.  A page looks at every memory that the
+ * sets let through and keeps the best few in a heap.  Any loop. */
 #include "engine/memories_priv.h"
 
 #include <stdlib.h>
@@ -11,10 +11,6 @@
 struct page {
     const struct tenant *t;
     const struct memory_query *q;
-    const struct agent *author; /* NULL: any, or nobody if one is asked for */
-    uintptr_t kind_no;          /* 1-based; 0: any, or none if one is asked for */
-    uint32_t clearance;
-    int64_t now;
     struct wanted *heap; /* the last of the page on top */
     size_t count, room;
 };
@@ -26,19 +22,27 @@ static int order(const struct memory_query *q, const struct id *a, const struct 
     return q->oldest_first ? c : -c;
 }
 
-static bool belongs(const struct page *p, const struct memory *m)
+/* What has changed since as_of is matched by what it said then, which is looked at later. */
+static bool page_permit(const struct page *p, uint32_t clearance, int64_t now, struct arena *arena,
+                        struct memory_permit *ret)
 {
     const struct memory_query *q = p->q;
-    if (!memory_visible(m, p->clearance, p->now) ||
-        (q->has_after && order(q, &m->id, &q->after) <= 0))
-        return false;
-    if (q->as_of_ms && m->begun_ms > q->as_of_ms)
-        return false;
-    if (q->as_of_ms && m->updated_ms > q->as_of_ms)
-        return true; /* what it said then is looked at later */
-    return (!q->agent_id.len || (p->author && m->agent == p->author->slot)) &&
-           (!q->kind.len || m->kind + 1 == p->kind_no) && m->created_ms >= q->from_ms &&
-           (!q->to_ms || m->created_ms < q->to_ms);
+    const struct filter_value at = {FILTER_WHOLE, .whole = q->as_of_ms};
+    struct memory_narrow narrow;
+    memory_narrow(&narrow, q->agent_id, q->kind, q->from_ms, q->to_ms);
+    if (!q->as_of_ms)
+        return memory_permit(p->t, clearance, now, &narrow.all, arena, ret);
+    struct memory_filter changed = {
+        .op = FILTER_ABOVE, .field = FILTER_UPDATED, .values = &at, .count = 1};
+    struct memory_filter either = {.op = FILTER_OR, .parts = &changed};
+    changed.next = &narrow.all;
+    return memory_permit(p->t, clearance, now, &either, arena, ret);
+}
+
+static bool belongs(const struct memory_query *q, const struct memory *m)
+{
+    return !(q->has_after && order(q, &m->id, &q->after) <= 0) &&
+           !(q->as_of_ms && m->begun_ms > q->as_of_ms);
 }
 
 static void sift_up(struct page *p, size_t i)
@@ -83,25 +87,30 @@ static int by_id(const void *a, const void *b)
                   sizeof(struct id));
 }
 
+/* Read lock held. */
+static enum qmn_code page_find(struct engine *e, struct call *c, struct page *p)
+{
+    struct tenant *t;
+    struct memory_permit permit;
+    TRY(engine_tenant(e, c->caller, &t, &c->err));
+    p->t = t;
+    if (!page_permit(p, network_clearance(t, c->caller), engine_now(e), c->arena, &permit))
+        return err_nomem(&c->err);
+    for (uint32_t i = 0; (i = memory_permit_next(&permit, i)) != UINT32_MAX; i++)
+        if (belongs(p->q, &t->memories[i]))
+            offer(p, &t->memories[i]);
+    return QMN_OK;
+}
+
 enum qmn_code memory_page(struct engine *e, struct call *c, const struct memory_query *q,
                           size_t room, struct wanted **ret, size_t *ret_count)
 {
-    struct tenant *t;
-    struct page p = {.q = q, .room = room, .now = engine_now(e)};
+    struct page p = {.q = q, .room = room};
     p.heap = arena_array(c->arena, struct wanted, room);
     if (!p.heap)
         return err_nomem(&c->err);
     pthread_rwlock_rdlock(&e->net.lock);
-    enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
-    if (code == QMN_OK) {
-        p.t = t;
-        p.author = q->agent_id.len ? tenant_agent(t, q->agent_id) : NULL;
-        p.kind_no = (uintptr_t)textmap_get(&t->memory_kind_ids, q->kind);
-        p.clearance = network_clearance(t, c->caller);
-        for (uint32_t i = 0; i < t->memory_slots; i++)
-            if (belongs(&p, &t->memories[i]))
-                offer(&p, &t->memories[i]);
-    }
+    enum qmn_code code = page_find(e, c, &p);
     pthread_rwlock_unlock(&e->net.lock);
     TRY(code);
     qsort(p.heap, p.count, sizeof *p.heap, by_id);

@@ -7,10 +7,15 @@
 
 #include "base/mem.h"
 
-bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes agent_id,
+                    const struct record_memory *m, struct arena *arena, struct facts **ret)
 {
     struct network *n = &e->net;
-    if (!memory_index_reserve(e, t) || !upkeep_reserve(e, writer_places(e, 0)) ||
+    struct bytes kind = m->kind;
+    struct fact *facts;
+    size_t count;
+    if (!memory_facts(m, agent_id, arena, &facts, &count) || !memory_index_reserve(e, t) ||
+        !memory_sets_grow(n, t) || !upkeep_reserve(e, writer_places(e, 0)) ||
         !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
                             t->memory_kind_count + 1, sizeof *t->memory_kinds))
         return false;
@@ -20,10 +25,11 @@ bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
         return false;
     pthread_rwlock_wrlock(&n->lock);
     uint32_t places = writer_places(e, 0);
-    bool ok = u64map_reserve(&t->memory_by_id, places) &&
-              u64map_reserve(&t->memory_by_no, places) &&
-              u64map_reserve(&t->memory_by_print, places) &&
-              (known || textmap_reserve(&t->memory_kind_ids, 1));
+    bool ok =
+        u64map_reserve(&t->memory_by_id, places) && u64map_reserve(&t->memory_by_no, places) &&
+        u64map_reserve(&t->memory_by_print, places) &&
+        terms_promise(&t->memory_sets.terms, writer_group(e), facts, count, t->memory_cap, ret) &&
+        (known || textmap_reserve(&t->memory_kind_ids, 1));
     if (ok && !known) {
         /* a kind stays even if this memory does not: harmless, and publishing needs no memory */
         memcpy(text, kind.ptr, kind.len);
@@ -65,12 +71,14 @@ static void memory_link(struct engine *e, struct tenant *t, uint32_t slot)
         u64map_put(&t->memory_by_print, x->print, slot);
     if (x->expires_ms)
         upkeep_schedule(e, EXPIRE_MEMORY, x->expires_ms, t, x->no, slot);
+    memory_sets_add(t, slot);
 }
 
 static void memory_unlink(struct tenant *t, uint32_t slot)
 {
     const struct memory *x = &t->memories[slot];
     uint64_t *twin = u64map_get(&t->memory_by_print, x->print);
+    memory_sets_remove(t, slot);
     u64map_remove(&t->memory_by_id, id_hash(&x->id));
     u64map_remove(&t->memory_by_no, (uint64_t)x->no);
     if (twin && *twin == slot)
@@ -78,7 +86,7 @@ static void memory_unlink(struct tenant *t, uint32_t slot)
 }
 
 static void memory_fill(struct tenant *t, uint32_t slot, const struct record_memory *m,
-                        uint32_t agent, uint64_t print, uint32_t stored)
+                        const struct memory_side *side, uint32_t stored)
 {
     struct memory *x = &t->memories[slot];
     uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
@@ -88,40 +96,41 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
                          .version = m->version,
                          .updated_ms = m->updated_ms,
                          .begun_ms = m->begun_ms,
-                         .agent = agent,
+                         .agent = side->agent,
                          .kind = (uint32_t)(kind - 1),
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
-                         .print = print,
+                         .print = side->print,
                          .said = (uint32_t)(m->content.len + m->metadata.len),
                          .stored = stored,
-                         .used = true};
+                         .used = true,
+                         .facts = side->facts};
     memcpy(&x->id, m->id.ptr, sizeof x->id);
 }
 
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    uint32_t agent, const float *unit, uint64_t print)
+                    const struct memory_side *side)
 {
-    uint32_t slot = memory_index_add(t, unit);
-    memory_fill(t, slot, m, agent, print, memory_bytes(m, t->profiles.dim));
+    uint32_t slot = memory_index_add(t, side->unit);
+    memory_fill(t, slot, m, side, memory_bytes(m, t->profiles.dim));
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
 }
 
-void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
-                   const float *unit, uint64_t print, int64_t history)
+void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m,
+                   const struct memory_side *side, int64_t history)
 {
     const struct memory *x = &t->memories[slot];
     int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
     uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
-    if (unit) { /* a vector never changes where it is: the graph knows the place by the old one */
+    if (side->unit) { /* it never changes where it is: the graph knows the place by the old one */
         uint32_t was = slot;
-        slot = memory_index_add(t, unit);
+        slot = memory_index_add(t, side->unit);
         memory_index_remove(t, was);
         t->memories[was] = (struct memory){0};
     }
-    memory_fill(t, slot, m, agent, print, stored);
+    memory_fill(t, slot, m, side, stored);
     t->stored_bytes += (uint64_t)grows;
     memory_link(t->engine, t, slot);
 }

@@ -8,24 +8,8 @@
 struct search {
     struct tenant *t;
     const struct memory_filter *filter;
-    const struct agent *author;
-    uintptr_t kind_no; /* 1-based; 0: no such kind */
-    uint32_t clearance;
-    int64_t now;
+    struct memory_permit permit;
 };
-
-static bool search_permit(void *ctx, const struct memory *m)
-{
-    const struct search *s = ctx;
-    const struct memory_filter *f = s->filter;
-    if (!memory_visible(m, s->clearance, s->now) || (f->kind.len && m->kind + 1 != s->kind_no) ||
-        (f->agent_id.len && (!s->author || m->agent != s->author->slot)))
-        return false;
-    return (f->quality_min < 0 || m->quality >= f->quality_min) &&
-           (f->quality_above < 0 || m->quality > f->quality_above) &&
-           (f->quality_max > 1 || m->quality <= f->quality_max) &&
-           (f->quality_below > 1 || m->quality < f->quality_below);
-}
 
 /* Read lock held: who asks, for what, and what of it may be found. */
 static enum qmn_code search_begin(struct engine *e, struct call *c, const struct vector_in *query,
@@ -37,30 +21,32 @@ static enum qmn_code search_begin(struct engine *e, struct call *c, const struct
     TRY(engine_tenant(e, c->caller, &s->t, &c->err));
     TRY(usage_count_read(e, s->t, USAGE_SEARCHES, &c->err));
     TRY(engine_vector(s->t, query, "embedding", c->arena, &unit, &dim, &space, &c->err));
-    if (s->filter->agent_id.len)
-        s->author = tenant_agent(s->t, s->filter->agent_id);
-    s->kind_no = (uintptr_t)textmap_get(&s->t->memory_kind_ids, s->filter->kind);
-    s->clearance = network_clearance(s->t, c->caller);
-    struct memory_sight sight = {search_permit, s};
-    return memory_index_begin(s->t, unit, top_k, &sight, c->arena, finds) ? QMN_OK
-                                                                          : err_nomem(&c->err);
+    uint32_t clearance = network_clearance(s->t, c->caller);
+    if (!memory_permit(s->t, clearance, engine_now(e), s->filter, c->arena, &s->permit) ||
+        !memory_index_begin(s->t, unit, top_k, &s->permit, c->arena, finds))
+        return err_nomem(&c->err);
+    return QMN_OK;
 }
 
-/* Read lock held. */
-static size_t search_numbers(const struct search *s, const struct memory_finds *finds,
-                             struct wanted *ret)
+/* Read lock held.  False: out of memory. */
+static bool search_numbers(struct call *c, struct search *s, const struct memory_finds *finds,
+                           struct wanted *ret, size_t *ret_count)
 {
+    uint32_t clearance = network_clearance(s->t, c->caller);
+    if (!memory_permit_again(s->t, clearance, s->filter, c->arena, &s->permit))
+        return false;
     size_t n = 0;
     for (size_t i = 0; i < finds->count; i++) {
-        const struct memory *m = memory_index_found(s->t, finds, i);
+        const struct memory *m = memory_index_found(s->t, finds, &s->permit, i);
         if (m)
             ret[n++] = (struct wanted){.no = m->no, .similarity = finds->items[i].score};
     }
-    return n;
+    *ret_count = n;
+    return true;
 }
 
 /* After search_begin(), whose memory_finds end here. */
-static enum qmn_code search_end(struct engine *e, struct call *c, const struct search *s,
+static enum qmn_code search_end(struct engine *e, struct call *c, struct search *s,
                                 struct memory_finds *finds, struct memories_out *out)
 {
     struct wanted *found = arena_array(c->arena, struct wanted, (size_t)finds->query.k + 1);
@@ -68,7 +54,7 @@ static enum qmn_code search_end(struct engine *e, struct call *c, const struct s
     if (ok) {
         pthread_rwlock_rdlock(&e->net.lock);
         out->candidates = finds->permitted;
-        out->count = search_numbers(s, finds, found);
+        ok = search_numbers(c, s, finds, found, &out->count);
         pthread_rwlock_unlock(&e->net.lock);
     }
     memory_index_end(finds);
@@ -79,7 +65,7 @@ void engine_search_memory(struct engine *e, struct call *c, const struct vector_
                           uint32_t top_k, const struct memory_filter *filter,
                           struct memories_out *out)
 {
-    struct search s = {.filter = filter, .now = engine_now(e)};
+    struct search s = {.filter = filter};
     struct memory_finds finds;
     *out = (struct memories_out){0};
     pthread_rwlock_rdlock(&e->net.lock);

@@ -24,6 +24,7 @@ struct memory_item {
     struct record_memory row;
     struct record_memory_vector vector;
     uint64_t print;
+    struct facts *facts;
     bool merged;                   /* it is there already; `row` is that one's */
     bool replaces;                 /* it supersedes what stands at the slot ... */
     uint32_t slot;                 /* ... this one */
@@ -238,12 +239,13 @@ static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint3
     TRY(writer_fix_space(e, cmd, x->space, x->dim, err));
     if (cmd->defer)
         return QMN_OK;
-    if (!memory_reserve(e, t, x->in->kind))
+    fill_row(x, writer_now_ms(e));
+    if (!memory_reserve(e, t, x->agent ? x->agent->record->id : x->in->agent_id, &x->row,
+                        writer_arena(e), &x->facts))
         return err_nomem(err);
     TRY(bring_author(e, op, i, err));
     if (cmd->defer)
         return QMN_OK;
-    fill_row(x, writer_now_ms(e));
     x->row.tenant_no = t->record->no;
     x->row.agent_no = author_no(x);
     x->merged = x->replaces = false;
@@ -302,11 +304,11 @@ static void store_publish(struct engine *e, struct command *cmd)
             x->agent = x->twin->agent;
         else if (!x->agent)
             x->agent = author_born(e, &x->author);
+        struct memory_side side = {x->agent->slot, x->unit, x->print, x->facts};
         if (x->replaces)
-            memory_change(cmd->tenant, x->slot, &x->row, x->agent->slot, x->unit, x->print,
-                          x->step.history);
+            memory_change(cmd->tenant, x->slot, &x->row, &side, x->step.history);
         else if (!x->merged)
-            memory_publish(e, cmd->tenant, &x->row, x->agent->slot, x->unit, x->print);
+            memory_publish(e, cmd->tenant, &x->row, &side);
     }
 }
 

@@ -167,6 +167,7 @@ struct import_item {
     struct record_memory_vector vector;
     struct record_memory_version version;
     uint64_t print;
+    struct facts *facts;
 };
 
 struct import {
@@ -330,9 +331,9 @@ static enum qmn_code import_memory(struct engine *e, struct import *op, uint32_t
     TRY(writer_fix_space(e, cmd, x->line->space, x->dim, err));
     if (cmd->defer)
         return QMN_OK;
-    if (!memory_reserve(e, t, x->line->m.kind))
-        return err_nomem(err);
     fill_row(x, t);
+    if (!memory_reserve(e, t, x->line->m.agent_id, &x->row, writer_arena(e), &x->facts))
+        return err_nomem(err);
     TRY(writer_use(e, t, USAGE_STORES, 1, err));
     TRY(writer_use(e, t, USAGE_BYTES, memory_bytes(&x->row, x->dim), err));
     TRY(find_author(e, op, i, err));
@@ -494,7 +495,8 @@ static void import_publish(struct engine *e, struct command *cmd)
         if (x->is_version)
             memory_add_history(cmd->tenant, &x->version);
         else
-            memory_publish(e, cmd->tenant, &x->row, x->agent->slot, x->unit, x->print);
+            memory_publish(e, cmd->tenant, &x->row,
+                           &(struct memory_side){x->agent->slot, x->unit, x->print, x->facts});
     }
 }
 

@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "engine/engine.h"
+#include "engine/memory_sets_priv.h"
 #include "engine/tags_priv.h"
 #include "index/flat.h"
 #include "index/vectors.h"
@@ -111,6 +112,7 @@ struct memory {
     uint32_t said;   /* bytes of content and metadata */
     uint32_t stored; /* bytes of all its rows, with its history */
     bool used;
+    struct facts *facts; /* owned: what it can be filtered by */
 };
 
 /* How precisely the network keeps profiles.  A decision rescores a few dozen of them, 6 KB each at
@@ -223,7 +225,8 @@ struct tenant {
     struct memory *memories;
     uint32_t memory_cap;
     uint32_t memory_slots, memory_count; /* highest slot ever used + 1; used ones */
-    struct tenant *index_next;           /* the writer's: in line for work on the index */
+    struct memory_sets memory_sets;
+    struct tenant *index_next; /* the writer's: in line for work on the index */
     bool index_in_line;
     struct textmap memory_kind_ids;
     struct bytes *memory_kinds; /* owned texts */

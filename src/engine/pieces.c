@@ -47,7 +47,10 @@ void tenant_free(struct tenant *t)
     flat_release(&t->profiles);
     agent_index_release(t);
     flat_release(&t->response_index);
+    for (uint32_t i = 0; i < t->memory_slots; i++)
+        mem_free(t->memories[i].facts);
     memory_index_release(t);
+    memory_sets_release(&t->memory_sets);
     mem_free(t->responses);
     mem_free(t->memories);
     for (uint32_t i = 0; i < t->memory_kind_count; i++)

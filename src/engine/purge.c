@@ -129,6 +129,7 @@ static void forget_content(struct engine *e, struct tenant *t)
     flat_init(&t->response_index, dim, FLAT_F32);
     mem_free(TAKE(t->responses));
     memory_index_release(t);
+    memory_sets_release(&t->memory_sets);
     mem_free(TAKE(t->memories));
     t->response_cap = t->memory_cap = 0;
 }

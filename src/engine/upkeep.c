@@ -176,14 +176,13 @@ static void expire_due(struct engine *e)
 uint64_t upkeep_expire_memories(struct engine *e, struct tenant *t)
 {
     uint64_t n = 0;
-    for (uint32_t i = 0; i < t->memory_slots; i++) {
+    int64_t now = e->writer->now_ms;
+    for (uint32_t i = 0; (i = memory_expired_next(t, now, i)) != UINT32_MAX; i++) {
         const struct memory *m = &t->memories[i];
         struct expiry x = {
             .at_ms = m->expires_ms, .no = m->no, .tenant = t, .slot = i, .kind = EXPIRE_MEMORY};
-        if (!m->used || !m->expires_ms || m->expires_ms > e->writer->now_ms ||
-            !upkeep_reserve(e, 1) || !due_add(e, &x))
-            continue;
-        n++;
+        if (upkeep_reserve(e, 1) && due_add(e, &x))
+            n++;
     }
     return n;
 }

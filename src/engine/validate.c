@@ -325,6 +325,70 @@ static bool prints_hold(struct validity *v, const struct tenant *t)
     return HOLDS(v, t->memory_by_no.len == old, "%zu and %zu", t->memory_by_no.len, old);
 }
 
+/* What a memory is found by leads to it, and each term has as many as say so. */
+static bool facts_hold(struct validity *v, const struct memory *m, uint32_t slot, uint64_t *terms,
+                       uint64_t *numbers)
+{
+    if (!HOLDS(v, !m->used == !m->facts, "slot %u", slot) || !m->used)
+        return !m->used;
+    *terms += m->facts->term_count;
+    *numbers += m->facts->number_count;
+    for (uint32_t i = 0; i < m->facts->term_count; i++)
+        if (!HOLDS(v, slotset_has(&m->facts->terms[i]->set, slot), "slot %u", slot))
+            return false;
+    for (uint32_t i = 0; i < m->facts->number_count; i++) {
+        const struct number_fact *x = &m->facts->numbers[i];
+        const struct numbers *n = x->path->numbers;
+        if (!HOLDS(v, x->at < n->count && n->owners[x->at] == x, "slot %u", slot) ||
+            !HOLDS(v,
+                   n->slots[x->at] == slot && !(n->values[x->at] < x->value) &&
+                       !(n->values[x->at] > x->value),
+                   "slot %u", slot))
+            return false;
+    }
+    return true;
+}
+
+static bool columns_hold(struct validity *v, const struct memory_sets *s, const struct memory *m,
+                         uint32_t slot)
+{
+    uint32_t w = slot / SLOTSET_WORD, i = slot % SLOTSET_WORD;
+    if (!HOLDS(v, w < s->words, "slot %u", slot))
+        return false;
+    const struct memory_head *head = &s->heads[w];
+    const struct memory_columns *c = &s->columns[w];
+    for (uint32_t label = LABEL_PUBLIC; label <= LABEL_SECRET; label++)
+        if (!HOLDS(v, (head->label[label - 1] >> i & 1) == (m->used && m->sensitivity == label),
+                   "slot %u", slot))
+            return false;
+    return HOLDS(v, c->expires_ms[i] == m->expires_ms, "slot %u", slot) &&
+           HOLDS(v, !m->expires_ms || head->soonest_ms <= m->expires_ms, "slot %u", slot) &&
+           HOLDS(v,
+                 !m->used ||
+                     (c->created_ms[i] == m->created_ms && c->updated_ms[i] == m->updated_ms &&
+                      !(c->quality[i] < m->quality) && !(c->quality[i] > m->quality)),
+                 "slot %u", slot);
+}
+
+static bool sets_hold(struct validity *v, const struct tenant *t)
+{
+    const struct terms *x = &t->memory_sets.terms;
+    uint64_t terms = 0, numbers = 0, all_terms = 0, all_numbers = 0;
+    for (uint32_t i = 0; i < t->memory_slots; i++)
+        if (!facts_hold(v, &t->memories[i], i, &terms, &numbers) ||
+            !columns_hold(v, &t->memory_sets, &t->memories[i], i))
+            return false;
+    for (size_t i = 0; i < x->by_key.cap; i++) {
+        const struct term *term = x->by_key.slots[i].value;
+        all_terms += term ? term->set.count : 0;
+        all_numbers += term && term->numbers ? term->numbers->count : 0;
+    }
+    return HOLDS(v, terms == all_terms, "%llu and %llu", (unsigned long long)terms,
+                 (unsigned long long)all_terms) &&
+           HOLDS(v, numbers == all_numbers, "%llu and %llu", (unsigned long long)numbers,
+                 (unsigned long long)all_numbers);
+}
+
 static bool memories_hold(struct validity *v, const struct tenant *t)
 {
     uint32_t used = 0;
@@ -339,7 +403,7 @@ static bool memories_hold(struct validity *v, const struct tenant *t)
     }
     if (t->memory_index)
         vectors_validate(t->memory_index);
-    return prints_hold(v, t) &&
+    return prints_hold(v, t) && sets_hold(v, t) &&
            HOLDS(v, t->memory_count == used, "%u and %u", t->memory_count, used) &&
            HOLDS(v, t->memory_by_id.len == used, "%zu and %u", t->memory_by_id.len, used) &&
            HOLDS(v, t->memory_kind_ids.len == t->memory_kind_count, "%u", t->memory_kind_count);

@@ -3,6 +3,7 @@
  * See fake_engine.h.  Each function copies its inputs (they die with the request) and fills its
  * output from samples that name themselves. */
 #include "fake_engine_priv.h"
+#include "filter_text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -695,13 +696,8 @@ void engine_search_memory(struct engine *e, struct call *c, const struct vector_
 {
     (void)e;
     fake_note("engine_search_memory", c);
-    fake_text(filter->kind);
-    fake_text(filter->agent_id);
+    fake_text(bytes_cstr(filter_text(filter)));
     fake_number(top_k);
-    fake_number(filter->quality_min);
-    fake_number(filter->quality_above);
-    fake_number(filter->quality_max);
-    fake_number(filter->quality_below);
     fake_vector(query);
     *out = (struct memories_out){.items = &memory_sample, .count = 1, .candidates = 7};
     fake_finish(c);

@@ -6,8 +6,7 @@
 #include "base/log.h"
 #include "engine/engine_priv.h"
 
-const struct memory_filter scene_no_filter = {
-    .quality_min = -1, .quality_above = -1, .quality_max = 2, .quality_below = 2};
+const struct memory_filter scene_no_filter = {.op = FILTER_AND};
 
 static struct caller full_caller(struct test_engine *te)
 {

@@ -90,44 +90,6 @@ static void the_order_equals_brute_force(void **state)
     }
 }
 
-static void filters_are_applied_inside_the_search(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 40; i++) {
-        struct memory_in in = scene_memory(&s, i % 2 ? "a" : "b", AXIS(0));
-        in.kind = i % 4 < 2 ? BYTES_LIT("note") : BYTES_LIT("plan");
-        in.quality = i / 40.0;
-        remember(in);
-    }
-    struct memory_filter f = scene_no_filter;
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 40);
-    f.kind = BYTES_LIT("plan");
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 20);
-    f.agent_id = BYTES_LIT("a");
-    struct memories_out out = search_as(&s.caller, AXIS(0), &f, 100);
-    assert_int_equal(out.count, 10);
-    assert_int_equal(out.candidates, 10);
-    for (size_t i = 0; i < out.count; i++) {
-        assert_bytes_equal(out.items[i].agent_id, "a");
-        assert_bytes_equal(out.items[i].kind, "plan");
-    }
-    f.agent_id = BYTES_LIT("nobody");
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 0);
-    f = scene_no_filter;
-    f.kind = BYTES_LIT("no such kind");
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 0);
-    f = scene_no_filter;
-    f.quality_min = 0.5;
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 20);
-    f.quality_above = 0.5;
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 19);
-    f.quality_max = 0.75;
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 10);
-    f.quality_below = 0.75;
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 100).count, 9);
-    assert_int_equal(search_as(&s.caller, AXIS(0), &f, 3).count, 3);
-}
-
 static void labels_hide_without_a_trace(void **state)
 {
     (void)state;
@@ -612,7 +574,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MEMORY(the_order_equals_brute_force),
-        MEMORY(filters_are_applied_inside_the_search),
         MEMORY(labels_hide_without_a_trace),
         MEMORY(a_memory_is_kept_as_stored),
         MEMORY(a_memory_expires_to_the_millisecond),

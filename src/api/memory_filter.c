@@ -88,20 +88,19 @@ static void leave(struct parser *p, size_t was)
 }
 
 /* A place too long for the error's field is told by its end. */
-static enum qmn_code QMN_PRINTF(2, 3) wrong(struct parser *p, const char *fmt, ...)
+static void QMN_PRINTF(2, 3) tell(struct parser *p, const char *fmt, ...)
 {
-    char text[sizeof p->err->text];
-    const size_t most = sizeof p->err->field - 1;
+    char text[sizeof p->err->text], cut[sizeof p->err->field];
+    const size_t most = sizeof cut - 1;
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (p->place_len <= most)
-        return err_field(p->err, QMN_E_INVALID, p->place, "%s", text);
-    char cut[sizeof p->err->field];
-    snprintf(cut, sizeof cut, "...%s", p->place + p->place_len - (most - 3));
-    return err_field(p->err, QMN_E_INVALID, cut, "%s", text);
+    bool fits = p->place_len <= most;
+    snprintf(cut, sizeof cut, "...%s", fits ? "" : p->place + p->place_len - (most - 3));
+    err_field(p->err, QMN_E_INVALID, fits ? p->place : cut, "%s", text);
 }
+#define wrong(p, ...) (tell((p), __VA_ARGS__), QMN_E_INVALID)
 
 static enum qmn_code wrong_value(struct parser *p, const char *expected, const struct json_token *t)
 {

@@ -173,7 +173,8 @@ static bool quality(struct eval *v, const struct memory_filter *f, const uint64_
     else if (!numbers_of(v, f, &r))
         return false;
     for (size_t w = 0; w < v->ready; w++)
-        out[w] = scope[w] ? numbers_in(v->sets->columns[w].quality, &r, scope[w]) : 0;
+        out[w] =
+            scope[w] ? numbers_in(v->sets->columns.quality + w * SLOTSET_WORD, &r, scope[w]) : 0;
     return true;
 }
 
@@ -210,7 +211,7 @@ static bool time_condition(struct eval *v, const struct memory_filter *f, const 
     if (!time_range(v, f, &r))
         return false;
     for (size_t w = 0; w < v->ready; w++) {
-        const int64_t *c = times(&v->sets->columns[w], f->field);
+        const int64_t *c = times(&v->sets->columns, f->field) + w * SLOTSET_WORD;
         out[w] = scope[w] ? wholes_in(c, &r, scope[w]) : 0;
         if (none && scope[w])
             out[w] |= wholes_in(c, &absent, scope[w]);
@@ -256,12 +257,11 @@ static struct bytes path_of(const struct memory_filter *f)
 static void column_numbers(const struct numbers *n, const struct number_range *r,
                            const uint64_t *scope, uint64_t *out)
 {
-    for (uint32_t i = 0; n && i < n->count; i++)
-        if (number_fits(r, n->values[i])) {
-            uint32_t slot = n->slots[i];
-            out[slot / SLOTSET_WORD] |= scope[slot / SLOTSET_WORD] & UINT64_C(1)
-                                                                         << slot % SLOTSET_WORD;
-        }
+    for (uint32_t i = 0; n && i < n->count; i++) { /* no branch: which fit is anybody's guess */
+        uint64_t fits = number_fits(r, n->values[i]);
+        uint32_t slot = n->slots[i];
+        out[slot / SLOTSET_WORD] |= scope[slot / SLOTSET_WORD] & fits << slot % SLOTSET_WORD;
+    }
 }
 
 static enum fact_type fact_of(enum filter_type type)
@@ -468,7 +468,7 @@ static uint64_t expired(const struct memory_sets *s, size_t w, int64_t now)
     if (s->heads[w].soonest_ms > now)
         return 0;
     for (unsigned i = 0; i < SLOTSET_WORD; i++) {
-        int64_t at = s->columns[w].expires_ms[i];
+        int64_t at = s->columns.expires_ms[w * SLOTSET_WORD + i];
         bits |= (uint64_t)(at && at <= now) << i;
     }
     return bits;

@@ -9,9 +9,15 @@
 bool memory_sets_grow(struct network *n, struct tenant *t)
 {
     struct memory_sets *s = &t->memory_sets;
-    uint32_t words = t->memory_cap / SLOTSET_WORD + 1;
+    struct memory_columns *c = &s->columns;
+    uint32_t words = t->memory_cap / SLOTSET_WORD + 1, slots = words * SLOTSET_WORD;
     return network_grow_array(n, (void **)&s->heads, &s->head_cap, words, sizeof *s->heads) &&
-           network_grow_array(n, (void **)&s->columns, &s->column_cap, words, sizeof *s->columns);
+           network_grow_array(n, (void **)&c->quality, &c->quality_cap, slots, sizeof(double)) &&
+           network_grow_array(n, (void **)&c->created_ms, &c->created_cap, slots,
+                              sizeof(int64_t)) &&
+           network_grow_array(n, (void **)&c->updated_ms, &c->updated_cap, slots,
+                              sizeof(int64_t)) &&
+           network_grow_array(n, (void **)&c->expires_ms, &c->expires_cap, slots, sizeof(int64_t));
 }
 
 /* What a damaged row might say is kept inside the array. */
@@ -23,9 +29,14 @@ static uint64_t *label_bits(struct memory_head *head, uint32_t label)
 
 static void set_up(struct memory_sets *s, uint32_t word)
 {
+    struct memory_columns *c = &s->columns;
     for (; s->words <= word; s->words++) {
+        size_t from = (size_t)s->words * SLOTSET_WORD;
         s->heads[s->words] = (struct memory_head){.soonest_ms = INT64_MAX};
-        memset(&s->columns[s->words], 0, sizeof *s->columns);
+        memset(c->quality + from, 0, SLOTSET_WORD * sizeof *c->quality);
+        memset(c->created_ms + from, 0, SLOTSET_WORD * sizeof *c->created_ms);
+        memset(c->updated_ms + from, 0, SLOTSET_WORD * sizeof *c->updated_ms);
+        memset(c->expires_ms + from, 0, SLOTSET_WORD * sizeof *c->expires_ms);
     }
 }
 
@@ -37,23 +48,23 @@ void memory_sets_add(struct tenant *t, uint32_t slot)
     set_up(s, w);
     s->changes++;
     struct memory_head *head = &s->heads[w];
-    struct memory_columns *c = &s->columns[w];
+    struct memory_columns *c = &s->columns;
     *label_bits(head, m->sensitivity) |= UINT64_C(1) << i;
     if (m->expires_ms && m->expires_ms < head->soonest_ms)
         head->soonest_ms = m->expires_ms;
-    c->quality[i] = m->quality;
-    c->created_ms[i] = m->created_ms;
-    c->updated_ms[i] = m->updated_ms;
-    c->expires_ms[i] = m->expires_ms;
+    c->quality[slot] = m->quality;
+    c->created_ms[slot] = m->created_ms;
+    c->updated_ms[slot] = m->updated_ms;
+    c->expires_ms[slot] = m->expires_ms;
     terms_add(&s->terms, m->facts, slot);
 }
 
-static int64_t soonest_of(const struct memory_columns *c)
+static int64_t soonest_of(const int64_t *expires_ms)
 {
     int64_t soonest = INT64_MAX;
     for (uint32_t i = 0; i < SLOTSET_WORD; i++)
-        if (c->expires_ms[i] && c->expires_ms[i] < soonest)
-            soonest = c->expires_ms[i];
+        if (expires_ms[i] && expires_ms[i] < soonest)
+            soonest = expires_ms[i];
     return soonest;
 }
 
@@ -64,16 +75,19 @@ void memory_sets_remove(struct tenant *t, uint32_t slot)
     uint32_t w = slot / SLOTSET_WORD, i = slot % SLOTSET_WORD;
     s->changes++;
     *label_bits(&s->heads[w], m->sensitivity) &= ~(UINT64_C(1) << i);
-    s->columns[w].expires_ms[i] = 0;
+    s->columns.expires_ms[slot] = 0;
     if (m->expires_ms && m->expires_ms == s->heads[w].soonest_ms)
-        s->heads[w].soonest_ms = soonest_of(&s->columns[w]);
+        s->heads[w].soonest_ms = soonest_of(s->columns.expires_ms + (size_t)w * SLOTSET_WORD);
     terms_remove(&s->terms, TAKE(m->facts), slot);
 }
 
 void memory_sets_release(struct memory_sets *s)
 {
     mem_free(s->heads);
-    mem_free(s->columns);
+    mem_free(s->columns.quality);
+    mem_free(s->columns.created_ms);
+    mem_free(s->columns.updated_ms);
+    mem_free(s->columns.expires_ms);
     terms_release(&s->terms);
     *s = (struct memory_sets){0};
 }

@@ -23,16 +23,19 @@ struct memory_head {
     uint64_t label[LABEL_SECRET]; /* live ones with the label of that number less 1 */
     int64_t soonest_ms;           /* expiry; INT64_MAX: none */
 };
+
+/* Each by slot. */
 struct memory_columns {
-    double quality[SLOTSET_WORD];
-    int64_t created_ms[SLOTSET_WORD], updated_ms[SLOTSET_WORD], expires_ms[SLOTSET_WORD];
+    double *quality;
+    int64_t *created_ms, *updated_ms, *expires_ms;
+    uint32_t quality_cap, created_cap, updated_cap, expires_cap;
 };
 
 struct memory_sets {
     struct memory_head *heads; /* by slot / 64 */
-    struct memory_columns *columns;
-    uint32_t head_cap, column_cap;
-    uint32_t words; /* of both, that have been set up */
+    uint32_t head_cap;
+    uint32_t words; /* of them that have been set up, and the columns with them */
+    struct memory_columns columns;
     struct terms terms;
     uint64_t changes; /* how often a memory came, changed or went */
 };

@@ -63,11 +63,14 @@ static void touch(const struct terms *x, struct term *t)
         t->numbers->promised = 0;
 }
 
-static bool needed(const struct terms *x, const struct term *t)
+static bool in_use(const struct term *t)
 {
-    bool numbers = t->numbers && t->numbers->count;
-    bool promised = t->group == x->group && (t->promised || (t->numbers && t->numbers->promised));
-    return t->set.count || t->values || numbers || promised;
+    return t->set.count || t->values || (t->numbers && t->numbers->count);
+}
+
+static bool promised(const struct terms *x, const struct term *t)
+{
+    return t->group == x->group && (t->promised || (t->numbers && t->numbers->promised));
 }
 
 static void line_up(struct terms *x, struct term *t)
@@ -119,13 +122,17 @@ static void term_free(struct term *t)
     mem_free(t);
 }
 
-/* Frees a term nobody has, and then perhaps its path; what stands in the line is left to the sweep.
- */
+/* Frees a term nobody has, and then perhaps its path.  What stands in the line is left to the
+ * sweep, and so is what others of this group count on. */
 static void settle(struct terms *x, struct term *t)
 {
     struct term *path = t->path;
-    if (needed(x, t) || t->idle)
+    if (in_use(t) || t->idle)
         return;
+    if (promised(x, t)) {
+        line_up(x, t);
+        return;
+    }
     textmap_remove(&x->by_key, bytes_of(t->key, t->key_len));
     if (t->next)
         t->next->prev = t->prev;
@@ -153,17 +160,14 @@ static void numbers_trim(struct numbers *n)
     n->owners = owners ? owners : n->owners;
 }
 
-/* Somebody has it no more.  What others of this group count on is looked at by the next sweep. */
+/* Somebody has it no more. */
 static void leave(struct terms *x, struct term *t)
 {
     touch(x, t);
     slotset_trim(&t->set, t->promised);
     if (t->numbers)
         numbers_trim(t->numbers);
-    if (t->promised || (t->numbers && t->numbers->promised))
-        line_up(x, t);
-    else
-        settle(x, t);
+    settle(x, t);
 }
 
 void terms_sweep(struct terms *x, uint64_t group)

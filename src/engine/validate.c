@@ -356,17 +356,17 @@ static bool columns_hold(struct validity *v, const struct memory_sets *s, const 
     if (!HOLDS(v, w < s->words, "slot %u", slot))
         return false;
     const struct memory_head *head = &s->heads[w];
-    const struct memory_columns *c = &s->columns[w];
+    const struct memory_columns *c = &s->columns;
     for (uint32_t label = LABEL_PUBLIC; label <= LABEL_SECRET; label++)
         if (!HOLDS(v, (head->label[label - 1] >> i & 1) == (m->used && m->sensitivity == label),
                    "slot %u", slot))
             return false;
-    return HOLDS(v, c->expires_ms[i] == m->expires_ms, "slot %u", slot) &&
+    return HOLDS(v, c->expires_ms[slot] == m->expires_ms, "slot %u", slot) &&
            HOLDS(v, !m->expires_ms || head->soonest_ms <= m->expires_ms, "slot %u", slot) &&
            HOLDS(v,
-                 !m->used ||
-                     (c->created_ms[i] == m->created_ms && c->updated_ms[i] == m->updated_ms &&
-                      !(c->quality[i] < m->quality) && !(c->quality[i] > m->quality)),
+                 !m->used || (c->created_ms[slot] == m->created_ms &&
+                              c->updated_ms[slot] == m->updated_ms &&
+                              !(c->quality[slot] < m->quality) && !(c->quality[slot] > m->quality)),
                  "slot %u", slot);
 }
 

@@ -43,14 +43,16 @@ static const struct tenant *tenant(void)
     static struct tenant t;
     static struct memory memories[MEMORIES];
     static struct memory_head head;
-    static struct memory_columns columns;
+    static double quality[SLOTSET_WORD];
+    static int64_t created[SLOTSET_WORD], updated[SLOTSET_WORD], expires[SLOTSET_WORD];
     struct arena a;
     if (t.memory_slots)
         return &t;
     arena_init(&a, 0);
     t.memories = memories;
     t.memory_sets.heads = &head;
-    t.memory_sets.columns = &columns;
+    t.memory_sets.columns = (struct memory_columns){
+        .quality = quality, .created_ms = created, .updated_ms = updated, .expires_ms = expires};
     for (uint32_t i = 0; i < MEMORIES; i++) {
         struct fact *facts;
         size_t n;

@@ -92,7 +92,8 @@ static int random_field(struct model *m, int path, int at)
         at = say(m->metadata, at, i ? "," : "");
         at = random_value(m, path, at);
     }
-    return say(m->metadata, at, ",[9]]" + !m->counts[path]); /* an array inside is not looked at */
+    /* an array inside is not looked at */
+    return say(m->metadata, at, m->counts[path] ? ",[9]]" : "[9]]");
 }
 
 static void random_metadata(struct model *m)

@@ -89,6 +89,17 @@ void lexical_doc_release(struct lexical_doc *d)
     *d = (struct lexical_doc){0};
 }
 
+bool lexical_doc_copy(const struct lexical_doc *d, struct lexical_doc *ret_copy)
+{
+    struct lexical_count *counts = d->len ? mem_resize(NULL, d->len, sizeof *counts) : NULL;
+    if (d->len && !counts)
+        return false;
+    if (d->len)
+        memcpy(counts, d->counts, d->len * sizeof *counts);
+    *ret_copy = (struct lexical_doc){counts, d->len, d->words};
+    return true;
+}
+
 /* ---- the index ---- */
 
 void lexical_init(struct lexical *x)
@@ -151,6 +162,14 @@ bool lexical_reserve(struct lexical *x, uint32_t slots, size_t words)
     return reserve_slots(x, slots) && u64map_reserve(&x->by_hash, words) &&
            grow(&x->terms, &x->term_cap, (uint64_t)x->terms_live + words, sizeof *x->terms) &&
            grow(&x->pool, &x->pool_cap, (uint64_t)x->pool_live + words, sizeof *x->pool);
+}
+
+bool lexical_has_room(const struct lexical *x, uint32_t slots, size_t words)
+{
+    const struct u64map *m = &x->by_hash;
+    return slots <= x->slot_cap && (uint64_t)x->terms_live + words <= x->term_cap &&
+           (uint64_t)x->pool_live + words <= x->pool_cap && m->cap &&
+           m->len + words <= m->cap / 8 * 7; /* its load at most */
 }
 
 /* The term of a word, made if need be; there is room. */

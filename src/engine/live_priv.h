@@ -70,15 +70,21 @@ void response_remove(struct tenant *t, uint32_t slot);
 
 /* ---- memories ---- */
 uint32_t memory_bytes(const struct record_memory *m, uint32_t dim);
-bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind);
+/* words: different ones of the memory's. */
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind, uint32_t words);
 /* What an exact duplicate has in common: author, kind, label, content and vector. */
 uint64_t memory_print(const struct record_memory *m, struct bytes vector);
-void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    uint32_t agent, const float *unit, uint64_t print);
-/* A row in place of the one at hand, with the same number; unit NULL: its vector stays.  `history`:
- * by how many bytes that grows. */
-void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
-                   const float *unit, uint64_t print, int64_t history);
+struct memory_next {
+    const struct record_memory *row;
+    uint32_t agent;            /* slot */
+    const float *unit;         /* NULL (change): its vector stays */
+    uint64_t print;            /* memory_print */
+    int64_t history;           /* change: by how many bytes that grows */
+    struct lexical_doc *words; /* taken; NULL (change, with the vector): they stay, and the label */
+};
+void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next);
+/* A row in place of the one at hand, with the same number. */
+void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *next);
 uint32_t memory_version_bytes(const struct record_memory_version *v);
 /* The start has read a row of its history. */
 void memory_add_history(struct tenant *t, const struct record_memory_version *v);

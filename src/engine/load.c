@@ -5,6 +5,7 @@
 #include "engine/control_priv.h"
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
+#include "engine/memory_words_priv.h"
 #include "engine/recent_priv.h"
 
 #include "base/mem.h"
@@ -235,9 +236,17 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
         return err_nomem(err);
     if (!unit)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
-    if (!memory_reserve(e, t, row->kind))
+    struct lexical_doc read, words;
+    TRY(memory_words_read(t->memory_words.seed, row, &l->arena, &read, err));
+    t->words_coming = 0; /* each is there before the next one comes */
+    if (!memory_reserve(e, t, row->kind, read.len) || !lexical_doc_copy(&read, &words))
         return err_nomem(err);
-    memory_publish(e, t, row, a->slot, unit, memory_print(row, vector.vector));
+    struct memory_next next = {.row = row,
+                               .agent = a->slot,
+                               .unit = unit,
+                               .print = memory_print(row, vector.vector),
+                               .words = &words};
+    memory_publish(e, t, &next);
     return QMN_OK;
 }
 

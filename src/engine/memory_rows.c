@@ -4,13 +4,15 @@
 #include "engine/group_priv.h"
 #include "engine/live_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_words_priv.h"
 
 #include "base/mem.h"
 
-bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind)
+bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind, uint32_t words)
 {
     struct network *n = &e->net;
-    if (!memory_index_reserve(e, t) || !upkeep_reserve(e, writer_places(e, 0)) ||
+    if (!memory_index_reserve(e, t) || !memory_words_reserve(e, t, words) ||
+        !upkeep_reserve(e, writer_places(e, 0)) ||
         !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
                             t->memory_kind_count + 1, sizeof *t->memory_kinds))
         return false;
@@ -65,6 +67,7 @@ static void memory_link(struct engine *e, struct tenant *t, uint32_t slot)
         u64map_put(&t->memory_by_print, x->print, slot);
     if (x->expires_ms)
         upkeep_schedule(e, EXPIRE_MEMORY, x->expires_ms, t, x->no, slot);
+    t->memories_expiring += x->expires_ms != 0;
 }
 
 static void memory_unlink(struct tenant *t, uint32_t slot)
@@ -75,11 +78,13 @@ static void memory_unlink(struct tenant *t, uint32_t slot)
     u64map_remove(&t->memory_by_no, (uint64_t)x->no);
     if (twin && *twin == slot)
         u64map_remove(&t->memory_by_print, x->print);
+    t->memories_expiring -= x->expires_ms != 0;
 }
 
-static void memory_fill(struct tenant *t, uint32_t slot, const struct record_memory *m,
-                        uint32_t agent, uint64_t print, uint32_t stored)
+static void memory_fill(struct tenant *t, uint32_t slot, const struct memory_next *next,
+                        uint32_t stored)
 {
+    const struct record_memory *m = next->row;
     struct memory *x = &t->memories[slot];
     uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
     *x = (struct memory){.no = m->no,
@@ -88,40 +93,45 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
                          .version = m->version,
                          .updated_ms = m->updated_ms,
                          .begun_ms = m->begun_ms,
-                         .agent = agent,
+                         .agent = next->agent,
                          .kind = (uint32_t)(kind - 1),
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
-                         .print = print,
+                         .print = next->print,
                          .said = (uint32_t)(m->content.len + m->metadata.len),
                          .stored = stored,
                          .used = true};
     memcpy(&x->id, m->id.ptr, sizeof x->id);
 }
 
-void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    uint32_t agent, const float *unit, uint64_t print)
+void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next)
 {
-    uint32_t slot = memory_index_add(t, unit);
-    memory_fill(t, slot, m, agent, print, memory_bytes(m, t->profiles.dim));
+    uint32_t slot = memory_index_add(t, next->unit);
+    memory_fill(t, slot, next, memory_bytes(next->row, t->profiles.dim));
+    memory_words_add(t, slot, t->memories[slot].sensitivity, next->words);
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
 }
 
-void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m, uint32_t agent,
-                   const float *unit, uint64_t print, int64_t history)
+void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *next)
 {
     const struct memory *x = &t->memories[slot];
-    int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
+    const struct record_memory *m = next->row;
+    int64_t grows = next->history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
     uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
-    if (unit) { /* a vector never changes where it is: the graph knows the place by the old one */
+    if (next->words)
+        memory_words_remove(t, slot);
+    if (next->unit) { /* a vector never changes where it is: the graph knows the place by the old
+                         one */
         uint32_t was = slot;
-        slot = memory_index_add(t, unit);
+        slot = memory_index_add(t, next->unit);
         memory_index_remove(t, was);
         t->memories[was] = (struct memory){0};
     }
-    memory_fill(t, slot, m, agent, print, stored);
+    memory_fill(t, slot, next, stored);
+    if (next->words)
+        memory_words_add(t, slot, t->memories[slot].sensitivity, next->words);
     t->stored_bytes += (uint64_t)grows;
     memory_link(t->engine, t, slot);
 }
@@ -169,5 +179,6 @@ void memory_remove(struct tenant *t, uint32_t slot)
     memory_unlink(t, slot);
     t->stored_bytes -= t->memories[slot].stored;
     t->memories[slot] = (struct memory){0};
+    memory_words_remove(t, slot);
     memory_index_remove(t, slot);
 }

@@ -6,6 +6,7 @@
  * Takes the read lock and inbox_lock, so it may run at any time, on any thread but the writer's. */
 #include "engine/live_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_words_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -325,10 +326,11 @@ static bool prints_hold(struct validity *v, const struct tenant *t)
 
 static bool memories_hold(struct validity *v, const struct tenant *t)
 {
-    uint32_t used = 0;
+    uint32_t used = 0, expiring = 0;
     for (uint32_t i = 0; i < t->memory_slots; i++) {
         const struct memory *m = &t->memories[i];
         used += m->used;
+        expiring += m->expires_ms != 0;
         if (!HOLDS(v, m->used == vectors_has(t->memory_index, i), "slot %u", i) ||
             !HOLDS(v, !m->used || memory_slot(t, &m->id) == i, "slot %u", i) ||
             !HOLDS(v, !m->used || m->kind < t->memory_kind_count, "slot %u", i) ||
@@ -337,7 +339,9 @@ static bool memories_hold(struct validity *v, const struct tenant *t)
     }
     if (t->memory_index)
         vectors_validate(t->memory_index);
-    return prints_hold(v, t) &&
+    return prints_hold(v, t) && HOLDS(v, memory_words_hold(t), "words of memories") &&
+           HOLDS(v, t->memories_expiring == expiring, "%u and %u", t->memories_expiring,
+                 expiring) &&
            HOLDS(v, t->memory_count == used, "%u and %u", t->memory_count, used) &&
            HOLDS(v, t->memory_by_id.len == used, "%zu and %u", t->memory_by_id.len, used) &&
            HOLDS(v, t->memory_kind_ids.len == t->memory_kind_count, "%u", t->memory_kind_count);

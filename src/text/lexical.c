@@ -112,7 +112,7 @@ void lexical_release(struct lexical *x)
 {
     for (uint32_t i = 0; i < x->term_count; i++)
         if (x->terms[i].used)
-            postings_release(x, &x->terms[i]);
+            posting_list_release(x, &x->terms[i]);
     for (uint32_t i = 0; i < x->slot_cap; i++)
         mem_free(x->slots[i].terms);
     mem_free(x->terms);
@@ -244,7 +244,7 @@ void lexical_add(struct lexical *x, uint32_t slot, uint32_t class, struct lexica
         struct lexical_term *t = &x->terms[term];
         doc->counts[i].count = term; /* its count is of no more use */
         t->docs[class]++;
-        postings_add(x, t, (struct posting){slot, tf < POSTINGS_TF_MAX ? tf : POSTINGS_TF_MAX});
+        posting_list_add(x, t, (struct posting){slot, tf < POSTINGS_TF_MAX ? tf : POSTINGS_TF_MAX});
     }
     x->postings += doc->len;
     x->classes[class].docs++;
@@ -272,7 +272,7 @@ void lexical_remove(struct lexical *x, uint32_t slot)
         in = get_varint(in, &step);
         term += (uint32_t)step;
         struct lexical_term *t = &x->terms[term];
-        postings_remove(x, t, slot);
+        posting_list_remove(x, t, slot);
         t->docs[class]--;
         if (!t->block_count && !t->pending_count)
             drop_term(x, term);

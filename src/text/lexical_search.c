@@ -59,7 +59,8 @@ static uint64_t count_with(const struct lexical *x, const struct lexical_filter 
     for (uint32_t c = 0; c < LEXICAL_CLASSES; c++)
         with += filter->classes >> c & 1 ? t->docs[c] : 0;
     for (uint32_t i = 0; with && i < filter->absent_count; i++)
-        with -= is_counted(x, filter, filter->absent[i]) && postings_tf(x, t, filter->absent[i]);
+        with -=
+            is_counted(x, filter, filter->absent[i]) && posting_list_tf(x, t, filter->absent[i]);
     return with;
 }
 
@@ -140,7 +141,7 @@ float lexical_score(const struct lexical_query *q, uint32_t slot, float *ret_par
     uint64_t sum = 0;
     for (uint32_t i = 0; i < q->len; i++) {
         const struct lexical_word *w = &q->words[i];
-        uint32_t tf = permitted ? postings_tf(x, &x->terms[w->term], slot) : 0;
+        uint32_t tf = permitted ? posting_list_tf(x, &x->terms[w->term], slot) : 0;
         uint64_t adds = tf ? part(q, w->weight, tf, x->slots[slot].words) : 0;
         if (ret_parts)
             ret_parts[i] = score_of(adds);
@@ -214,7 +215,7 @@ static bool list_lay(const struct lexical_query *q, struct list *l, const struct
     l->segments = arena_raw(arena, struct segment, 2 * (size_t)t->block_count + 1);
     if (!waiting || !l->room || !l->segments)
         return false;
-    postings_waiting(q->index, t, waiting);
+    posting_list_waiting(q->index, t, waiting);
     for (uint32_t i = 0; i < t->block_count; i++) {
         const struct postings_block *b = &t->blocks[i];
         size_t before = count_below(waiting, left, b->first);

@@ -79,7 +79,7 @@ UNITS = [
      "return class_plus && (q->filter.classes >> (class_plus - 1) & 1);", "return class_plus;",
      "text_lexical", "hidden_documents_change_no_bit_of_an_answer"),
     ("words: absent ones", "text/lexical_search.c",
-     "with -= is_counted(x, filter, filter->absent[i]) && postings_tf(x, t, filter->absent[i]);", "",
+     "with -= is_counted(x, filter, filter->absent[i]) && posting_list_tf(x, t, filter->absent[i]);", "",
      "text_lexical", "absent_documents_change_no_bit_of_an_answer"),
     ("room: an add after a reserve", "text/lexical.c", "grow(&x->pool, &x->pool_cap, (uint64_t)x->pool_live + words",
      "grow(&x->pool, &x->pool_cap, words",

@@ -96,8 +96,8 @@ bool memory_index_work(struct engine *e)
 
 /* ---- searching ---- */
 
-static uint64_t *permitted_slots(const struct tenant *t, const struct memory_sight *sight,
-                                 struct arena *arena, uint32_t *ret_count)
+bool memory_index_permit(const struct tenant *t, const struct memory_sight *sight,
+                         struct arena *arena, struct memory_permit *ret)
 {
     uint64_t *bits = arena_array(arena, uint64_t, t->memory_slots / 64 + 1);
     uint32_t count = 0;
@@ -106,29 +106,36 @@ static uint64_t *permitted_slots(const struct tenant *t, const struct memory_sig
             bits[slot / 64] |= UINT64_C(1) << slot % 64;
             count++;
         }
-    *ret_count = count;
-    return bits;
+    *ret = (struct memory_permit){bits, count};
+    return bits != NULL;
+}
+
+bool memory_index_search(struct engine *e, const struct tenant *t, const struct vectors_query *q,
+                         struct arena *arena, struct memory_finds *ret)
+{
+    struct vectors_result_info info;
+    *ret = (struct memory_finds){.permitted = q->permitted, .exact = true};
+    ret->items = arena_array(arena, struct topk_item, (size_t)q->k + 1);
+    if (!ret->items)
+        return false;
+    if (!q->permitted || !q->k)
+        return true;
+    struct vectors_searcher *searcher = searchers_take(&e->searchers);
+    if (!searcher)
+        return false;
+    bool ok = vectors_search(t->memory_index, q, searcher, ret->items, &ret->count, &info);
+    searchers_give(&e->searchers, searcher);
+    ret->exact = ok && info.exact;
+    return ok;
 }
 
 bool memory_index_find(struct engine *e, const struct tenant *t, const float *unit, uint32_t k,
                        const struct memory_sight *sight, struct arena *arena,
                        struct memory_finds *ret)
 {
-    struct vectors_query q = {.x = unit, .k = k};
-    struct vectors_result_info info;
-    *ret = (struct memory_finds){.exact = true};
-    q.permit = permitted_slots(t, sight, arena, &q.permitted);
-    ret->items = arena_array(arena, struct topk_item, (size_t)k + 1);
-    ret->permitted = q.permitted;
-    if (!q.permit || !ret->items)
+    struct memory_permit permit;
+    if (!memory_index_permit(t, sight, arena, &permit))
         return false;
-    if (!q.permitted || !k)
-        return true;
-    struct vectors_searcher *searcher = searchers_take(&e->searchers);
-    if (!searcher)
-        return false;
-    bool ok = vectors_search(t->memory_index, &q, searcher, ret->items, &ret->count, &info);
-    searchers_give(&e->searchers, searcher);
-    ret->exact = ok && info.exact;
-    return ok;
+    struct vectors_query q = {.x = unit, .k = k, .permit = permit.bits, .permitted = permit.count};
+    return memory_index_search(e, t, &q, arena, ret);
 }

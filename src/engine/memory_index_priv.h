@@ -24,6 +24,14 @@ struct memory_sight {
     bool (*permit)(void *ctx, const struct memory *m);
     void *ctx;
 };
+/* The same as bits by slot, as vectors_search takes them. */
+struct memory_permit {
+    const uint64_t *bits;
+    uint32_t count; /* of bits that are set */
+};
+/* False: out of memory. */
+QMN_NODISCARD bool memory_index_permit(const struct tenant *t, const struct memory_sight *sight,
+                                       struct arena *arena, struct memory_permit *ret);
 
 struct memory_finds {
     struct topk_item *items; /* slots and cosines, best first, ties by lower slot */
@@ -37,6 +45,11 @@ struct memory_finds {
 QMN_NODISCARD bool memory_index_find(struct engine *e, const struct tenant *t, const float *unit,
                                      uint32_t k, const struct memory_sight *sight,
                                      struct arena *arena, struct memory_finds *ret);
+
+/* The same with bits that are there; q->x is a unit vector. */
+QMN_NODISCARD bool memory_index_search(struct engine *e, const struct tenant *t,
+                                       const struct vectors_query *q, struct arena *arena,
+                                       struct memory_finds *ret);
 
 /* A piece of the work that is left over: links a memory into the graph of a large tenant, or mends
  * what deletions tore.  The writer's, between groups.  False: nothing is left. */

@@ -100,7 +100,7 @@ bool memory_words_reserve(struct engine *e, struct tenant *t, uint32_t words)
     return ok;
 }
 
-static uint32_t class_of(uint32_t sensitivity)
+uint32_t memory_words_class(uint32_t sensitivity)
 {
     return sensitivity < LABEL_PUBLIC   ? 0
            : sensitivity > LABEL_SECRET ? LABEL_SECRET - LABEL_PUBLIC
@@ -111,7 +111,7 @@ _Static_assert(LABEL_SECRET - LABEL_PUBLIC < LEXICAL_CLASSES, "a class for each 
 void memory_words_add(struct tenant *t, uint32_t slot, uint32_t sensitivity,
                       struct lexical_doc *doc)
 {
-    lexical_add(&t->memory_words, slot, class_of(sensitivity), doc);
+    lexical_add(&t->memory_words, slot, memory_words_class(sensitivity), doc);
 }
 
 void memory_words_remove(struct tenant *t, uint32_t slot)
@@ -133,7 +133,7 @@ bool memory_words_hold(const struct tenant *t)
     bool ok = lexical_validate(&t->memory_words);
     for (uint32_t i = 0; i < t->memory_slots; i++) {
         ok = ok && t->memories[i].used == lexical_has(&t->memory_words, i);
-        docs[class_of(t->memories[i].sensitivity)] += t->memories[i].used;
+        docs[memory_words_class(t->memories[i].sensitivity)] += t->memories[i].used;
     }
     for (uint32_t c = 0; c < LEXICAL_CLASSES; c++)
         ok = ok && t->memory_words.classes[c].docs == docs[c];

@@ -26,6 +26,8 @@ QMN_NODISCARD enum qmn_code memory_words_read(uint64_t seed, const struct record
  * words more.  After memory_index_reserve.  Takes the lock for writing when something moves. False:
  * out of memory. */
 QMN_NODISCARD bool memory_words_reserve(struct engine *e, struct tenant *t, uint32_t words);
+/* A label's class in the index, below LEXICAL_CLASSES. */
+uint32_t memory_words_class(uint32_t sensitivity);
 /* Takes the document's memory. */
 void memory_words_add(struct tenant *t, uint32_t slot, uint32_t sensitivity,
                       struct lexical_doc *doc);

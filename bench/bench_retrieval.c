@@ -111,8 +111,8 @@ static void ask(struct collection *c, struct bytes text, struct arena *arena, st
         ret->len[MODE_VECTOR] =
             flat_search(&c->flat, unit, DEPTH, NULL, arena, ret->items[MODE_VECTOR], &permitted);
     struct fuse_list lists[] = {
-        {ret->items[MODE_WORDS], ret->len[MODE_WORDS], words_weight},
-        {ret->items[MODE_VECTOR], ret->len[MODE_VECTOR], 1},
+        {ret->items[MODE_WORDS], ret->len[MODE_WORDS], words_weight, true},
+        {ret->items[MODE_VECTOR], ret->len[MODE_VECTOR], 1, false},
     };
     struct fuse_place room[2 * DEPTH];
     ret->len[MODE_HYBRID] = fuse_ranks(lists, 2, damping, DEPTH, room, ret->items[MODE_HYBRID]);

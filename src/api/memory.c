@@ -229,7 +229,7 @@ const struct operation op_memory_delete = {
 };
 
 struct memory_many {
-    struct vector_in query;
+    struct memory_search search;
     struct memory_filters filters;
     struct memories_out out;
 };
@@ -377,17 +377,70 @@ static enum qmn_code in_filter(struct api_call *x, const Qmn__V1__SearchMemoryRe
     return memory_filters_add(f, "user_filter", in_raw(m->has_user_filter, m->user_filter), err);
 }
 
+#define HOUR_MS 3600000.0
+
+static struct rerank in_ranking(const Qmn__V1__SearchRanking *m)
+{
+    struct rerank r = {0};
+    if (m && m->has_quality)
+        r.quality_weight = m->quality;
+    if (m && m->recency) {
+        r.recency_weight = m->recency->weight;
+        r.half_life_ms = m->recency->half_life_hours * HOUR_MS;
+    }
+    return r;
+}
+
 static enum qmn_code search_start(struct api_call *x, struct err *err)
 {
     const Qmn__V1__SearchMemoryRequest *m = IN(Qmn__V1__SearchMemoryRequest, x);
     struct memory_many *s = DATA(struct memory_many, x);
     TRY(in_filter(x, m, &s->filters, err));
-    s->query = in_vector(m->embedding, m->n_embedding, m->text);
-    engine_search_memory(x->api->engine, &x->call, &s->query, m->top_k, &s->filters.all, &s->out);
+    s->search = (struct memory_search){.vector = in_vector(m->embedding, m->n_embedding, m->text),
+                                       .query = in_text(m->query),
+                                       .mode = label_parse(search_mode_names, in_text(m->mode)),
+                                       .top_k = m->top_k,
+                                       .exact = m->exact,
+                                       .explain = m->explain,
+                                       .ranking = in_ranking(m->ranking)};
+    engine_search_memory(x->api->engine, &x->call, &s->search, &s->filters.all, &s->out);
     return QMN_OK;
 }
 
-static Qmn__V1__SearchHit *out_hit(struct api_call *x, const struct memory_out *o)
+static Qmn__V1__SearchTerm *out_term(struct api_call *x, const struct memory_term *t)
+{
+    Qmn__V1__SearchTerm *m = out_new(x, &qmn__v1__search_term__descriptor);
+    if (!m)
+        return NULL;
+    m->word = out_text(x, t->word);
+    SET(m, score, t->score);
+    return m;
+}
+
+static Qmn__V1__SearchExplanation *out_explanation(struct api_call *x, const struct memory_match *k)
+{
+    Qmn__V1__SearchExplanation *m = out_new(x, &qmn__v1__search_explanation__descriptor);
+    if (!m)
+        return NULL;
+    if (k->compared)
+        SET(m, cosine, k->cosine);
+    if (k->vector_rank)
+        SET(m, vector_rank, k->vector_rank);
+    if (k->terms)
+        SET(m, words_score, k->words_score);
+    if (k->words_rank)
+        SET(m, words_rank, k->words_rank);
+    m->n_terms = k->terms ? k->term_count : 0;
+    m->terms = out_array(x, m->n_terms);
+    for (size_t i = 0; k->terms && m->terms && i < m->n_terms; i++)
+        m->terms[i] = out_term(x, &k->terms[i]);
+    SET(m, relevance, k->relevance);
+    SET(m, quality_factor, k->factors.quality);
+    SET(m, recency_factor, k->factors.recency);
+    return m;
+}
+
+static Qmn__V1__SearchHit *out_hit(struct api_call *x, const struct memory_out *o, bool explain)
 {
     Qmn__V1__SearchHit *m = out_new(x, &qmn__v1__search_hit__descriptor);
     if (!m)
@@ -396,7 +449,11 @@ static Qmn__V1__SearchHit *out_hit(struct api_call *x, const struct memory_out *
     m->agent_id = out_text(x, o->agent_id);
     m->kind = out_text(x, o->kind);
     SET_RAW(m, content, o->content);
-    SET(m, similarity, o->similarity);
+    if (o->match->compared)
+        SET(m, similarity, o->similarity);
+    SET(m, score, o->match->score);
+    if (explain)
+        m->explanation = out_explanation(x, o->match);
     SET(m, quality, o->quality);
     m->sensitivity = out_word(label_name(sensitivity_names, o->sensitivity));
     SET_TIME(m, created_at, o->created_ms);
@@ -405,7 +462,8 @@ static Qmn__V1__SearchHit *out_hit(struct api_call *x, const struct memory_out *
 
 static ProtobufCMessage *search_answer(struct api_call *x)
 {
-    const struct memories_out *out = &DATA(struct memory_many, x)->out;
+    const struct memory_many *s = DATA(struct memory_many, x);
+    const struct memories_out *out = &s->out;
     Qmn__V1__SearchMemoryResponse *m = out_new(x, &qmn__v1__search_memory_response__descriptor);
     Qmn__V1__SearchMetadata *meta = out_new(x, &qmn__v1__search_metadata__descriptor);
     if (!m || !meta)
@@ -413,10 +471,11 @@ static ProtobufCMessage *search_answer(struct api_call *x)
     m->n_results = out->count;
     m->results = out_array(x, out->count);
     for (size_t i = 0; m->results && i < out->count; i++)
-        m->results[i] = out_hit(x, &out->items[i]);
+        m->results[i] = out_hit(x, &out->items[i], s->search.explain);
     SET(m, total, (uint32_t)out->count);
     SET(meta, candidates, out->candidates);
-    SET(meta, exact, true);
+    SET(meta, exact, out->exact);
+    meta->mode = out_word(label_name(search_mode_names, out->mode));
     m->metadata = meta;
     return &m->base;
 }

@@ -258,10 +258,16 @@ static void put_required(struct buf *out, const ProtobufCMessageDescriptor *m,
         buf_addc(out, ']');
 }
 
-/* A vector, the same in base64, and a text exclude each other; one of them may be needed. */
-static void put_either(struct buf *out, const char *vector, bool needed)
+/* A vector, the same in base64, and a text exclude each other; one of them may be needed, or
+ * words. */
+static void put_either(struct buf *out, const char *vector, bool needed, bool or_query)
 {
-    if (needed)
+    if (needed && or_query)
+        buf_printf(out,
+                   ",\"anyOf\":[{\"required\":[\"%s\"]},{\"required\":[\"%s_b64\"]},"
+                   "{\"required\":[\"text\"]},{\"required\":[\"query\"]}]",
+                   vector, vector);
+    if (needed && !or_query)
         buf_printf(out,
                    ",\"oneOf\":[{\"required\":[\"%s\"]},{\"required\":[\"%s_b64\"]},"
                    "{\"required\":[\"text\"]}]",
@@ -277,10 +283,11 @@ static void put_either(struct buf *out, const char *vector, bool needed)
 static void put_together(struct buf *out, const ProtobufCMessageDescriptor *m)
 {
     bool text = protobuf_c_message_descriptor_get_field_by_name(m, "text");
+    bool query = protobuf_c_message_descriptor_get_field_by_name(m, "query");
     for (unsigned i = 0; text && i < m->n_fields; i++) {
         uint32_t flags = constraint_of(m, i)->flags;
         if (flags & CON_VECTOR)
-            put_either(out, m->fields[i].name, (flags & CON_OR_TEXT) != 0);
+            put_either(out, m->fields[i].name, (flags & CON_OR_TEXT) != 0, query);
     }
     if (m == &qmn__v1__record_outcome_request__descriptor)
         buf_adds(out, ",\"anyOf\":[{\"required\":[\"outcome_score\"]},{\"required\":[\"outcome\"],"

@@ -45,25 +45,36 @@ enum qmn_code cmd_memory_store(struct cli *c, struct err *err)
     return QMN_OK;
 }
 
-enum qmn_code cmd_memory_search(struct cli *c, struct err *err)
+/* One line: the parts of its score, each with its place, and the words that matched. */
+static void print_explanation(struct cli *c, const Qmn__V1__SearchHit *h)
 {
-    Qmn__V1__SearchMemoryRequest *in;
-    Qmn__V1__SearchMemoryResponse *out;
-    const char *words;
+    const Qmn__V1__SearchExplanation *x = h->explanation;
+    cli_print(c, S_DIM "%s" S_OFF "  relevance %.4f", cli_or(h->id, "?"), (double)x->relevance);
+    if (x->has_cosine)
+        cli_print(c, ", cosine %.3f", (double)x->cosine);
+    if (x->has_vector_rank)
+        cli_print(c, " (#%u by vector)", x->vector_rank);
+    if (x->has_words_score)
+        cli_print(c, ", words %.3f", (double)x->words_score);
+    if (x->has_words_rank)
+        cli_print(c, " (#%u by words)", x->words_rank);
+    for (size_t i = 0; i < x->n_terms; i++)
+        cli_print(c, "%s%s %.2f", i ? ", " : ": ", cli_or(x->terms[i]->word, "?"),
+                  (double)x->terms[i]->score);
+    cli_print(c, "\n");
+}
+
+static void print_hits(struct cli *c, const Qmn__V1__SearchMemoryResponse *out)
+{
     struct table t;
-    TRY(cli_words(c, 0, &words, err));
-    TRY(cli_request(c, &qmn__v1__search_memory_request__descriptor, &in, err));
-    in->text = (char *)(uintptr_t)words;
-    const struct client_call call = {"POST",    "/v1/hyphal:search",
-                                     &in->base, &qmn__v1__search_memory_response__descriptor,
-                                     NULL,      0};
-    TRY(cli_send(c, &call, &out, err));
-    if (!out)
-        return QMN_OK;
-    TABLE(&t, c, ">SIMILARITY", ">QUALITY", "FROM", "KIND", "AGE", "MEMORY", "*CONTENT");
+    TABLE(&t, c, ">SCORE", ">SIMILARITY", ">QUALITY", "FROM", "KIND", "AGE", "MEMORY", "*CONTENT");
     for (size_t i = 0; i < out->n_results; i++) {
         const Qmn__V1__SearchHit *h = out->results[i];
-        table_cell(&t, S_GREEN "%.3f", (double)h->similarity);
+        table_cell(&t, S_GREEN "%.3f", (double)h->score);
+        if (h->has_similarity)
+            table_cell(&t, "%.3f", (double)h->similarity);
+        else
+            table_cell(&t, "-");
         table_cell(&t, "%.2f", h->quality);
         table_cell(&t, S_BOLD "%s", cli_or(h->agent_id, "?"));
         table_cell(&t, "%s", cli_or(h->kind, "?"));
@@ -72,6 +83,27 @@ enum qmn_code cmd_memory_search(struct cli *c, struct err *err)
         table_cell(&t, "%s", cli_gist(c, h->content, 400));
     }
     table_end(&t, "nothing found");
+    for (size_t i = 0; i < out->n_results; i++)
+        if (out->results[i]->explanation)
+            print_explanation(c, out->results[i]);
+}
+
+enum qmn_code cmd_memory_search(struct cli *c, struct err *err)
+{
+    Qmn__V1__SearchMemoryRequest *in;
+    Qmn__V1__SearchMemoryResponse *out;
+    const char *words;
+    TRY(cli_words(c, 0, &words, err));
+    TRY(cli_request(c, &qmn__v1__search_memory_request__descriptor, &in, err));
+    in->query = (char *)(uintptr_t)words; /* the node makes it a vector, too, where it can */
+    in->has_explain = in->explain = cli_flag(c, "explain");
+    in->has_exact = in->exact = cli_flag(c, "exact");
+    const struct client_call call = {"POST",    "/v1/hyphal:search",
+                                     &in->base, &qmn__v1__search_memory_response__descriptor,
+                                     NULL,      0};
+    TRY(cli_send(c, &call, &out, err));
+    if (out)
+        print_hits(c, out);
     return QMN_OK;
 }
 

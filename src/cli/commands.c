@@ -4,6 +4,7 @@
 #include "cli_priv.h"
 
 static const char *const labels[] = {"public", "internal", "confidential", "secret", NULL};
+static const char *const search_modes[] = {"vector", "words", "hybrid", NULL};
 static const char *const plans[] = {"free", "pro", "enterprise", NULL};
 static const char *const tenant_states[] = {"active", "suspended", "deleted", NULL};
 static const char *const agent_states[] = {"active", "suspended", NULL};
@@ -132,6 +133,9 @@ static const struct cli_option memory_export_options[] = {
 static const struct cli_option memory_show_options[] = {
     {"as-of", "TIME", "as_of", "as it was then, such as 2026-11-23T00:51:39Z", NULL}, END};
 static const struct cli_option search_options[] = {
+    {"mode", "MODE", "mode", "words, vector or hybrid (default: by what the tenant's vectors allow)", search_modes},
+    {"explain", NULL, NULL, "say why each was found", NULL},
+    {"exact", NULL, NULL, "look at every vector, whatever it takes", NULL},
     {"top-k", "N", "top_k", "how many, 1 to 100 (10)", NULL},
     {"min-quality", "X", "min_quality", "leave out what is worse", NULL},
     {"kind", "WORD", "kind_filter", "only this kind", NULL},
@@ -259,8 +263,9 @@ const struct cli_command cli_commands[] = {
 
     {"memory", "store", "[TEXT...]", 0, -1, "remember something", cmd_memory_store, store_options,
      EXAMPLES("qmn memory store \"deploys on Friday need two reviewers\" --agent ops --kind rule --quality 0.8")},
-    {"memory", "search", "TEXT...", 1, -1, "find memories near a text", cmd_memory_search, search_options,
-     EXAMPLES("qmn memory search \"friday deploys\" --filter '{\"quality\": {\"$gt\": 0.5}}'")},
+    {"memory", "search", "TEXT...", 1, -1, "find memories by words and by nearness to a text", cmd_memory_search, search_options,
+     EXAMPLES("qmn memory search \"friday deploys\" --filter '{\"quality\": {\"$gt\": 0.5}}'",
+              "qmn memory search ECONNRESET --mode words --explain")},
     {"memory", "list", "AGENT", 1, 1, "an agent's memories, newest first", cmd_memory_list, memory_list_options, NO_EXAMPLES},
     {"memory", "browse", NULL, 0, 0, "memories of all agents, newest first, a page at a time", cmd_memory_browse, memory_browse_options,
      EXAMPLES("qmn memory browse --kind rule --from 2026-11-01T00:00:00Z")},

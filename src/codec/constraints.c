@@ -35,6 +35,7 @@ enum {
     QUOTA_COST_MAX = 100,
     OFFSET_MAX = 1000000,
 };
+#define HALF_LIFE_HOURS_MIN 0.01 /* half a minute: less is an order by time alone */
 
 #define ID(name, more)                                                                             \
     {                                                                                              \
@@ -377,8 +378,19 @@ static const struct constraint update_memory_request[] = {
      .about = "The same as these fields with null, for clients that cannot send it."},
 };
 
+static const struct constraint recency_ranking[] = {
+    RANGE("half_life_hours", HALF_LIFE_HOURS_MIN, TTL_HOURS_MAX),
+    RANGE("weight", 0, 1),
+};
+
+static const struct constraint search_ranking[] = {RANGE("quality", 0, 1)};
+
 static const struct constraint search_memory_request[] = {
-    VECTOR_OR_TEXT("embedding"),
+    VECTOR_OR_TEXT("embedding"), /* or query */
+    TEXT("query", 0, LIMIT_TEXT_CHARS),
+    {.field = "mode",
+     .one_of = search_mode_names + 1,
+     .about = "By default hybrid with both words and a vector (text is both), else what there is."},
     TEXT("text", 0, LIMIT_TEXT_CHARS),
     RANGE("top_k", 1, LIMIT_SEARCH_TOP_K),
     RANGE("min_quality", 0, 1),
@@ -399,6 +411,7 @@ static const struct constraint search_memory_request[] = {
 static const struct constraint search_hit[] = {
     OBJECT_OUT("content"),
     TIME("created_at"),
+    OR_NULL("similarity"),
 };
 
 static const struct constraint search_memory_response[] = {
@@ -724,7 +737,11 @@ const struct message_rules constraint_table[] = {
     RULES(stored_memory, stored_memory),
     RULES(store_memories_response, store_memories_response),
     RULES(memory, memory),
+    RULES(recency_ranking, recency_ranking),
+    RULES(search_ranking, search_ranking),
     RULES(search_memory_request, search_memory_request),
+    PLAIN(search_term),
+    PLAIN(search_explanation),
     RULES(search_hit, search_hit),
     PLAIN(search_metadata),
     RULES(search_memory_response, search_memory_response),

@@ -421,12 +421,13 @@ static enum qmn_code search_memories(struct collect_op *op, struct permit *p,
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = still_possible(op, err);
     p->clearance = agent_clearance(op->agent, op->cmd.call->caller);
-    if (code == QMN_OK &&
-        (!memory_permit(t, p->clearance, p->now, NULL, arena, &p->memories) ||
-         !memory_index_begin(t, op->unit, (uint32_t)pool_size(op), &p->memories, arena, ret)))
+    if (code == QMN_OK && !memory_permit(t, p->clearance, p->now, NULL, arena, &p->memories))
         code = err_nomem(err);
+    if (code == QMN_OK)
+        memory_index_begin(t, &p->memories, ret);
     pthread_rwlock_unlock(&e->net.lock);
-    if (code == QMN_OK && !memory_index_search(e, ret))
+    if (code == QMN_OK &&
+        !memory_index_search(e, ret, op->unit, (uint32_t)pool_size(op), false, arena))
         code = err_nomem(err);
     return code;
 }

@@ -108,6 +108,17 @@ static double read_live(void *ctx)
     return n;
 }
 
+static double read_words_bytes(void *ctx)
+{
+    struct engine *e = ctx;
+    double n = 0;
+    pthread_rwlock_rdlock(&e->net.lock);
+    for (uint32_t i = 0; i < e->net.tenant_count; i++)
+        n += (double)lexical_bytes(&e->net.tenants[i]->memory_words);
+    pthread_rwlock_unlock(&e->net.lock);
+    return n;
+}
+
 static double read_queue(void *ctx)
 {
     struct engine *e = ctx;
@@ -181,6 +192,8 @@ static void make_metrics(struct engine *e)
     metrics_gauge_fn(m, "qmn_inbox_depth", "Deliveries waiting in all inboxes.", "",
                      read_inbox_depth, e);
     metrics_gauge_fn(m, "qmn_live_nutrients", "Nutrients not yet expired.", "", read_live, e);
+    metrics_gauge_fn(m, "qmn_memory_words_bytes", "Memory of the index of memories by their words.",
+                     "", read_words_bytes, e);
     metrics_gauge_fn(m, "qmn_write_queue", "Commands waiting for the writer.", "", read_queue, e);
     metrics_gauge_fn(m, "qmn_resident_bytes", "Resident memory of the process.", "", read_resident,
                      e);

@@ -69,6 +69,8 @@ QMN_NODISCARD enum qmn_code engine_vector(const struct tenant *t, const struct v
                                           const char *field, struct arena *arena,
                                           const float **ret_unit, uint32_t *ret_dim,
                                           struct bytes *ret_space, struct err *err);
+/* Whether text can be compared with the tenant's vectors.  Read lock held. */
+bool engine_text_space(const struct tenant *t);
 struct bytes engine_pack_f16(const float *unit, uint32_t dim, struct arena *arena);
 float *engine_unpack_f16(struct bytes f16, struct arena *arena);
 

@@ -58,7 +58,7 @@ struct writer {
     bool running, maintain_failed;
     struct arena arena;
     int64_t now_ms, last_no;
-    int64_t indexes_after_us;  /* monotonic: not before, while there are commands */
+    int64_t indexes_after_us; /* monotonic: not before, while there are commands */
     uint64_t serial;
     struct mutation *batch;
     size_t batch_len, batch_cap;

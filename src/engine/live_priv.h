@@ -70,24 +70,25 @@ void response_remove(struct tenant *t, uint32_t slot);
 
 /* ---- memories ---- */
 uint32_t memory_bytes(const struct record_memory *m, uint32_t dim);
-/* Before a row is published: room for all of it, and its facts.  The arena is scratch. */
+/* Before a row is published: room for all of it, and its facts.  words: different ones of the
+ * memory's.  The arena is scratch. */
 bool memory_reserve(struct engine *e, struct tenant *t, struct bytes agent_id,
-                    const struct record_memory *m, struct arena *arena, struct facts **ret);
+                    const struct record_memory *m, uint32_t words, struct arena *arena,
+                    struct facts **ret);
 /* What an exact duplicate has in common: author, kind, label, content and vector. */
 uint64_t memory_print(const struct record_memory *m, struct bytes vector);
-/* What the network keeps beside the row. */
-struct memory_side {
-    uint32_t agent;    /* slot */
-    const float *unit; /* of a change, NULL: the vector stays */
-    uint64_t print;
-    struct facts *facts; /* of memory_reserve; taken */
+struct memory_next {
+    const struct record_memory *row;
+    uint32_t agent;            /* slot */
+    const float *unit;         /* NULL (change): its vector stays */
+    uint64_t print;            /* memory_print */
+    int64_t history;           /* change: by how many bytes that grows */
+    struct lexical_doc *words; /* taken; NULL (change, with the vector): they stay, and the label */
+    struct facts *facts;       /* of memory_reserve; taken */
 };
-void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    const struct memory_side *side);
-/* A row in place of the one at hand, with the same number.  `history`: by how many bytes that
- * grows. */
-void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m,
-                   const struct memory_side *side, int64_t history);
+void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next);
+/* A row in place of the one at hand, with the same number. */
+void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *next);
 uint32_t memory_version_bytes(const struct record_memory_version *v);
 /* The start has read a row of its history. */
 void memory_add_history(struct tenant *t, const struct record_memory_version *v);

@@ -5,6 +5,7 @@
 #include "engine/control_priv.h"
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
+#include "engine/memory_words_priv.h"
 #include "engine/recent_priv.h"
 
 #include "base/mem.h"
@@ -230,14 +231,25 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
     if (!t || !a || !t->profiles.dim)
         return QMN_OK;
     TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
-    struct memory_side side = {.agent = a->slot, .print = memory_print(row, vector.vector)};
-    if (!align(l, vector.vector, t->profiles.dim, &side.unit))
+    const float *unit;
+    if (!align(l, vector.vector, t->profiles.dim, &unit))
         return err_nomem(err);
-    if (!side.unit)
+    if (!unit)
         return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
-    if (!memory_reserve(e, t, a->record->id, row, &l->arena, &side.facts))
+    struct lexical_doc read, words;
+    struct facts *facts;
+    TRY(memory_words_read(t->memory_words.seed, row, &l->arena, &read, err));
+    t->words_coming = 0; /* each is there before the next one comes */
+    if (!memory_reserve(e, t, a->record->id, row, read.len, &l->arena, &facts) ||
+        !lexical_doc_copy(&read, &words))
         return err_nomem(err);
-    memory_publish(e, t, row, &side);
+    struct memory_next next = {.row = row,
+                               .agent = a->slot,
+                               .unit = unit,
+                               .print = memory_print(row, vector.vector),
+                               .words = &words,
+                               .facts = facts};
+    memory_publish(e, t, &next);
     return QMN_OK;
 }
 

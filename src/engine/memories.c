@@ -53,7 +53,8 @@ enum qmn_code memory_read_rows(struct engine *e, struct call *c, const struct wa
         if (code == QMN_E_NOT_FOUND)
             continue;
         TRY(code);
-        items[n++].similarity = wanted[i].similarity;
+        items[n].similarity = wanted[i].similarity;
+        items[n++].match = wanted[i].match;
     }
     struct tenant *t;
     size_t kept = 0;
@@ -61,10 +62,12 @@ enum qmn_code memory_read_rows(struct engine *e, struct call *c, const struct wa
     enum qmn_code code = engine_tenant(e, c->caller, &t, &c->err);
     for (size_t i = 0; code == QMN_OK && i < n && ok; i++) {
         float similarity = items[i].similarity;
+        const struct memory_match *match = items[i].match;
         if (rows[i].sensitivity > network_clearance(t, c->caller))
             continue; /* raised since it was found */
         ok = memory_fill_out(e, &rows[i], c->arena, &items[kept]);
-        items[kept++].similarity = similarity;
+        items[kept].similarity = similarity;
+        items[kept++].match = match;
     }
     pthread_rwlock_unlock(&e->net.lock);
     TRY(code);

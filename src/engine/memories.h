@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "engine/engine.h"
+#include "route/rerank.h"
 
 struct memory_in {
     struct bytes agent_id, kind, content, metadata, task_id, trace_id;
@@ -24,15 +25,34 @@ struct memory_patch {
     uint32_t sensitivity;       /* 0: stays */
     double ttl_hours;           /* from now on; 0: stays; negative: for ever */
 };
+/* A word of a query that a memory has, and what it adds to the memory's score by words. */
+struct memory_term {
+    struct bytes word; /* as it is looked up: small letters, singular */
+    float score;
+};
+/* Why a search found a memory. */
+struct memory_match {
+    bool compared;        /* with a vector; false: there was none */
+    float cosine;         /* ... */
+    uint32_t vector_rank; /* from 1, among the candidates by vector; 0: it is none of them */
+    float words_score;    /* BM25; 0: it has no word of the query, or none was asked for */
+    uint32_t words_rank;  /* from 1, among the candidates by words; 0: it is none of them */
+    float relevance;      /* the cosine, the score by words, or both ranks fused ... */
+    struct rerank_factors factors;
+    float score;                     /* ... and that with the factors: results are ordered by it */
+    const struct memory_term *terms; /* if it is to be explained; the heaviest first */
+    size_t term_count;
+};
 struct memory_out {
     struct bytes id, agent_id, kind, content, metadata, task_id, trace_id;
     double quality;
     uint32_t sensitivity;
     int64_t created_ms, expires_ms;
-    int64_t version, updated_ms; /* updated: when this version began ... */
-    int64_t until_ms;            /* ... and when it ended; 0: it is the one there is */
-    bool merged;                 /* store: it was there already */
-    float similarity;            /* search only */
+    int64_t version, updated_ms;      /* updated: when this version began ... */
+    int64_t until_ms;                 /* ... and when it ended; 0: it is the one there is */
+    bool merged;                      /* store: it was there already */
+    float similarity;                 /* search: the cosine, 0 if no vector was compared; ... */
+    const struct memory_match *match; /* ... NULL: not of a search */
 };
 struct memories_out {
     const struct memory_out *items;
@@ -40,6 +60,17 @@ struct memories_out {
     bool more;           /* of a page: another one follows ... */
     struct id last;      /* ... behind this id */
     uint64_t candidates; /* permitted rows that were compared */
+    uint32_t mode;       /* of a search: enum search_mode */
+    bool exact;          /* ... every permitted memory was looked at */
+};
+struct memory_search {
+    struct vector_in vector; /* neither numbers nor text: none */
+    struct bytes query;      /* words; ptr NULL: the vector's text, if it has one */
+    uint32_t mode;           /* enum search_mode; 0: by what came */
+    uint32_t top_k;          /* 1 .. LIMIT_SEARCH_TOP_K */
+    bool exact;              /* look at every vector, whatever it takes */
+    bool explain;            /* matches have their terms */
+    struct rerank ranking;
 };
 /* All that is set must hold. */
 struct memory_query {
@@ -160,9 +191,12 @@ void engine_export_memories(struct engine *e, struct call *c, const struct memor
 void engine_import_memories(struct engine *e, struct call *c, struct memory_line *lines,
                             uint32_t count);
 
-void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
-                          uint32_t top_k, const struct memory_filter *filter,
-                          struct memories_out *out);
+/* By vector, by words, or by both ranks fused (route/fuse.h).  Without a mode: both where there are
+ * words and a vector, or words that can be made one; else by what there is.  Equal scores are
+ * ordered by age, the oldest first.  `in` and `filter` are borrowed until the call is done.
+ * QMN_E_INVALID: the mode lacks its input. */
+void engine_search_memory(struct engine *e, struct call *c, const struct memory_search *in,
+                          const struct memory_filter *filter, struct memories_out *out);
 /* Deletes what has expired now instead of in the background. */
 void engine_cleanup_memory(struct engine *e, struct call *c, uint64_t *ret_deleted);
 

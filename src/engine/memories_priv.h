@@ -23,6 +23,7 @@ struct wanted {
     int64_t no, created_ms;
     struct id id; /* of a page */
     float similarity;
+    const struct memory_match *match;
 };
 /* The first `room` memories of a listing. */
 QMN_NODISCARD enum qmn_code memory_page(struct engine *e, struct call *c,

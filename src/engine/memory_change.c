@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "engine/memories_priv.h"
+#include "engine/memory_words_priv.h"
 
 #define HOUR_MS 3600000.0
 
@@ -111,6 +112,8 @@ struct memory_change {
     struct record_memory old, row;
     struct record_memory_vector vector;
     struct memory_version_op step;
+    bool new_words;                 /* they change, or their place or label does */
+    struct lexical_doc read, words; /* in the arena, and owned on their way into the index */
     uint64_t print;
     struct facts *facts;
     struct memory_kept_change {
@@ -224,8 +227,11 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
     TRY(memory_read(e, t->memories[op->slot].no, cmd->call->arena, &op->old, &op->vector, err));
     op->step = (struct memory_version_op){0};
     bool says = fill_next(op, op->vector.vector, writer_now_ms(e));
+    op->new_words = says || op->row.sensitivity != op->old.sensitivity;
+    if (op->new_words) /* half of it may be in the store, so no loop can read it */
+        TRY(memory_words_read(t->memory_words.seed, &op->row, cmd->call->arena, &op->read, err));
     if (!memory_reserve(e, t, t->agents[t->memories[op->slot].agent]->record->id, &op->row,
-                        writer_arena(e), &op->facts))
+                        op->new_words ? op->read.len : 0, writer_arena(e), &op->facts))
         return err_nomem(err);
     TRY(change_label(e, op, err));
     op->idle = !says && op->row.quality == op->old.quality &&
@@ -238,20 +244,30 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
     if (op->idle)
         return QMN_OK;
     writer_add(e, MUT_PUT, RECORD_MEMORY, &op->row);
-    return count_use(e, op, err);
+    TRY(count_use(e, op, err));
+    return !op->new_words || lexical_doc_copy(&op->read, &op->words) ? QMN_OK : err_nomem(err);
+}
+
+static void change_discard(struct engine *e, struct command *cmd)
+{
+    (void)e;
+    lexical_doc_release(&change_of(cmd)->words);
 }
 
 static void change_publish(struct engine *e, struct command *cmd)
 {
     struct memory_change *op = change_of(cmd);
     struct tenant *t = cmd->tenant;
-    struct memory_side side = {.agent = t->memories[op->slot].agent,
+    (void)e;
+    struct memory_next next = {.row = &op->row,
+                               .agent = t->memories[op->slot].agent,
                                .unit = op->new_vector ? op->unit : NULL,
                                .print = op->print,
+                               .history = op->step.history,
+                               .words = op->new_words ? &op->words : NULL,
                                .facts = op->facts};
-    (void)e;
     if (!op->idle)
-        memory_change(t, op->slot, &op->row, &side, op->step.history);
+        memory_change(t, op->slot, &next);
 }
 
 static enum qmn_code change_finish(struct engine *e, struct command *cmd, struct err *err)
@@ -296,7 +312,8 @@ static const struct command_ops change_ops = {.name = "memory.update",
                                               .check = change_check,
                                               .publish = change_publish,
                                               .finish = change_finish,
-                                              .replay = change_replay};
+                                              .replay = change_replay,
+                                              .discard = change_discard};
 
 /* Read lock held. */
 static enum qmn_code change_prepare(struct engine *e, struct call *c, struct memory_change *op,

@@ -96,34 +96,34 @@ bool memory_index_work(struct engine *e)
 
 /* ---- searching ---- */
 
-bool memory_index_begin(struct tenant *t, const float *unit, uint32_t k,
-                        const struct memory_permit *permit, struct arena *arena,
+void memory_index_begin(struct tenant *t, const struct memory_permit *permit,
                         struct memory_finds *ret)
 {
-    *ret = (struct memory_finds){.exact = true,
-                                 .permitted = permit->count,
-                                 .query = {.x = unit,
-                                           .k = k,
-                                           .permit = permit->bits,
-                                           .permit_words = permit->words,
-                                           .permitted = permit->count}};
-    ret->items = arena_array(arena, struct topk_item, (size_t)k + 1);
-    if (!ret->items)
-        return false;
-    if (permit->count && k)
+    *ret = (struct memory_finds){.exact = true, .permit = *permit, .permitted = permit->count};
+    if (permit->count)
         vectors_pin(t->memory_index, &ret->pin);
-    return true;
 }
 
-bool memory_index_search(struct engine *e, struct memory_finds *f)
+bool memory_index_search(struct engine *e, struct memory_finds *f, const float *unit, uint32_t k,
+                         bool exact, struct arena *arena)
 {
+    struct vectors_query q = {.x = unit,
+                              .k = k,
+                              .permit = f->permit.bits,
+                              .permit_words = f->permit.words,
+                              .permitted = f->permit.count,
+                              .force_exact = exact};
     struct vectors_result_info info;
-    if (!f->pin.index)
+    f->count = 0;
+    f->items = arena_array(arena, struct topk_item, (size_t)k + 1);
+    if (!f->items)
+        return false;
+    if (!f->pin.index || !k)
         return true; /* there is nothing to be found */
     struct vectors_searcher *searcher = searchers_take(&e->searchers);
     if (!searcher)
         return false;
-    bool ok = vectors_search(f->pin.index, &f->query, searcher, f->items, &f->count, &info);
+    bool ok = vectors_search(f->pin.index, &q, searcher, f->items, &f->count, &info);
     searchers_give(&e->searchers, searcher);
     f->exact = ok && info.exact;
     return ok;

@@ -21,25 +21,26 @@ uint32_t memory_index_add(struct tenant *t, const float *unit);
 void memory_index_remove(struct tenant *t, uint32_t slot);
 void memory_index_release(struct tenant *t);
 
-/* A search from memory_index_begin() to memory_index_end(), on one thread. */
+/* A search from memory_index_begin() to memory_index_end(), on one thread.  All 0: none. */
 struct memory_finds {
     struct topk_item *items; /* slots and cosines, best first, ties by lower slot */
     size_t count;            /* min(k, permitted) */
     uint64_t permitted;
     bool exact; /* every permitted one was looked at */
     /* its own */
-    struct vectors_query query;
-    struct vectors_pin pin; /* no slot is given to another memory meanwhile */
+    struct memory_permit permit; /* as it was at the beginning */
+    struct vectors_pin pin;      /* no slot is given to another memory meanwhile */
 };
 
-/* The k memories nearest to a unit vector among those permitted.  Read lock held, and since the
- * permit was made.  Items come from the arena; unit and permit's bits are borrowed until the end.
- * False: out of memory, and nothing has to be ended. */
-QMN_NODISCARD bool memory_index_begin(struct tenant *t, const float *unit, uint32_t k,
-                                      const struct memory_permit *permit, struct arena *arena,
-                                      struct memory_finds *ret);
-/* Without the lock, however long it takes.  False: out of memory. */
-QMN_NODISCARD bool memory_index_search(struct engine *e, struct memory_finds *f);
+/* Among those permitted, whose bits are borrowed until the end.  Read lock held, and since the
+ * permit was made. */
+void memory_index_begin(struct tenant *t, const struct memory_permit *permit,
+                        struct memory_finds *ret);
+/* The k memories nearest to a unit vector; exact: scan, whatever it costs.  Without the lock,
+ * however long it takes, and as often as it takes; items come from the arena.  False: out of
+ * memory. */
+QMN_NODISCARD bool memory_index_search(struct engine *e, struct memory_finds *f, const float *unit,
+                                       uint32_t k, bool exact, struct arena *arena);
 /* Read lock held: the i-th found; NULL when it went since, or is not among those permitted now,
  * which memory_permit_again() says. */
 const struct memory *memory_index_found(const struct tenant *t, const struct memory_finds *f,

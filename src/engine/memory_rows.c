@@ -4,18 +4,21 @@
 #include "engine/group_priv.h"
 #include "engine/live_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_words_priv.h"
 
 #include "base/mem.h"
 
 bool memory_reserve(struct engine *e, struct tenant *t, struct bytes agent_id,
-                    const struct record_memory *m, struct arena *arena, struct facts **ret)
+                    const struct record_memory *m, uint32_t words, struct arena *arena,
+                    struct facts **ret)
 {
     struct network *n = &e->net;
     struct bytes kind = m->kind;
     struct fact *facts;
     size_t count;
     if (!memory_facts(m, agent_id, arena, &facts, &count) || !memory_index_reserve(e, t) ||
-        !memory_sets_grow(n, t) || !upkeep_reserve(e, writer_places(e, 0)) ||
+        !memory_sets_grow(n, t) || !memory_words_reserve(e, t, words) ||
+        !upkeep_reserve(e, writer_places(e, 0)) ||
         !network_grow_array(n, (void **)&t->memory_kinds, &t->memory_kind_cap,
                             t->memory_kind_count + 1, sizeof *t->memory_kinds))
         return false;
@@ -85,9 +88,10 @@ static void memory_unlink(struct tenant *t, uint32_t slot)
         u64map_remove(&t->memory_by_print, x->print);
 }
 
-static void memory_fill(struct tenant *t, uint32_t slot, const struct record_memory *m,
-                        const struct memory_side *side, uint32_t stored)
+static void memory_fill(struct tenant *t, uint32_t slot, const struct memory_next *next,
+                        uint32_t stored)
 {
+    const struct record_memory *m = next->row;
     struct memory *x = &t->memories[slot];
     uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
     *x = (struct memory){.no = m->no,
@@ -96,41 +100,46 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
                          .version = m->version,
                          .updated_ms = m->updated_ms,
                          .begun_ms = m->begun_ms,
-                         .agent = side->agent,
+                         .agent = next->agent,
                          .kind = (uint32_t)(kind - 1),
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
-                         .print = side->print,
+                         .print = next->print,
                          .said = (uint32_t)(m->content.len + m->metadata.len),
                          .stored = stored,
                          .used = true,
-                         .facts = side->facts};
+                         .facts = next->facts};
     memcpy(&x->id, m->id.ptr, sizeof x->id);
 }
 
-void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
-                    const struct memory_side *side)
+void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next)
 {
-    uint32_t slot = memory_index_add(t, side->unit);
-    memory_fill(t, slot, m, side, memory_bytes(m, t->profiles.dim));
+    uint32_t slot = memory_index_add(t, next->unit);
+    memory_fill(t, slot, next, memory_bytes(next->row, t->profiles.dim));
+    memory_words_add(t, slot, t->memories[slot].sensitivity, next->words);
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
 }
 
-void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *m,
-                   const struct memory_side *side, int64_t history)
+void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *next)
 {
     const struct memory *x = &t->memories[slot];
-    int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
+    const struct record_memory *m = next->row;
+    int64_t grows = next->history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
     uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
-    if (side->unit) { /* it never changes where it is: the graph knows the place by the old one */
+    if (next->words)
+        memory_words_remove(t, slot);
+    if (next->unit) { /* a vector never changes where it is: the graph knows the place by the old
+                         one */
         uint32_t was = slot;
-        slot = memory_index_add(t, side->unit);
+        slot = memory_index_add(t, next->unit);
         memory_index_remove(t, was);
         t->memories[was] = (struct memory){0};
     }
-    memory_fill(t, slot, m, side, stored);
+    memory_fill(t, slot, next, stored);
+    if (next->words)
+        memory_words_add(t, slot, t->memories[slot].sensitivity, next->words);
     t->stored_bytes += (uint64_t)grows;
     memory_link(t->engine, t, slot);
 }
@@ -178,5 +187,6 @@ void memory_remove(struct tenant *t, uint32_t slot)
     memory_unlink(t, slot);
     t->stored_bytes -= t->memories[slot].stored;
     t->memories[slot] = (struct memory){0};
+    memory_words_remove(t, slot);
     memory_index_remove(t, slot);
 }

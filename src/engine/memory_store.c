@@ -8,6 +8,7 @@
 
 #include "engine/authors_priv.h"
 #include "engine/memories_priv.h"
+#include "engine/memory_words_priv.h"
 
 #define HOUR_MS 3600000.0
 
@@ -23,6 +24,8 @@ struct memory_item {
     struct id id;
     struct record_memory row;
     struct record_memory_vector vector;
+    struct lexical_doc read;  /* of the request: its words ... */
+    struct lexical_doc words; /* ... and, checked, owned, on their way into the index */
     uint64_t print;
     struct facts *facts;
     bool merged;                   /* it is there already; `row` is that one's */
@@ -50,7 +53,8 @@ struct memory_store {
     struct memory_item *items;
     struct memory_kept *kept;
     uint32_t count;
-    bool batch; /* errors say which one is at fault */
+    uint64_t seed; /* of words */
+    bool batch;    /* errors say which one is at fault */
 };
 
 static struct memory_store *store_of(struct command *cmd)
@@ -241,7 +245,7 @@ static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint3
         return QMN_OK;
     fill_row(x, writer_now_ms(e));
     if (!memory_reserve(e, t, x->agent ? x->agent->record->id : x->in->agent_id, &x->row,
-                        writer_arena(e), &x->facts))
+                        x->read.len, writer_arena(e), &x->facts))
         return err_nomem(err);
     TRY(bring_author(e, op, i, err));
     if (cmd->defer)
@@ -255,6 +259,8 @@ static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint3
     if (cmd->defer || x->merged)
         return QMN_OK;
     x->print = memory_print(&x->row, x->vector.vector);
+    if (!lexical_doc_copy(&x->read, &x->words))
+        return err_nomem(err);
     size_t bytes = x->in->content.len + x->in->metadata.len + x->dim * sizeof(float);
     TRY(writer_use(e, t, USAGE_STORES, 1, err));
     return writer_use(e, t, USAGE_BYTES, bytes, err);
@@ -275,8 +281,10 @@ static void store_discard(struct engine *e, struct command *cmd)
 {
     struct memory_store *op = store_of(cmd);
     (void)e;
-    for (uint32_t i = 0; i < op->count; i++)
+    for (uint32_t i = 0; i < op->count; i++) {
         author_unborn(&op->items[i].author);
+        lexical_doc_release(&op->items[i].words);
+    }
 }
 
 static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
@@ -304,11 +312,17 @@ static void store_publish(struct engine *e, struct command *cmd)
             x->agent = x->twin->agent;
         else if (!x->agent)
             x->agent = author_born(e, &x->author);
-        struct memory_side side = {x->agent->slot, x->unit, x->print, x->facts};
+        struct memory_next next = {.row = &x->row,
+                                   .agent = x->agent->slot,
+                                   .unit = x->unit,
+                                   .print = x->print,
+                                   .history = x->step.history,
+                                   .words = &x->words,
+                                   .facts = x->facts};
         if (x->replaces)
-            memory_change(cmd->tenant, x->slot, &x->row, &side, x->step.history);
+            memory_change(cmd->tenant, x->slot, &next);
         else if (!x->merged)
-            memory_publish(e, cmd->tenant, &x->row, &side);
+            memory_publish(e, cmd->tenant, &next);
     }
 }
 
@@ -405,6 +419,7 @@ static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memo
                                    struct err *err)
 {
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
+    op->seed = op->cmd.tenant->memory_words.seed;
     for (uint32_t i = 0; i < op->count; i++) {
         struct memory_item *x = &op->items[i];
         TRY(name_item(op, i, find_author(op->cmd.tenant, x, c->caller, err), err));
@@ -412,6 +427,19 @@ static enum qmn_code store_prepare(struct engine *e, struct call *c, struct memo
                       engine_vector(op->cmd.tenant, &x->in->embedding, "embedding", c->arena,
                                     &x->unit, &x->dim, &x->space, err),
                       err));
+    }
+    return QMN_OK;
+}
+
+static enum qmn_code read_words(struct call *c, struct memory_store *op)
+{
+    for (uint32_t i = 0; i < op->count; i++) {
+        struct memory_item *x = &op->items[i];
+        const struct record_memory row = {.kind = x->in->kind,
+                                          .content = x->in->content,
+                                          .metadata = x->in->metadata,
+                                          .task_id = x->in->task_id};
+        TRY(memory_words_read(op->seed, &row, c->arena, &x->read, &c->err));
     }
     return QMN_OK;
 }
@@ -439,6 +467,8 @@ static void store_start(struct engine *e, struct call *c, const struct memory_in
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = store_prepare(e, c, op, &c->err);
     pthread_rwlock_unlock(&e->net.lock);
+    if (code == QMN_OK)
+        code = read_words(c, op);
     if (code != QMN_OK)
         call_finish(c, code);
     else

@@ -8,6 +8,7 @@
 
 #include "engine/authors_priv.h"
 #include "engine/memories_priv.h"
+#include "engine/memory_words_priv.h"
 #include "math/vector.h"
 
 enum {
@@ -166,6 +167,7 @@ struct import_item {
     struct record_memory row;
     struct record_memory_vector vector;
     struct record_memory_version version;
+    struct lexical_doc read, words; /* in the arena, and owned on their way into the index */
     uint64_t print;
     struct facts *facts;
 };
@@ -332,7 +334,8 @@ static enum qmn_code import_memory(struct engine *e, struct import *op, uint32_t
     if (cmd->defer)
         return QMN_OK;
     fill_row(x, t);
-    if (!memory_reserve(e, t, x->line->m.agent_id, &x->row, writer_arena(e), &x->facts))
+    if (!memory_reserve(e, t, x->line->m.agent_id, &x->row, x->read.len, writer_arena(e),
+                        &x->facts))
         return err_nomem(err);
     TRY(writer_use(e, t, USAGE_STORES, 1, err));
     TRY(writer_use(e, t, USAGE_BYTES, memory_bytes(&x->row, x->dim), err));
@@ -345,6 +348,8 @@ static enum qmn_code import_memory(struct engine *e, struct import *op, uint32_t
                                               .tenant_no = t->record->no,
                                               .vector = bytes_of(x->unit, x->dim * sizeof(float))};
     x->print = memory_print(&x->row, x->vector.vector);
+    if (!lexical_doc_copy(&x->read, &x->words))
+        return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_MEMORY, &x->row);
     writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &x->vector);
     x->line->state = LINE_STORED;
@@ -452,8 +457,10 @@ static void import_discard(struct engine *e, struct command *cmd)
 {
     struct import *op = import_of(cmd);
     (void)e;
-    for (uint32_t i = 0; i < op->count; i++)
+    for (uint32_t i = 0; i < op->count; i++) {
         author_unborn(&op->items[i].author);
+        lexical_doc_release(&op->items[i].words);
+    }
 }
 
 static enum qmn_code import_check(struct engine *e, struct command *cmd, struct err *err)
@@ -492,11 +499,16 @@ static void import_publish(struct engine *e, struct command *cmd)
             x->agent = x->twin->agent;
         else if (!x->agent)
             x->agent = author_born(e, &x->author);
+        struct memory_next next = {.row = &x->row,
+                                   .agent = x->agent->slot,
+                                   .unit = x->unit,
+                                   .print = x->print,
+                                   .words = &x->words,
+                                   .facts = x->facts};
         if (x->is_version)
             memory_add_history(cmd->tenant, &x->version);
         else
-            memory_publish(e, cmd->tenant, &x->row,
-                           &(struct memory_side){x->agent->slot, x->unit, x->print, x->facts});
+            memory_publish(e, cmd->tenant, &next);
     }
 }
 
@@ -509,6 +521,19 @@ static void fail_line(struct memory_line *l, enum qmn_code code)
 {
     l->err.code = code;
     l->state = LINE_FAILED;
+}
+
+static enum qmn_code read_words(struct call *c, struct import *op, uint64_t seed)
+{
+    for (uint32_t i = 0; i < op->count; i++) {
+        struct import_item *x = &op->items[i];
+        const struct memory_out *m = &x->line->m;
+        const struct record_memory row = {
+            .kind = m->kind, .content = m->content, .metadata = m->metadata, .task_id = m->task_id};
+        if (!x->is_version && x->line->state == LINE_WAITING)
+            TRY(memory_words_read(seed, &row, c->arena, &x->read, &c->err));
+    }
+    return QMN_OK;
 }
 
 void engine_import_memories(struct engine *e, struct call *c, struct memory_line *lines,
@@ -531,9 +556,14 @@ void engine_import_memories(struct engine *e, struct call *c, struct memory_line
         op->cmd.ops = &import_ops;
         op->items = items;
         op->count = count;
+        uint64_t seed = 0;
         pthread_rwlock_rdlock(&e->net.lock);
         code = engine_tenant(e, c->caller, &op->cmd.tenant, &c->err);
+        if (code == QMN_OK)
+            seed = op->cmd.tenant->memory_words.seed;
         pthread_rwlock_unlock(&e->net.lock);
+        if (code == QMN_OK)
+            code = read_words(c, op, seed);
     }
     if (code != QMN_OK)
         call_finish(c, code);

@@ -26,6 +26,7 @@
 #include "index/flat.h"
 #include "index/vectors.h"
 #include "model/textlist.h"
+#include "text/lexical.h"
 
 struct tenant;
 struct agent;
@@ -228,6 +229,9 @@ struct tenant {
     struct memory_sets memory_sets;
     struct tenant *index_next; /* the writer's: in line for work on the index */
     bool index_in_line;
+    struct lexical memory_words; /* the same slots */
+    uint64_t words_group;        /* the writer's: group that brings words_coming */
+    size_t words_coming;
     struct textmap memory_kind_ids;
     struct bytes *memory_kinds; /* owned texts */
     uint32_t memory_kind_count, memory_kind_cap;

@@ -19,6 +19,7 @@ struct tenant *tenant_new(struct engine *e, const struct record_tenant *record)
     uint32_t dim = (uint32_t)record->dim;
     flat_init(&t->profiles, dim, profile_precision(dim));
     flat_init(&t->response_index, dim, FLAT_F32);
+    lexical_init(&t->memory_words);
     if (!tags_init(&t->tags) || !t->record) {
         mem_free(t->record);
         mem_free(t);
@@ -51,6 +52,7 @@ void tenant_free(struct tenant *t)
         mem_free(t->memories[i].facts);
     memory_index_release(t);
     memory_sets_release(&t->memory_sets);
+    lexical_release(&t->memory_words);
     mem_free(t->responses);
     mem_free(t->memories);
     for (uint32_t i = 0; i < t->memory_kind_count; i++)

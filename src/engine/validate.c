@@ -7,6 +7,7 @@
 #include "engine/agent_index_priv.h"
 #include "engine/live_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_words_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -404,6 +405,7 @@ static bool memories_hold(struct validity *v, const struct tenant *t)
     if (t->memory_index)
         vectors_validate(t->memory_index);
     return prints_hold(v, t) && sets_hold(v, t) &&
+           HOLDS(v, memory_words_hold(t), "words of memories") &&
            HOLDS(v, t->memory_count == used, "%u and %u", t->memory_count, used) &&
            HOLDS(v, t->memory_by_id.len == used, "%zu and %u", t->memory_by_id.len, used) &&
            HOLDS(v, t->memory_kind_ids.len == t->memory_kind_count, "%u", t->memory_kind_count);

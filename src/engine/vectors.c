@@ -23,12 +23,17 @@ static enum qmn_code space_mismatch(const struct tenant *t, const char *field, c
                      BYTES_FMT(t->record->space), field, came);
 }
 
+bool engine_text_space(const struct tenant *t)
+{
+    return !t->record->space.len || bytes_is(t->record->space, SPACE_TEXT);
+}
+
 static enum qmn_code from_text(const struct tenant *t, const struct vector_in *in,
                                struct arena *arena, const float **ret_unit, uint32_t *ret_dim,
                                struct err *err)
 {
     uint32_t dim = t->record->dim ? (uint32_t)t->record->dim : DEFAULT_DIM;
-    if (t->record->space.len && !bytes_is(t->record->space, SPACE_TEXT))
+    if (!engine_text_space(t))
         return space_mismatch(t, "text", SPACE_TEXT, err);
     float *unit = arena_alloc(arena, sizeof *unit * dim);
     if (!unit)

@@ -14,6 +14,7 @@ const char *const policy_type_names[] = {"",  "dlp", "rbac", "abac", "rate_limit
 const char *const task_status_names[] = {"",       "open",      "running", "done",
                                          "failed", "cancelled", NULL};
 const char *const trace_kind_names[] = {"", "broadcast", "collect", NULL};
+const char *const search_mode_names[] = {"", "vector", "words", "hybrid", NULL};
 
 uint32_t label_parse(const char *const *names, struct bytes text)
 {

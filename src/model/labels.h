@@ -24,6 +24,7 @@ enum policy_type {
     POLICY_RATE_LIMIT,
     POLICY_CONTENT_FILTER
 };
+enum search_mode { SEARCH_VECTOR = 1, SEARCH_WORDS, SEARCH_HYBRID };
 enum task_status { TASK_OPEN = 1, TASK_RUNNING, TASK_DONE, TASK_FAILED, TASK_CANCELLED };
 
 /* A vocabulary: value -> name, NULL-terminated from 1. */
@@ -34,6 +35,7 @@ extern const char *const plan_tier_names[];
 extern const char *const policy_type_names[];
 extern const char *const task_status_names[];
 extern const char *const trace_kind_names[];
+extern const char *const search_mode_names[];
 
 /* 0 when the text is none of the names. */
 uint32_t label_parse(const char *const *names, struct bytes text);

@@ -89,6 +89,17 @@ void lexical_doc_release(struct lexical_doc *d)
     *d = (struct lexical_doc){0};
 }
 
+bool lexical_doc_copy(const struct lexical_doc *d, struct lexical_doc *ret_copy)
+{
+    struct lexical_count *counts = d->len ? mem_resize(NULL, d->len, sizeof *counts) : NULL;
+    if (d->len && !counts)
+        return false;
+    if (d->len)
+        memcpy(counts, d->counts, d->len * sizeof *counts);
+    *ret_copy = (struct lexical_doc){counts, d->len, d->words};
+    return true;
+}
+
 /* ---- the index ---- */
 
 void lexical_init(struct lexical *x)
@@ -101,7 +112,7 @@ void lexical_release(struct lexical *x)
 {
     for (uint32_t i = 0; i < x->term_count; i++)
         if (x->terms[i].used)
-            postings_release(x, &x->terms[i]);
+            posting_list_release(x, &x->terms[i]);
     for (uint32_t i = 0; i < x->slot_cap; i++)
         mem_free(x->slots[i].terms);
     mem_free(x->terms);
@@ -151,6 +162,14 @@ bool lexical_reserve(struct lexical *x, uint32_t slots, size_t words)
     return reserve_slots(x, slots) && u64map_reserve(&x->by_hash, words) &&
            grow(&x->terms, &x->term_cap, (uint64_t)x->terms_live + words, sizeof *x->terms) &&
            grow(&x->pool, &x->pool_cap, (uint64_t)x->pool_live + words, sizeof *x->pool);
+}
+
+bool lexical_has_room(const struct lexical *x, uint32_t slots, size_t words)
+{
+    const struct u64map *m = &x->by_hash;
+    return slots <= x->slot_cap && (uint64_t)x->terms_live + words <= x->term_cap &&
+           (uint64_t)x->pool_live + words <= x->pool_cap && m->cap &&
+           m->len + words <= m->cap / 8 * 7; /* its load at most */
 }
 
 /* The term of a word, made if need be; there is room. */
@@ -225,7 +244,7 @@ void lexical_add(struct lexical *x, uint32_t slot, uint32_t class, struct lexica
         struct lexical_term *t = &x->terms[term];
         doc->counts[i].count = term; /* its count is of no more use */
         t->docs[class]++;
-        postings_add(x, t, (struct posting){slot, tf < POSTINGS_TF_MAX ? tf : POSTINGS_TF_MAX});
+        posting_list_add(x, t, (struct posting){slot, tf < POSTINGS_TF_MAX ? tf : POSTINGS_TF_MAX});
     }
     x->postings += doc->len;
     x->classes[class].docs++;
@@ -253,7 +272,7 @@ void lexical_remove(struct lexical *x, uint32_t slot)
         in = get_varint(in, &step);
         term += (uint32_t)step;
         struct lexical_term *t = &x->terms[term];
-        postings_remove(x, t, slot);
+        posting_list_remove(x, t, slot);
         t->docs[class]--;
         if (!t->block_count && !t->pending_count)
             drop_term(x, term);

@@ -103,9 +103,13 @@ struct lexical_doc {
 QMN_NODISCARD enum qmn_code lexical_doc_read(uint64_t seed, const struct bytes *texts, size_t count,
                                              struct lexical_doc *ret_doc, struct err *err);
 void lexical_doc_release(struct lexical_doc *d);
+/* One of its own memory, for lexical_add.  False: out of memory. */
+QMN_NODISCARD bool lexical_doc_copy(const struct lexical_doc *d, struct lexical_doc *ret_copy);
 
 /* Room for documents with `words` different words in all, in slots below `slots`. */
 bool lexical_reserve(struct lexical *x, uint32_t slots, size_t words);
+/* True when that would move nothing. */
+bool lexical_has_room(const struct lexical *x, uint32_t slots, size_t words);
 /* Takes the document's memory.  The slot is free; class < LEXICAL_CLASSES.  A document without
  * words is one all the same. */
 void lexical_add(struct lexical *x, uint32_t slot, uint32_t class, struct lexical_doc *doc);
@@ -113,11 +117,15 @@ bool lexical_has(const struct lexical *x, uint32_t slot);
 void lexical_remove(struct lexical *x, uint32_t slot);
 
 /* Which documents a query may see: by class, which also decides what is counted, and among those by
- * a predicate (NULL: all), which is asked only of documents about to be among the best. */
+ * a bitmap.  Those absent are as if they had been removed: not counted; `permit` leaves them out.
+ * Each costs a look-up for each word of the query, so they are to be few. */
 struct lexical_filter {
     uint32_t classes; /* bit c: class c */
-    bool (*permit)(void *ctx, uint32_t slot);
-    void *ctx;
+    /* Bit slot % 64 of permit[slot / 64]: the answer may have it.  Covers every slot in use; NULL:
+     * all. */
+    const uint64_t *permit;
+    const uint32_t *absent; /* [absent_count] slots in use, each once, of any class */
+    uint32_t absent_count;
 };
 
 /* A query made ready for one state of the index. */

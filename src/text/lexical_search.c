@@ -28,14 +28,40 @@ enum {
 
 /* ---- the query ---- */
 
-static void count_permitted(const struct lexical *x, uint32_t classes, struct lexical_class *ret)
+static bool is_counted(const struct lexical *x, const struct lexical_filter *f, uint32_t slot)
 {
+    uint32_t class_plus = lexical_has(x, slot) ? x->slots[slot].class_plus : 0;
+    return class_plus && (f->classes >> (class_plus - 1) & 1);
+}
+
+static void count_permitted(const struct lexical *x, const struct lexical_filter *f,
+                            struct lexical_class *ret)
+{
+    uint32_t classes = f->classes;
     *ret = (struct lexical_class){0};
     for (uint32_t c = 0; c < LEXICAL_CLASSES; c++)
         if (classes >> c & 1) {
             ret->docs += x->classes[c].docs;
             ret->words += x->classes[c].words;
         }
+    for (uint32_t i = 0; i < f->absent_count; i++)
+        if (is_counted(x, f, f->absent[i])) {
+            ret->docs--;
+            ret->words -= x->slots[f->absent[i]].words;
+        }
+}
+
+/* How many permitted documents have the word. */
+static uint64_t count_with(const struct lexical *x, const struct lexical_filter *filter,
+                           const struct lexical_term *t)
+{
+    uint64_t with = 0;
+    for (uint32_t c = 0; c < LEXICAL_CLASSES; c++)
+        with += filter->classes >> c & 1 ? t->docs[c] : 0;
+    for (uint32_t i = 0; with && i < filter->absent_count; i++)
+        with -=
+            is_counted(x, filter, filter->absent[i]) && posting_list_tf(x, t, filter->absent[i]);
+    return with;
 }
 
 /* a before b: heavier, or as heavy and earlier in the query.  Not by hash, which is secret. */
@@ -62,7 +88,7 @@ void lexical_query_init(struct lexical_query *q, const struct lexical *x,
                         const struct lexical_doc *doc, const struct lexical_filter *filter)
 {
     struct lexical_class all;
-    count_permitted(x, filter->classes, &all);
+    count_permitted(x, filter, &all);
     double mean = all.words ? (double)all.words / (double)all.docs : 1;
     q->index = x;
     q->filter = *filter;
@@ -71,9 +97,7 @@ void lexical_query_init(struct lexical_query *q, const struct lexical *x,
     q->len = 0;
     for (uint32_t i = 0; i < doc->len; i++) {
         const uint64_t *term = u64map_get(&x->by_hash, doc->counts[i].hash);
-        uint64_t with = 0;
-        for (uint32_t c = 0; term && c < LEXICAL_CLASSES; c++)
-            with += filter->classes >> c & 1 ? x->terms[*term].docs[c] : 0;
+        uint64_t with = term ? count_with(x, filter, &x->terms[*term]) : 0;
         if (!with)
             continue;
         uint32_t times = doc->counts[i].count;
@@ -117,7 +141,7 @@ float lexical_score(const struct lexical_query *q, uint32_t slot, float *ret_par
     uint64_t sum = 0;
     for (uint32_t i = 0; i < q->len; i++) {
         const struct lexical_word *w = &q->words[i];
-        uint32_t tf = permitted ? postings_tf(x, &x->terms[w->term], slot) : 0;
+        uint32_t tf = permitted ? posting_list_tf(x, &x->terms[w->term], slot) : 0;
         uint64_t adds = tf ? part(q, w->weight, tf, x->slots[slot].words) : 0;
         if (ret_parts)
             ret_parts[i] = score_of(adds);
@@ -191,7 +215,7 @@ static bool list_lay(const struct lexical_query *q, struct list *l, const struct
     l->segments = arena_raw(arena, struct segment, 2 * (size_t)t->block_count + 1);
     if (!waiting || !l->room || !l->segments)
         return false;
-    postings_waiting(q->index, t, waiting);
+    posting_list_waiting(q->index, t, waiting);
     for (uint32_t i = 0; i < t->block_count; i++) {
         const struct postings_block *b = &t->blocks[i];
         size_t before = count_below(waiting, left, b->first);
@@ -356,7 +380,7 @@ static uint64_t sum_of(struct search *s, uint32_t slot)
 static void offer(struct search *s, uint32_t slot, uint64_t sum)
 {
     const struct lexical_filter *f = &s->q->filter;
-    if (sum <= s->floor || (f->permit && !f->permit(f->ctx, slot)))
+    if (sum <= s->floor || (f->permit && !(f->permit[slot / 64] >> slot % 64 & 1)))
         return;
     topk_offer(&s->best, score_of(sum), slot);
     if (s->best.len < s->best.k)

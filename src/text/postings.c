@@ -119,7 +119,8 @@ static size_t collect(const struct lexical *x, const struct lexical_term *t, siz
     return count;
 }
 
-void postings_waiting(const struct lexical *x, const struct lexical_term *t, struct posting *ret)
+void posting_list_waiting(const struct lexical *x, const struct lexical_term *t,
+                          struct posting *ret)
 {
     collect(x, t, t->pending_count, ret);
 }
@@ -222,7 +223,7 @@ static void merge(struct lexical *x, struct lexical_term *t)
     drop_waiting(x, t, count);
 }
 
-void postings_add(struct lexical *x, struct lexical_term *t, struct posting p)
+void posting_list_add(struct lexical *x, struct lexical_term *t, struct posting p)
 {
     uint32_t node = x->pool_free;
     if (node != NO_PENDING)
@@ -307,7 +308,7 @@ static void rewrite(struct lexical *x, struct postings_block *b, const struct po
     describe(x, b, p, count);
 }
 
-void postings_remove(struct lexical *x, struct lexical_term *t, uint32_t slot)
+void posting_list_remove(struct lexical *x, struct lexical_term *t, uint32_t slot)
 {
     if (remove_waiting(x, t, slot))
         return;
@@ -333,7 +334,7 @@ void postings_remove(struct lexical *x, struct lexical_term *t, uint32_t slot)
     }
 }
 
-uint32_t postings_tf(const struct lexical *x, const struct lexical_term *t, uint32_t slot)
+uint32_t posting_list_tf(const struct lexical *x, const struct lexical_term *t, uint32_t slot)
 {
     for (uint32_t i = t->pending; i != NO_PENDING; i = x->pool[i].next)
         if (x->pool[i].posting.slot == slot)
@@ -349,7 +350,7 @@ uint32_t postings_tf(const struct lexical *x, const struct lexical_term *t, uint
     return 0;
 }
 
-void postings_release(struct lexical *x, struct lexical_term *t)
+void posting_list_release(struct lexical *x, struct lexical_term *t)
 {
     while (t->block_count)
         drop_block(x, t, t->block_count - 1);

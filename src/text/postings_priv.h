@@ -90,15 +90,16 @@ void postings_decode(const struct postings_block *b, struct posting *ret);
 struct posting_bound postings_bound(const struct lexical *x, const struct posting *p, size_t count);
 
 /* A node of the pool is there. */
-void postings_add(struct lexical *x, struct lexical_term *t, struct posting p);
+void posting_list_add(struct lexical *x, struct lexical_term *t, struct posting p);
 /* It has that posting. */
-void postings_remove(struct lexical *x, struct lexical_term *t, uint32_t slot);
+void posting_list_remove(struct lexical *x, struct lexical_term *t, uint32_t slot);
 /* The waiting ones, sorted by slot; ret: [pending_count]. */
-void postings_waiting(const struct lexical *x, const struct lexical_term *t, struct posting *ret);
+void posting_list_waiting(const struct lexical *x, const struct lexical_term *t,
+                          struct posting *ret);
 /* 0: it has not. */
-uint32_t postings_tf(const struct lexical *x, const struct lexical_term *t, uint32_t slot);
+uint32_t posting_list_tf(const struct lexical *x, const struct lexical_term *t, uint32_t slot);
 /* Frees all of a term. */
-void postings_release(struct lexical *x, struct lexical_term *t);
+void posting_list_release(struct lexical *x, struct lexical_term *t);
 /* Merges `a` and `b`, both sorted, without a slot in common. */
 void postings_merge(const struct posting *a, size_t a_len, const struct posting *b, size_t b_len,
                     struct posting *ret);

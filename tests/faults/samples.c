@@ -119,6 +119,11 @@ const struct sample samples[] = {
      .body = "{\"embedding\":$V,\"top_k\":3,\"kind_filter\":\"insight\",\"filters\":{\"quality\":"
              "{\"$$gt\":0.1}}}",
      .holds = "\"kind\":\"insight\""},
+    {.route = "memory.search",
+     .variant = "by words, too",
+     .body = "{\"embedding\":$V,\"query\":\"insight\",\"explain\":true,"
+             "\"ranking\":{\"quality\":0.5,\"recency\":{}}}",
+     .holds = "\"terms\":[{\"word\":\"insight\""},
     {.route = "memory.cleanup", .idle = true},
     {.route = "memory.export", .query = "?history=true", .holds = "\"insight\""},
     {.route = "memory.import",

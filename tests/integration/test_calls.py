@@ -264,6 +264,90 @@ def test_text_stands_where_an_embedding_would(make_tenant):
     assert context.json()["contents"][0]["source"] == "memory"
 
 
+def search(tenant, **body):
+    return tenant.client.post("/v1/hyphal:search", body, expect=200).json()
+
+
+def ids(found):
+    return [r["id"] for r in found["results"]]
+
+
+@pytest.fixture
+def noted(make_tenant):
+    """A tenant whose vectors are texts, with an error code among prose."""
+    tenant = make_tenant()
+    store = lambda text, **more: tenant.client.post("/v1/hyphal:store", {
+        "agent_id": "a", "kind": "note", "content": {"text": text}, "text": text, **more}, expect=201).json()["id"]
+    for i in range(20):
+        store(f"the connection to shard {i} was reset by its peer", quality=0.4)
+    tenant.code = store("E_CONN_RESET: raise max_connections, then retry", quality=0.9)
+    tenant.store = store
+    return tenant
+
+
+def test_codes_are_found_by_words_and_first_in_both(noted):
+    for query in ("E_CONN_RESET", "econnreset", "maxConnections", "what is E_CONN_RESET for a connection to shard 3"):
+        assert ids(search(noted, query=query, mode="words"))[0] == noted.code
+        both = search(noted, query=query)
+        assert ids(both)[0] == noted.code and both["metadata"]["mode"] == "hybrid"
+    words = search(noted, query="E_CONN_RESET", mode="words")
+    assert words["metadata"] == {"candidates": 21, "exact": True, "mode": "words"}
+    assert words["results"][0]["similarity"] is None and words["results"][0]["score"] > 0
+    assert search(noted, text="reset by peer")["metadata"]["mode"] == "hybrid"
+    assert search(noted, text="reset by peer", mode="vector")["metadata"]["mode"] == "vector"
+    assert search(noted, query="zzz", mode="words")["total"] == 0
+
+
+def test_a_search_explains_itself(noted):
+    plain = search(noted, query="max_connections of the peer", top_k=3)
+    assert "explanation" not in plain["results"][0]
+    told = search(noted, query="max_connections of the peer", top_k=3, explain=True, exact=True)
+    assert ids(told) == ids(plain)
+    first = told["results"][0]
+    why = first["explanation"]
+    assert first["id"] == noted.code and why["words_rank"] == 1
+    assert {t["word"] for t in why["terms"]} >= {"max", "connection", "maxconnection"}
+    assert sum(t["score"] for t in why["terms"]) == pytest.approx(why["words_score"], rel=1e-5)
+    assert why["cosine"] == first["similarity"] and why["relevance"] == first["score"]
+    assert why["quality_factor"] == 1 and why["recency_factor"] == 1
+
+
+def test_ranking_weighs_quality(noted):
+    best = noted.store("the connection to shard 7 was reset by its peer again", quality=1)
+    query = {"text": "the connection to shard 7 was reset by its peer", "mode": "vector", "top_k": 1, "explain": True}
+    near = search(noted, **query)["results"][0]
+    assert near["id"] != best and near["score"] == near["similarity"]
+    weighed = search(noted, **query, ranking={"quality": 1})["results"][0]
+    assert weighed["id"] == best and weighed["explanation"]["quality_factor"] == 1
+    aged = search(noted, **query, ranking={"recency": {"half_life_hours": 1, "weight": 0.5}})["results"][0]
+    assert 0.99 < aged["explanation"]["recency_factor"] <= 1
+
+
+@pytest.mark.parametrize("body,field", [
+    ({}, "embedding"), ({"mode": "words", "embedding": True}, "query"), ({"mode": "hybrid", "embedding": True}, "query"),
+    ({"mode": "vector", "query": "q"}, "embedding"), ({"mode": "hybrid", "query": "q"}, "embedding"),
+    ({"mode": "all", "query": "q"}, "mode"), ({"query": ""}, "query"),
+    ({"query": "q", "ranking": {"quality": 1.5}}, "ranking.quality"),
+    ({"query": "q", "ranking": {"recency": {"half_life_hours": 0}}}, "ranking.recency.half_life_hours")])
+def test_a_search_that_lacks_its_input_is_refused(tenant, body, field):
+    tenant.remember("a", "one")
+    if "embedding" in body:
+        body = {**body, "embedding": tenant.vector("one")}
+    problem(tenant.client.post("/v1/hyphal:search", body), 422, "invalid", field)
+
+
+def test_hidden_memories_change_no_bit_of_a_search_by_words(noted):
+    strong = noted.with_key(noted.new_key(clearance="secret"))
+    strong.post("/v1/agents:register", {"agent_id": "hidden", "clearance": "secret"}, expect=200)
+    weak = noted.with_key(noted.new_key(clearance="internal"))
+    asked = [{"query": "reset peer", "mode": "words"}, {"query": "reset peer", "explain": True}]
+    before = [weak.post("/v1/hyphal:search", body, expect=200).json() for body in asked]
+    for i in range(5):
+        strong.post("/v1/hyphal:store", {"agent_id": "hidden", "kind": "note", "content": {"t": f"reset peer {i}"},
+                                         "text": "reset peer", "sensitivity": "secret"}, expect=201)
+    assert [weak.post("/v1/hyphal:search", body, expect=200).json() for body in asked] == before
+
+
 def test_text_and_foreign_vectors_do_not_mix(make_tenant):
     tenant = make_tenant(dim=64)
     tenant.agent("a")  # the tenant's space is the client's own now
@@ -405,7 +489,7 @@ def test_a_memory_is_stored_read_searched_and_deleted(tenant):
     assert tenant.client.get("/v1/hyphal/agent/a?kind=other", expect=200).json() == []
     found = tenant.client.post("/v1/hyphal:search", {"embedding": tenant.vector("one")}, expect=200).json()
     assert found["results"][0]["id"] == made["id"] and found["results"][0]["similarity"] > 0.999
-    assert found["total"] == 2 and found["metadata"] == {"candidates": 2, "exact": True}
+    assert found["total"] == 2 and found["metadata"] == {"candidates": 2, "exact": True, "mode": "vector"}
     tenant.client.call("DELETE", f"/v1/hyphal/{made['id']}", expect=204)
     problem(tenant.client.get(f"/v1/hyphal/{made['id']}"), 404, "not_found")
     assert tenant.client.post("/v1/hyphal:cleanup", expect=200).json() == {"deleted": 0}

@@ -49,6 +49,8 @@ def test_memories(qmn, acme, tmp_path):
     page = qmn.json("memory", "browse", "--limit", "1", *acme)
     assert page["memories"][0]["id"] == made["id"]
     assert made["id"] not in qmn("memory", "browse", "--cursor", page["next_cursor"] or "cu_" + made["id"][3:], *acme)
+    why = qmn("memory", "search", "reviewers", "--mode", "words", "--explain", "--exact", *acme)
+    assert "two reviewers" in why and "(#1 by words): reviewer " in why and "by vector" not in why
     told = qmn.json("memory", "update", made["id"], "friday deploys need three reviewers", "--clear", "metadata", *acme)
     assert told["version"] == 2 and told["metadata"] == {}
     assert "three reviewers" in qmn("memory", "search", "deploys on friday", *acme)

@@ -207,6 +207,7 @@ def test_a_body_is_required_where_the_node_wants_one(world, operations, openapi,
     ("collect", "demand_embedding", {"window_ms": 100}),
     ("memory.store", "embedding", {"agent_id": "helper", "kind": "k", "content": {"a": 1}}),
     ("memory.search", "embedding", {}),
+    ("memory.search", "embedding", {"query": "words"}),
     ("agent.register", "embedding", {"agent_id": "either"}),
 ])
 def test_a_vector_and_its_stand_ins_exclude_each_other_as_documented(make_tenant, operations, openapi, name, vector,

@@ -690,16 +690,37 @@ void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_
     fake_finish(c);
 }
 
-void engine_search_memory(struct engine *e, struct call *c, const struct vector_in *query,
-                          uint32_t top_k, const struct memory_filter *filter,
-                          struct memories_out *out)
+void engine_search_memory(struct engine *e, struct call *c, const struct memory_search *in,
+                          const struct memory_filter *filter, struct memories_out *out)
 {
     (void)e;
     fake_note("engine_search_memory", c);
     fake_text(bytes_cstr(filter_text(filter)));
-    fake_number(top_k);
-    fake_vector(query);
-    *out = (struct memories_out){.items = &memory_sample, .count = 1, .candidates = 7};
+    fake_number(in->top_k);
+    fake_vector(&in->vector);
+    fake_text(in->query);
+    fake_number(in->mode);
+    fake_number(in->exact);
+    fake_number(in->explain);
+    fake_number(in->ranking.quality_weight);
+    fake_number(in->ranking.recency_weight);
+    fake_number(in->ranking.half_life_ms);
+    static const struct memory_term term = {.word = {"rule", 4}, .score = 2};
+    static const struct memory_match match = {.compared = true,
+                                              .cosine = 0.5f,
+                                              .vector_rank = 3,
+                                              .words_score = 2,
+                                              .words_rank = 1,
+                                              .relevance = 0.25f,
+                                              .factors = {0.5, 1},
+                                              .score = 0.125f,
+                                              .terms = &term,
+                                              .term_count = 1};
+    static struct memory_out found;
+    found = memory_sample;
+    found.match = &match;
+    *out = (struct memories_out){
+        .items = &found, .count = 1, .candidates = 7, .mode = SEARCH_HYBRID, .exact = false};
     fake_finish(c);
 }
 

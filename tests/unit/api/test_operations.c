@@ -483,6 +483,10 @@ static void search_merges_all_its_filters(void **state)
     assert_body_has("\"similarity\":0.5");
     assert_body_has("\"total\":1");
     assert_body_has("\"candidates\":7");
+    assert_body_has("\"exact\":false");
+    assert_body_has("\"mode\":\"hybrid\"");
+    assert_body_has("\"score\":0.125");
+    assert_body_lacks("explanation");
     expect(200, "POST /v1/hyphal:search", "{\"text\":\"t\",\"filters\":{}}");
     text_is(0, "()");
     expect(422, "POST /v1/hyphal:search", "{\"text\":\"t\",\"filters\":{\"colour\":\"red\"}}");
@@ -490,6 +494,24 @@ static void search_merges_all_its_filters(void **state)
     expect(200, "POST /v1/hyphal:search",
            "{\"text\":\"t\",\"kind_filter\":\"a\",\"filters\":{\"kind\":\"b\"}}");
     text_is(0, "(kind in[b] kind in[a])");
+}
+
+static void search_takes_words_and_says_why(void **state)
+{
+    (void)state;
+    expect(200, "POST /v1/hyphal:search",
+           "{\"query\":\"a rule\",\"mode\":\"words\",\"exact\":true,\"explain\":true,"
+           "\"ranking\":{\"quality\":0.25,\"recency\":{\"half_life_hours\":2}}}");
+    static const double asked[] = {SEARCH_WORDS, 1, 1, 0.25, 0.5, 7200000};
+    for (uint32_t i = 0; i < ARRAY_LEN(asked); i++)
+        number_is(3 + i, asked[i]); /* behind top_k and vector */
+    assert_body_has("\"explanation\":{\"cosine\":0.5,\"vector_rank\":3,\"words_score\":2.0,"
+                    "\"words_rank\":1,\"terms\":[{\"word\":\"rule\",\"score\":2.0}],"
+                    "\"relevance\":0.25,\"quality_factor\":0.5,\"recency_factor\":1.0}");
+    expect(422, "POST /v1/hyphal:search", "{\"query\":\"a\",\"mode\":\"both\"}");
+    assert_body_has("\"field\":\"mode\"");
+    expect(422, "POST /v1/hyphal:search", "{\"query\":\"a\",\"ranking\":{\"quality\":2}}");
+    assert_body_has("\"field\":\"ranking.quality\"");
 }
 
 /* ---- control plane ---- */
@@ -730,6 +752,7 @@ int main(void)
         TEST(null_clears_what_may_be_cleared),
         TEST(memory_is_read_listed_deleted_and_cleaned),
         TEST(search_merges_all_its_filters),
+        TEST(search_takes_words_and_says_why),
         TEST(tenants_are_made_changed_listed),
         TEST(usage_leaves_out_what_is_unlimited),
         TEST(a_secret_is_shown_once_and_twice_named_in_a_rotation),

@@ -227,9 +227,9 @@ enum qmn_code scene_remember(struct scene *s, const char *agent, struct vec v,
 
 struct memories_out scene_search(struct scene *s, struct vec v, uint32_t top_k)
 {
-    struct vector_in query = scene_vector(s, v);
+    struct memory_search query = {.vector = scene_vector(s, v), .top_k = top_k};
     struct memories_out out;
-    if (TEST_CALL(s->te, &s->caller, engine_search_memory, &query, top_k, &scene_no_filter, &out) !=
+    if (TEST_CALL(s->te, &s->caller, engine_search_memory, &query, &scene_no_filter, &out) !=
         QMN_OK)
         fail_msg("search refused: %s", s->te->last->err.text);
     return out;

@@ -31,6 +31,7 @@ static struct stage {
     struct agent_in agent;
     struct pull_in pull;
     struct vector_in query;
+    struct memory_search search;
     struct task_in task;
     struct policy_in policy;
     struct key_in key;
@@ -99,6 +100,8 @@ static void prepare(unsigned round)
     g.pull =
         (struct pull_in){.agent_id = BYTES_LIT("a"), .limit = 5, .lease_ms = 1, .embedding = true};
     g.query = scene_vector(&s, AXIS(1));
+    g.search = (struct memory_search){
+        .vector = g.query, .query = BYTES_LIT("n note"), .top_k = 5, .explain = true};
     struct id fresh = id_make(engine_now(s.te->engine));
     g.fresh_id = engine_id_text(&s.te->arena, &fresh, PREFIX_MEMORY);
     g.task = (struct task_in){.id = bytes_cstr(id), .title = BYTES_LIT("t"), .outcome = -1};
@@ -166,7 +169,7 @@ START(new_task, engine_create_task(e, c, &g.task, &out.task))
 START(new_policy, engine_create_policy(e, c, &g.policy, &out.policy))
 START(new_key, engine_create_key(e, c, &g.key, &out.key))
 START(pull, engine_pull(e, c, &g.pull, &out.pull))
-START(search, engine_search_memory(e, c, &g.query, 5, &scene_no_filter, &out.memories))
+START(search, engine_search_memory(e, c, &g.search, &scene_no_filter, &out.memories))
 START(get_memory, engine_get_memory(e, c, g.memory.id, 0, &out.memory))
 START(list_memories,
       engine_agent_memories(e, c, BYTES_LIT("b"), BYTES_LIT(""), 10, 0, &out.memories))

@@ -165,11 +165,11 @@ static void an_agent_lends_its_key_no_clearance(void **state)
 {
     (void)state;
     struct memory_out secret = remember_labelled("a", LABEL_SECRET), out;
-    struct vector_in query = scene_vector(&s, AXIS(0));
+    struct memory_search query = {.vector = scene_vector(&s, AXIS(0)), .top_k = 5};
     struct caller bound = bound_to("b");
     struct memories_out found;
     assert_int_equal(
-        TEST_CALL(s.te, &bound, engine_search_memory, &query, 5, &scene_no_filter, &found), QMN_OK);
+        TEST_CALL(s.te, &bound, engine_search_memory, &query, &scene_no_filter, &found), QMN_OK);
     assert_int_equal(found.count, 0);
     assert_int_equal(found.candidates, 0);
     assert_int_equal(TEST_CALL(s.te, &bound, engine_get_memory, secret.id, 0, &out),

@@ -47,9 +47,9 @@ static struct memory_out remember(struct memory_in in)
 static struct memories_out search_as(const struct caller *who, struct vec v,
                                      const struct memory_filter *f, uint32_t k)
 {
-    struct vector_in query = scene_vector(&s, v);
+    struct memory_search query = {.vector = scene_vector(&s, v), .top_k = k};
     struct memories_out out;
-    assert_int_equal(TEST_CALL(s.te, who, engine_search_memory, &query, k, f, &out), QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, who, engine_search_memory, &query, f, &out), QMN_OK);
     return out;
 }
 

@@ -527,10 +527,9 @@ static void no_more_is_kept_of_metadata_than_the_bound(void **state)
                               .path = BYTES_LIT("metadata.k63"),
                               .values = &v,
                               .count = 1};
-    struct vector_in query = scene_vector(&s, AXIS(0));
+    struct memory_search query = {.vector = scene_vector(&s, AXIS(0)), .top_k = 10};
     struct memories_out found;
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_search_memory, &query, 10, &f, &found),
-                     QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_search_memory, &query, &f, &found), QMN_OK);
     assert_int_equal(found.candidates, 1);
     assert_int_equal(found.count, 1);
 }

@@ -127,15 +127,15 @@ static void change_in_the_midst(void)
 static void one_that_may_not_be_found_any_more_is_left_out(void **state)
 {
     (void)state;
-    struct memory_filter good = scene_no_filter;
-    struct vector_in query = scene_vector(&s, AXIS(0));
+    const struct filter_value least = {FILTER_NUMBER, .number = .2};
+    struct memory_filter good = {
+        .op = FILTER_FROM, .field = FILTER_QUALITY, .values = &least, .count = 1};
+    struct memory_search query = {.vector = scene_vector(&s, AXIS(0)), .top_k = K};
     struct memories_out out;
-    good.quality_min = .2;
     assert_int_equal(scene_remember(&s, "a", AXIS(0), &nearest), QMN_OK);
     assert_true(nearest.quality > .2);
     after_search = change_in_the_midst;
-    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_search_memory, &query, K, &good, &out),
-                     QMN_OK);
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_search_memory, &query, &good, &out), QMN_OK);
     assert_int_equal(out.count, 0);
 }
 
@@ -161,11 +161,11 @@ static void purge_in_the_midst(void)
 
 static void purge(void (**hook)(void))
 {
-    struct vector_in query = scene_vector(&s, AXIS(0));
+    struct memory_search query = {.vector = scene_vector(&s, AXIS(0)), .top_k = K};
     struct memories_out out;
     assert_int_equal(scene_remember(&s, "a", AXIS(0), &nearest), QMN_OK);
     *hook = purge_in_the_midst;
-    (void)TEST_CALL(s.te, &s.caller, engine_search_memory, &query, K, &scene_no_filter, &out);
+    (void)TEST_CALL(s.te, &s.caller, engine_search_memory, &query, &scene_no_filter, &out);
     assert_null(*hook);
     assert_int_equal(out.count, 0);
 }

@@ -20,6 +20,7 @@ static struct {
     struct outcome_in outcome;
     struct collect_in demand;
     struct vector_in query;
+    struct memory_search search;
     struct pull_in pull;
 } g;
 
@@ -44,7 +45,7 @@ static union {
 START(get_memory, engine_get_memory(e, c, g.memory.id, 0, &out.memory))
 START(list_memories,
       engine_agent_memories(e, c, BYTES_LIT("b"), BYTES_LIT(""), 10, 0, &out.memories))
-START(search, engine_search_memory(e, c, &g.query, 5, &scene_no_filter, &out.memories))
+START(search, engine_search_memory(e, c, &g.search, &scene_no_filter, &out.memories))
 START(trace_live, engine_trace(e, c, g.live.trace_id, &out.trace))
 START(trace_past, engine_trace(e, c, g.past.trace_id, &out.trace))
 START(rate_past, engine_record_outcome(e, c, &g.outcome, &out.outcome))
@@ -100,6 +101,7 @@ static int begin(void **state)
         (struct outcome_in){.trace_id = g.past.trace_id, .agent_id = BYTES_LIT("b"), .score = 1};
     g.demand = scene_demand(&s, "", AXIS(1));
     g.query = scene_vector(&s, AXIS(1));
+    g.search = (struct memory_search){.vector = g.query, .top_k = 5};
     g.pull = (struct pull_in){.agent_id = BYTES_LIT("a"), .limit = 5, .lease_ms = 1};
     return 0;
 }

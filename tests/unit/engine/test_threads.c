@@ -136,12 +136,14 @@ static void reads(struct loop *l)
     struct agents_out list;
     struct trace_out trace;
     struct memories_out found;
-    struct vector_in query = scene_vector(x, any_vector(l));
+    struct memory_search search = {.vector = scene_vector(x, any_vector(l)), .top_k = 10};
+    if (rng_below(&l->rng, 2))
+        search.query = BYTES_LIT("note 00000001");
     count(TEST_CALL(x->te, &x->caller, engine_edge_stats, &stats));
     count(TEST_CALL(x->te, &x->caller, engine_edges, BYTES_LIT(""), 20, &edges));
     count(TEST_CALL(x->te, &x->caller, engine_list_agents, 0, BYTES_LIT(""), BYTES_LIT(""), 50,
                     &list));
-    count(TEST_CALL(x->te, &x->caller, engine_search_memory, &query, 10, &scene_no_filter, &found));
+    count(TEST_CALL(x->te, &x->caller, engine_search_memory, &search, &scene_no_filter, &found));
     if (l->trace.len)
         count(TEST_CALL(x->te, &x->caller, engine_trace, l->trace, &trace));
     if (l->memory.len && rng_below(&l->rng, 3) == 0)

@@ -16,7 +16,7 @@ static const struct topk_item two[] = {{.9f, 7}, {.5f, 8}, {.5f, 4}, {.4f, 2}, {
 static void agreement_beats_a_first_place(void **state)
 {
     (void)state;
-    struct fuse_list lists[] = {{one, LEN, 1}, {two, LEN, 1}};
+    struct fuse_list lists[] = {{one, LEN, 1, false}, {two, LEN, 1, false}};
     struct fuse_place room[2 * LEN];
     struct topk_item got[2 * LEN];
     assert_int_equal(fuse_ranks(lists, 2, FUSE_DAMPING, 2 * LEN, room, got), 8);
@@ -30,7 +30,7 @@ static void agreement_beats_a_first_place(void **state)
 static void a_list_without_weight_only_completes(void **state)
 {
     (void)state;
-    struct fuse_list lists[] = {{one, LEN, 1}, {two, LEN, 0}};
+    struct fuse_list lists[] = {{one, LEN, 1, false}, {two, LEN, 0, false}};
     struct fuse_place room[2 * LEN];
     struct topk_item got[2 * LEN];
     assert_int_equal(fuse_ranks(lists, 2, FUSE_DAMPING, 2 * LEN, room, got), 8);
@@ -42,7 +42,7 @@ static void a_list_without_weight_only_completes(void **state)
 static void empty_lists_and_no_places_give_nothing(void **state)
 {
     (void)state;
-    struct fuse_list lists[] = {{one, LEN, 1}, {NULL, 0, 1}};
+    struct fuse_list lists[] = {{one, LEN, 1, false}, {NULL, 0, 1, false}};
     struct fuse_place room[LEN];
     struct topk_item got[LEN];
     assert_int_equal(fuse_ranks(lists, 0, FUSE_DAMPING, LEN, room, got), 0);
@@ -66,7 +66,7 @@ static void random_lists_agree_with_a_table(void **state)
             uint32_t ids[IDS];
             for (uint32_t i = 0; i < IDS; i++)
                 ids[i] = i;
-            lists[l] = (struct fuse_list){items[l], rng_below(&rng, IDS), rng_unit(&rng)};
+            lists[l] = (struct fuse_list){items[l], rng_below(&rng, IDS), rng_unit(&rng), false};
             for (uint32_t i = 0; i < lists[l].len; i++) {
                 uint32_t at = i + rng_below(&rng, IDS - i), id = ids[at];
                 ids[at] = ids[i];
@@ -87,9 +87,26 @@ static void random_lists_agree_with_a_table(void **state)
     }
 }
 
+static void a_small_part_of_the_best_score_adds_as_small_a_part(void **state)
+{
+    (void)state;
+    static const struct topk_item words[] = {{10, 1}, {0.1F, 2}, {0.1F, 3}},
+                                  near[] = {{1, 2}, {1, 3}};
+    struct fuse_list lists[] = {{words, 3, 3, true}, {near, 2, 1, false}};
+    struct fuse_place room[5];
+    struct topk_item got[3];
+    assert_int_equal(fuse_ranks(lists, 2, FUSE_WORDS_DAMPING, 3, room, got), 3);
+    assert_int_equal(got[0].id, 1);
+    assert_true(fabs((double)got[1].score - (0.03 / 7 + 1.0 / 6)) < 1e-7);
+    lists[0].by_score = false;
+    assert_int_equal(fuse_ranks(lists, 2, FUSE_WORDS_DAMPING, 3, room, got), 3);
+    assert_int_equal(got[0].id, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_part_of_the_best_score_adds_as_small_a_part),
         cmocka_unit_test(agreement_beats_a_first_place),
         cmocka_unit_test(a_list_without_weight_only_completes),
         cmocka_unit_test(empty_lists_and_no_places_give_nothing),

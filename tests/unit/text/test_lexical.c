@@ -162,19 +162,19 @@ static double oracle_score(const struct oracle *o, const struct plain_doc *d,
     return score;
 }
 
-static bool odd_only(void *ctx, uint32_t slot)
+static const uint64_t *odd_only(void)
 {
-    (void)ctx;
-    return slot % 2;
+    static uint64_t bits[SLOTS / 64 + 1];
+    memset(bits, 0xaa, sizeof bits);
+    return bits;
 }
 
 static size_t ask(struct lexical *x, const struct plain_doc *query, uint32_t classes,
-                  bool (*permit)(void *, uint32_t), size_t k, struct arena *arena,
-                  struct topk_item *ret)
+                  const uint64_t *permit, size_t k, struct arena *arena, struct topk_item *ret)
 {
     struct lexical_doc doc = read_doc(x, query);
     struct lexical_query q;
-    lexical_query_init(&q, x, &doc, &(struct lexical_filter){classes, permit, NULL});
+    lexical_query_init(&q, x, &doc, &(struct lexical_filter){.classes = classes, .permit = permit});
     size_t count;
     assert_true(lexical_best(&q, k, arena, ret, &count));
     lexical_doc_release(&doc);
@@ -184,13 +184,14 @@ static size_t ask(struct lexical *x, const struct plain_doc *query, uint32_t cla
 /* The answer is the exact one: each score that of the formula to float rounding, the order that of
  * the scores with ties by slot, and what was left out no better than the last. */
 static void check_query(struct world *w, const struct plain_doc *query, uint32_t classes,
-                        bool (*permit)(void *, uint32_t), size_t k)
+                        const uint64_t *permit, size_t k)
 {
     struct topk_item got[K_MAX], want[K_MAX];
     size_t count = ask(&w->index, query, classes, permit, k, &w->arena, got);
     struct lexical_doc doc = read_doc(&w->index, query);
     struct lexical_query q;
-    lexical_query_init(&q, &w->index, &doc, &(struct lexical_filter){classes, permit, NULL});
+    lexical_query_init(&q, &w->index, &doc,
+                       &(struct lexical_filter){.classes = classes, .permit = permit});
     struct oracle o;
     oracle_count(w, classes, &o);
     struct topk all;
@@ -199,7 +200,7 @@ static void check_query(struct world *w, const struct plain_doc *query, uint32_t
         float score = lexical_score(&q, s, NULL);
         double exact = is_seen(&w->docs[s], classes) ? oracle_score(&o, &w->docs[s], query) : 0;
         assert_true(fabs(score - exact) <= 1e-6 * exact);
-        if (score > 0 && (!permit || permit(NULL, s)))
+        if (score > 0 && (!permit || s % 2))
             topk_offer(&all, score, s);
     }
     assert_int_equal(count, topk_sort(&all));
@@ -214,7 +215,7 @@ static void check_queries(struct world *w, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct plain_doc query = random_doc(&w->rng, 0, i % 5 ? 6 : 40);
         check_query(w, &query, i % 3 ? ALL : 1u << rng_below(&w->rng, LEXICAL_CLASSES),
-                    i % 4 ? NULL : odd_only, 1 + rng_below(&w->rng, K_MAX));
+                    i % 4 ? NULL : odd_only(), 1 + rng_below(&w->rng, K_MAX));
     }
 }
 
@@ -307,7 +308,7 @@ static void hidden_documents_change_no_bit_of_an_answer(void **state)
             struct topk_item with[K_MAX], without[K_MAX];
             struct plain_doc query = i % 5 ? random_doc(&w.rng, 0, 8) : long_query(&w.rng);
             size_t k = 1 + rng_below(&w.rng, K_MAX);
-            bool (*permit)(void *, uint32_t) = i % 2 ? odd_only : NULL;
+            const uint64_t *permit = i % 2 ? odd_only() : NULL;
             size_t count = ask(&w.index, &query, 3, permit, k, &w.arena, with);
             assert_int_equal(ask(&alone, &query, 3, permit, k, &w.arena, without), count);
             if (count)
@@ -316,6 +317,45 @@ static void hidden_documents_change_no_bit_of_an_answer(void **state)
         }
     }
     lexical_release(&alone);
+    world_end(&w);
+}
+
+/* As if they had been removed, to the last bit. */
+static void absent_documents_change_no_bit_of_an_answer(void **state)
+{
+    (void)state;
+    struct world w;
+    uint32_t absent[SLOTS], count = 0;
+    uint64_t rest[SLOTS / 64 + 1];
+    memset(rest, 0xff, sizeof rest);
+    world_begin(&w, 14);
+    for (uint32_t s = 0; s < SLOTS / 2; s++) {
+        world_put(&w, s, random_doc(&w.rng, s % LEXICAL_CLASSES, WORDS_MAX));
+        if (s % 9 == 0) {
+            absent[count++] = s;
+            rest[s / 64] &= ~(UINT64_C(1) << s % 64);
+        }
+    }
+    struct lexical_filter filter = {
+        .classes = 3, .permit = rest, .absent = absent, .absent_count = count};
+    struct topk_item with[20][K_MAX], without[K_MAX];
+    struct plain_doc queries[20];
+    size_t counts[20];
+    for (unsigned i = 0; i < 20; i++) {
+        queries[i] = random_doc(&w.rng, 0, 8);
+        struct lexical_doc doc = read_doc(&w.index, &queries[i]);
+        struct lexical_query q;
+        lexical_query_init(&q, &w.index, &doc, &filter);
+        assert_true(lexical_best(&q, K_MAX, &w.arena, with[i], &counts[i]));
+        lexical_doc_release(&doc);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        world_remove(&w, absent[i]);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(ask(&w.index, &queries[i], 3, NULL, K_MAX, &w.arena, without), counts[i]);
+        if (counts[i])
+            assert_memory_equal(with[i], without, counts[i] * sizeof *without);
+    }
     world_end(&w);
 }
 
@@ -420,6 +460,7 @@ static void after_a_reserve_an_add_needs_no_memory(void **state)
             words += docs[i].len;
         }
         assert_true(lexical_reserve(&w.index, 100 * round + 100, words));
+        assert_true(lexical_has_room(&w.index, 100 * round + 100, words));
         fault_arm_from(round % 3 ? 1 : 1000000);
         for (uint32_t i = 0; i < 100; i++)
             lexical_add(&w.index, 100 * round + i, i % LEXICAL_CLASSES, &docs[i]);
@@ -475,6 +516,7 @@ int main(void)
         cmocka_unit_test(churn_leaves_what_a_new_index_would_have),
         cmocka_unit_test(slots_in_any_order_make_no_difference),
         cmocka_unit_test(hidden_documents_change_no_bit_of_an_answer),
+        cmocka_unit_test(absent_documents_change_no_bit_of_an_answer),
         cmocka_unit_test(of_equal_ones_the_lower_slots_win),
         cmocka_unit_test(nothing_is_found_where_nothing_is_permitted),
         cmocka_unit_test(parts_of_a_score_add_up_and_name_their_words),

@@ -343,8 +343,15 @@ static const struct constraint store_memories_response[] = {
 };
 
 static const struct constraint memory[] = {
-    OBJECT_OUT("content"),  TIME("created_at"), TIME_OR_NULL("expires_at"),
-    OBJECT_OUT("metadata"), TIME("updated_at"), TIME("replaced_at"),
+    OBJECT_OUT("content"),
+    TIME("created_at"),
+    TIME_OR_NULL("expires_at"),
+    OBJECT_OUT("metadata"),
+    TIME("updated_at"),
+    TIME("replaced_at"),
+    {.field = "quality",
+     .about = "As outcomes have moved it; of a version that was replaced, as it was given."},
+    {.field = "uses", .about = "Outcomes of contexts that it was part of."},
 };
 
 static const struct constraint get_memory_request[] = {
@@ -362,7 +369,9 @@ static const struct constraint update_memory_request[] = {
     OBJECT("content", 0, LIMIT_CONTENT_BYTES),
     VECTOR("embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
-    RANGE("quality", 0, 1),
+    {.field = "quality",
+     .range = {0, 1},
+     .about = "Anew: what outcomes have said of it so far no longer counts."},
     LABEL("sensitivity"),
     {.field = "ttl_hours",
      .flags = CON_CLEARABLE,
@@ -431,6 +440,15 @@ static const struct constraint export_memories_request[] = {
     TEXT("kind", 0, KIND_CHARS),
 };
 
+/* The bounds of votes are the engine's to know. */
+static const struct constraint memory_credit[] = {
+    RANGE("weight", 0, INFINITY),
+    RANGE("sum", 0, INFINITY),
+    RANGE("run_weight", 0, INFINITY),
+    RANGE("run_sum", 0, INFINITY),
+    {.field = "rater", .range = {1, 16}, .pattern = PATTERN_TOKEN},
+};
+
 /* of vectors; see engine_vector */
 static const char *const space_names[] = {"client", "qmn-lexical/1", NULL};
 
@@ -455,6 +473,7 @@ static const struct constraint memory_line[] = {
     ID("trace_id", 0),
     {.field = "space", .one_of = space_names},
     {.field = "embedding_b64", .range = {1, LIMIT_DIM_MAX * 6}},
+    {.field = "credit", .about = "What outcomes said of it; absent: none has concerned it."},
 };
 
 static const struct constraint import_memories_response[] = {
@@ -709,6 +728,7 @@ const struct message_rules constraint_table[] = {
     RULES(list_memories_request, list_memories_request),
     RULES(memory_page, memory_page),
     RULES(export_memories_request, export_memories_request),
+    RULES(memory_credit, memory_credit),
     RULES(memory_line, memory_line),
     {.message = &qmn__v1__import_error__descriptor},
     RULES(import_memories_response, import_memories_response),

@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "engine/engine.h"
+#include "route/quality.h"
 
 struct memory_in {
     struct bytes agent_id, kind, content, metadata, task_id, trace_id;
@@ -20,13 +21,14 @@ struct memory_patch {
     struct bytes id;
     struct bytes kind, content, metadata;
     struct vector_in embedding; /* neither values nor text: it stays */
-    double quality;             /* [0, 1]; negative: stays */
-    uint32_t sensitivity;       /* 0: stays */
-    double ttl_hours;           /* from now on; 0: stays; negative: for ever */
+    double quality;       /* [0, 1]; what outcomes said is forgotten with it; negative: stays */
+    uint32_t sensitivity; /* 0: stays */
+    double ttl_hours;     /* from now on; 0: stays; negative: for ever */
 };
 struct memory_out {
     struct bytes id, agent_id, kind, content, metadata, task_id, trace_id;
-    double quality;
+    double quality; /* as outcomes have moved it; of a version that has ended, as it was given */
+    uint32_t uses;  /* outcomes it had a share in */
     uint32_t sensitivity;
     int64_t created_ms, expires_ms;
     int64_t version, updated_ms; /* updated: when this version began ... */
@@ -87,10 +89,14 @@ enum memory_line_state { LINE_WAITING, LINE_STORED, LINE_KNOWN, LINE_EXPIRED, LI
 
 /* A memory, or a version of the history of one. */
 struct memory_line {
-    struct memory_out m;     /* of a version, until_ms is set; label and expiry are the memory's */
-    struct bytes vector;     /* float32, unit length; empty: of a version, that of the next */
-    struct bytes space;      /* of the vector; of a memory */
-    int64_t begun_ms;        /* of a memory */
+    struct memory_out m;   /* of a version, until_ms is set; label and expiry are the memory's */
+    struct bytes vector;   /* float32, unit length; empty: of a version, that of the next */
+    struct bytes space;    /* of the vector; of a memory */
+    int64_t begun_ms;      /* of a memory */
+    struct memory_credit { /* likewise: what outcomes said; uses stand in m */
+        double given;      /* quality as its author gave it, which is what is stored */
+        struct quality_evidence evidence;
+    } credit;
     struct bytes version_of; /* id of the memory whose version it is; empty: it is one */
     bool superseded;         /* a version: the next one has another id */
     /* import */

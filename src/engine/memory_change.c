@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "engine/memories_priv.h"
+#include "engine/memory_credit_priv.h"
 
 #define HOUR_MS 3600000.0
 
@@ -108,6 +109,7 @@ struct memory_change {
     uint32_t dim, slot;
     struct bytes space;
     bool idle, new_vector; /* nothing changes; the vector does */
+    bool forget;           /* what outcomes said */
     struct record_memory old, row;
     struct record_memory_vector vector;
     struct memory_version_op step;
@@ -209,6 +211,17 @@ static enum qmn_code add_version(struct engine *e, struct memory_change *op, str
     return QMN_OK;
 }
 
+/* Whoever says anew how good it is has seen what became of it: outcomes count from here on. */
+static enum qmn_code forget_outcomes(struct engine *e, struct memory_change *op, struct err *err)
+{
+    struct memory_next *x = writer_memory(e, op->cmd.tenant, op->slot);
+    if (!x)
+        return err_nomem(err);
+    x->evidence = (struct quality_evidence){0};
+    x->moved = true;
+    return QMN_OK;
+}
+
 static enum qmn_code change_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct memory_change *op = change_of(cmd);
@@ -226,7 +239,8 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
     if (!memory_reserve(e, t, op->row.kind))
         return err_nomem(err);
     TRY(change_label(e, op, err));
-    op->idle = !says && op->row.quality == op->old.quality &&
+    op->forget = op->in->quality >= 0 && writer_memory_rated(e, t, op->slot);
+    op->idle = !says && !op->forget && op->row.quality == op->old.quality &&
                op->row.sensitivity == op->old.sensitivity &&
                op->row.expires_ms == op->old.expires_ms;
     if (says)
@@ -236,7 +250,8 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
     if (op->idle)
         return QMN_OK;
     writer_add(e, MUT_PUT, RECORD_MEMORY, &op->row);
-    return count_use(e, op, err);
+    TRY(count_use(e, op, err));
+    return op->forget ? forget_outcomes(e, op, err) : QMN_OK;
 }
 
 static void change_publish(struct engine *e, struct command *cmd)

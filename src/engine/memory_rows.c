@@ -3,6 +3,7 @@
  * Memories in the network: their rows by slot, and what finds one by its id, number or content. */
 #include "engine/group_priv.h"
 #include "engine/live_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/memory_index_priv.h"
 
 #include "base/mem.h"
@@ -92,6 +93,8 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
                          .kind = (uint32_t)(kind - 1),
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
+                         .given = m->quality,
+                         .useful = (float)quality_useful(&(struct quality_evidence){0}),
                          .print = print,
                          .said = (uint32_t)(m->content.len + m->metadata.len),
                          .stored = stored,
@@ -112,6 +115,7 @@ void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *
                    const float *unit, uint64_t print, int64_t history)
 {
     const struct memory *x = &t->memories[slot];
+    struct memory before = *x; /* what was learned of it stays, unless another takes its place */
     int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
     uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
@@ -122,6 +126,10 @@ void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *
         t->memories[was] = (struct memory){0};
     }
     memory_fill(t, slot, m, agent, print, stored);
+    if (bytes_equal(m->id, id_bytes(&before.id))) {
+        t->memories[slot].row_behind = before.row_behind;
+        memory_set_credit(&t->memories[slot], &before.evidence, before.uses);
+    }
     t->stored_bytes += (uint64_t)grows;
     memory_link(t->engine, t, slot);
 }
@@ -134,6 +142,19 @@ void memory_add_history(struct tenant *t, const struct record_memory_version *v)
     uint32_t bytes = memory_version_bytes(v);
     t->memories[*slot].stored += bytes;
     t->stored_bytes += bytes;
+}
+
+void memory_delete_credit(struct engine *e, const struct memory *m)
+{
+    struct record_memory_credit *row = arena_new(writer_arena(e), struct record_memory_credit);
+    if (!m->uses)
+        return; /* it never had one */
+    if (!row) {
+        e->writer->failed = true;
+        return;
+    }
+    row->memory_no = m->no;
+    writer_add(e, MUT_DELETE, RECORD_MEMORY_CREDIT, row);
 }
 
 void memory_delete_rows(struct engine *e, const struct memory *m)
@@ -151,6 +172,7 @@ void memory_delete_rows(struct engine *e, const struct memory *m)
     row->no = vector->no = m->no;
     writer_add(e, MUT_DELETE, RECORD_MEMORY, row);
     writer_add(e, MUT_DELETE, RECORD_MEMORY_VECTOR, vector);
+    memory_delete_credit(e, m);
     for (size_t i = 0; i < count; i++) {
         versions[i] =
             (struct record_memory_version){.memory_no = m->no, .version = oldest + (int64_t)i};

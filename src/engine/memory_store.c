@@ -205,6 +205,7 @@ static enum qmn_code supersede(struct engine *e, struct memory_store *op, uint32
     struct record_memory_vector vector;
     TRY(memory_read(e, cmd->tenant->memories[x->slot].no, cmd->call->arena, &old, &vector, err));
     x->replaces = true;
+    memory_delete_credit(e, &cmd->tenant->memories[x->slot]);
     x->row.no = x->vector.no = old.no;
     x->row.version = old.version + 1;
     x->row.begun_ms = old.begun_ms;

@@ -80,6 +80,9 @@ enum {
         67108864, /* their bodies: a thousand of 37 KB, each in its block of 64 KB */
     LIMIT_INBOX_BYTES =
         67108864, /* queued nutrients per tenant; the oldest is dropped and counted beyond */
+    /* Memories of one tenant that wait for their links: a minute of 10,000 stores a second.  A
+     * search scans them by one bit a dimension, 115 MB of 1536. */
+    LIMIT_UNLINKED = 600000,
     LIMIT_LIVE_NUTRIENTS = 1000000,
     LIMIT_IDEMPOTENCY_ENTRIES = 4000000, /* 64 bytes each; the oldest leaves first and is counted */
     LIMIT_GROUP = 128,         /* commands per commit: 256 in flight raised p99 from 5 to 64 ms */

@@ -188,6 +188,7 @@ static void make_metrics(struct engine *e)
                      read_store_bytes, e);
     metrics_gauge_fn(m, "qmn_idempotency_evicted_total",
                      "Idempotency keys forgotten before 24 hours.", "", read_evicted, e);
+    memory_backlog_metrics(e);
 }
 
 /* ---- life ---- */
@@ -200,6 +201,8 @@ static void configure(struct engine *e, const struct engine_config *config)
     e->retention_ms = config->retention_ms > 0 ? config->retention_ms : RETENTION_MS;
     e->inbox_bytes = config->inbox_bytes ? config->inbox_bytes : LIMIT_INBOX_BYTES;
     e->memory_flat_max = config->memory_flat_max;
+    e->memory_backlog_max =
+        config->memory_backlog_max ? config->memory_backlog_max : LIMIT_UNLINKED;
     snprintf(e->region, sizeof e->region, "%s", config->region ? config->region : "local");
     snprintf(e->key_env, sizeof e->key_env, "%s", config->key_env ? config->key_env : "live");
     snprintf(e->backup_dir, sizeof e->backup_dir, "%s",

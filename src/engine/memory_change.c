@@ -226,8 +226,10 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
 {
     struct memory_change *op = change_of(cmd);
     struct tenant *t = cmd->tenant;
-    if (op->unit)
+    if (op->unit) {
+        TRY(memory_backlog_check(e, t, err));
         TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
+    }
     if (cmd->defer)
         return QMN_OK;
     TRY(memory_claim(e, cmd, op->in->id, "id", &op->slot, err));

@@ -281,6 +281,7 @@ static void store_discard(struct engine *e, struct command *cmd)
 static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct memory_store *op = store_of(cmd);
+    TRY(memory_backlog_check(e, cmd->tenant, err));
     (void)writer_places(e, op->count - 1);
     for (uint32_t i = 0; i < op->count && !cmd->defer; i++)
         TRY(name_item(op, i, check_item(e, op, i, err), err));

@@ -507,6 +507,7 @@ static void import_discard(struct engine *e, struct command *cmd)
 static enum qmn_code import_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct import *op = import_of(cmd);
+    TRY(memory_backlog_check(e, cmd->tenant, err));
     (void)writer_places(e, op->count);
     for (uint32_t i = 0; i < op->count; i++) /* it may have been put off */
         if (op->items[i].line->state != LINE_FAILED)

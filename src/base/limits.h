@@ -65,6 +65,7 @@ enum {
      * piece of writing after which others have their turn. */
     LIMIT_BATCH = 256,
     LIMIT_IMPORT_LINES = 1024, /* of one import: small memories, in the same 8 MB */
+    LIMIT_DUPLICATES = 16,     /* listed of one memory: a guess */
     LIMIT_KEY_AGENTS = 64,
     LIMIT_IDEMPOTENCY_CHARS = 255,
 

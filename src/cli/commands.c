@@ -125,6 +125,12 @@ static const struct cli_option memory_browse_options[] = {
     {"as-of", "TIME", "as_of", "what they said then", NULL},
     {"limit", "N", "limit", "at most so many (100)", NULL},
     {"cursor", "CURSOR", "cursor", "go on where a page ended", NULL}, END};
+static const struct cli_option memory_duplicates_options[] = {
+    {"threshold", "X", "threshold", "from which cosine on, .5 to 1 (0.95)", NULL},
+    {"agent", "AGENT", "agent_id", "only this agent's", NULL},
+    {"kind", "WORD", "kind", "only this kind", NULL},
+    {"limit", "N", "limit", "at most so many groups (100)", NULL},
+    {"cursor", "CURSOR", "cursor", "go on where a page ended", NULL}, END};
 static const struct cli_option memory_export_options[] = {
     {"history", NULL, "history", "what they said before, too", NULL},
     {"agent", "AGENT", "agent_id", "only this agent's", NULL},
@@ -264,6 +270,8 @@ const struct cli_command cli_commands[] = {
     {"memory", "list", "AGENT", 1, 1, "an agent's memories, newest first", cmd_memory_list, memory_list_options, NO_EXAMPLES},
     {"memory", "browse", NULL, 0, 0, "memories of all agents, newest first, a page at a time", cmd_memory_browse, memory_browse_options,
      EXAMPLES("qmn memory browse --kind rule --from 2026-11-01T00:00:00Z")},
+    {"memory", "duplicates", NULL, 0, 0, "memories with older ones that are nearly the same, a page at a time", cmd_memory_duplicates, memory_duplicates_options,
+     EXAMPLES("qmn memory duplicates --threshold 0.9 --kind rule")},
     {"memory", "show", "MEMORY", 1, 1, "show one memory", cmd_memory_show, memory_show_options, NO_EXAMPLES},
     {"memory", "update", "MEMORY [TEXT...]", 1, -1, "change what it says or how it is treated", cmd_memory_update, memory_update_options,
      EXAMPLES("qmn memory update me_00... \"deploys on Friday need three reviewers\"")},

@@ -94,6 +94,11 @@ enum {
         .field = "offset", .range = {0, OFFSET_MAX},                                               \
         .about = "Leaves out so many rows, in the order of the listing."                           \
     }
+#define CURSOR                                                                                     \
+    {                                                                                              \
+        .field = "cursor", .range = {1, LIMIT_ID_CHARS}, .pattern = PATTERN_TOKEN,                 \
+        .about = "The next_cursor of the page before."                                             \
+    }
 #define TIME(name)                                                                                 \
     {                                                                                              \
         .field = (name), .flags = CON_TIME                                                         \
@@ -349,8 +354,7 @@ static const struct constraint memory[] = {
     OBJECT_OUT("metadata"),
     TIME("updated_at"),
     TIME("replaced_at"),
-    {.field = "quality",
-     .about = "As outcomes have moved it; of a version that was replaced, as it was given."},
+    {.field = "quality", .about = "As outcomes have moved it; of an old version, as given."},
     {.field = "uses", .about = "Outcomes of contexts that it was part of."},
 };
 
@@ -369,9 +373,7 @@ static const struct constraint update_memory_request[] = {
     OBJECT("content", 0, LIMIT_CONTENT_BYTES),
     VECTOR("embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
-    {.field = "quality",
-     .range = {0, 1},
-     .about = "Anew: what outcomes have said of it so far no longer counts."},
+    {.field = "quality", .range = {0, 1}, .about = "Outcomes until now no longer count."},
     LABEL("sensitivity"),
     {.field = "ttl_hours",
      .flags = CON_CLEARABLE,
@@ -426,11 +428,21 @@ static const struct constraint list_memories_request[] = {
      .flags = CON_TIME,
      .about = "What they said then, of those there still are."},
     ROWS,
-    {.field = "cursor",
-     .range = {1, LIMIT_ID_CHARS},
-     .pattern = PATTERN_TOKEN,
-     .about = "The next_cursor of the page before."},
+    CURSOR,
 };
+
+static const struct constraint memory_duplicates_request[] = {
+    {.field = "threshold", .range = {0.5, 1}, .about = "Cosine; 1: equal vectors."},
+    TEXT("kind", 0, KIND_CHARS),
+    ID("agent_id", 0),
+    ROWS,
+    CURSOR,
+};
+
+static const struct constraint memory_duplicate[] = {TIME("created_at")};
+static const struct constraint memory_duplicates[] = {TIME("created_at"), ALWAYS("duplicates")};
+static const struct constraint memory_duplicates_page[] = {ALWAYS("groups"), ALWAYS("examined"),
+                                                           OR_NULL("next_cursor")};
 
 static const struct constraint export_memories_request[] = {
     ID("after", 0),
@@ -440,14 +452,12 @@ static const struct constraint export_memories_request[] = {
     TEXT("kind", 0, KIND_CHARS),
 };
 
-/* The bounds of votes are the engine's to know. */
 static const struct constraint memory_credit[] = {
     RANGE("weight", 0, INFINITY),
     RANGE("sum", 0, INFINITY),
     RANGE("run_weight", 0, INFINITY),
     RANGE("run_sum", 0, INFINITY),
-    {.field = "rater", .range = {1, 16}, .pattern = PATTERN_TOKEN},
-};
+    {.field = "rater", .range = {1, 16}, .pattern = PATTERN_TOKEN}};
 
 /* of vectors; see engine_vector */
 static const char *const space_names[] = {"client", "qmn-lexical/1", NULL};
@@ -727,6 +737,10 @@ const struct message_rules constraint_table[] = {
     RULES(memory_history, memory_history),
     RULES(list_memories_request, list_memories_request),
     RULES(memory_page, memory_page),
+    RULES(memory_duplicates_request, memory_duplicates_request),
+    RULES(memory_duplicate, memory_duplicate),
+    RULES(memory_duplicates, memory_duplicates),
+    RULES(memory_duplicates_page, memory_duplicates_page),
     RULES(export_memories_request, export_memories_request),
     RULES(memory_credit, memory_credit),
     RULES(memory_line, memory_line),

@@ -83,6 +83,37 @@ void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_
  * as_of a page may hold fewer though more follow. */
 void engine_list_memories(struct engine *e, struct call *c, const struct memory_query *q,
                           uint32_t limit, struct memories_out *out);
+/* ---- near-duplicates ---- */
+
+struct duplicates_query {
+    struct bytes agent_id, kind; /* of both; empty: any */
+    double threshold;            /* cosine, [-1, 1] */
+    bool has_after;              /* what comes behind this id, newest first */
+    struct id after;
+};
+struct duplicate {
+    struct bytes id, agent_id, kind;
+    double quality, similarity; /* the cosine of the float vectors; 1: they are equal */
+    int64_t created_ms;
+};
+struct duplicate_group {
+    struct duplicate memory;
+    const struct duplicate *older; /* as near as asked, nearest first */
+    size_t count;                  /* 1 .. LIMIT_DUPLICATES */
+    bool more;                     /* there are more than are listed */
+};
+struct duplicates_out {
+    struct duplicate_group *groups; /* newest first */
+    size_t count;
+    uint32_t examined; /* memories that were looked at */
+    bool more;         /* others follow ... */
+    struct id last;    /* ... behind this id */
+};
+/* Of the caller's memories, newest first, those with older ones near them.  A page examines some
+ * dozens and stops at `limit` groups, so it may be empty though another one follows. */
+void engine_memory_duplicates(struct engine *e, struct call *c, const struct duplicates_query *q,
+                              uint32_t limit, struct duplicates_out *out);
+
 /* ---- export and import ---- */
 
 enum memory_line_state { LINE_WAITING, LINE_STORED, LINE_KNOWN, LINE_EXPIRED, LINE_FAILED };

@@ -106,6 +106,7 @@ void memory_publish(struct engine *e, struct tenant *t, const struct record_memo
                     uint32_t agent, const float *unit, uint64_t print)
 {
     uint32_t slot = memory_index_add(t, unit);
+    t->memory_changes++;
     memory_fill(t, slot, m, agent, print, memory_bytes(m, t->profiles.dim));
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
@@ -119,6 +120,7 @@ void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *
     int64_t grows = history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
     uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
+    t->memory_changes++;
     if (unit) { /* a vector never changes where it is: the graph knows the place by the old one */
         uint32_t was = slot;
         slot = memory_index_add(t, unit);
@@ -189,6 +191,7 @@ uint32_t memory_slot(const struct tenant *t, const struct id *id)
 void memory_remove(struct tenant *t, uint32_t slot)
 {
     memory_unlink(t, slot);
+    t->memory_changes++;
     t->stored_bytes -= t->memories[slot].stored;
     t->memories[slot] = (struct memory){0};
     memory_index_remove(t, slot);

@@ -210,6 +210,7 @@ struct tenant {
     struct memory *memories;
     uint32_t memory_cap;
     uint32_t memory_slots, memory_count; /* highest slot ever used + 1; used ones */
+    uint64_t memory_changes;             /* counts on whenever one comes, goes or changes */
     struct tenant *index_next;           /* the writer's: in line for work on the index */
     bool index_in_line;
     struct textmap memory_kind_ids;

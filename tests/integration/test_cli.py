@@ -49,6 +49,11 @@ def test_memories(qmn, acme, tmp_path):
     page = qmn.json("memory", "browse", "--limit", "1", *acme)
     assert page["memories"][0]["id"] == made["id"]
     assert made["id"] not in qmn("memory", "browse", "--cursor", page["next_cursor"] or "cu_" + made["id"][3:], *acme)
+    twin = qmn.json("memory", "store", "friday deploys need two reviewers", "--agent", "dba", "--kind", "twin", *acme)
+    shown = qmn("memory", "duplicates", "--threshold", "0.9", *acme)
+    assert shown.index(twin["id"]) < shown.index(made["id"]) and "1.0000" in shown
+    assert qmn("memory", "duplicates", "--kind", "rule", *acme) == "no near-duplicates on this page\n"
+    qmn("memory", "delete", twin["id"], *acme)
     told = qmn.json("memory", "update", made["id"], "friday deploys need three reviewers", "--clear", "metadata", *acme)
     assert told["version"] == 2 and told["metadata"] == {}
     assert "three reviewers" in qmn("memory", "search", "deploys on friday", *acme)

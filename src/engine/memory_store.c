@@ -212,6 +212,7 @@ static enum qmn_code supersede(struct engine *e, struct memory_store *op, uint32
     if (x->row.sensitivity < old.sensitivity)
         x->row.sensitivity = old.sensitivity;
     TRY(memory_keep_version(e, cmd, &old, &vector, &x->row, &x->step, err));
+    x->print = memory_print(&x->row, x->vector.vector);
     writer_add(e, MUT_PUT, RECORD_MEMORY, &x->row);
     writer_add(e, MUT_PUT, RECORD_MEMORY_VECTOR, &x->vector);
     return QMN_OK;
@@ -253,7 +254,6 @@ static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint3
     TRY(x->in->supersedes.len ? supersede(e, op, i, err) : insert(e, op, i, err));
     if (cmd->defer || x->merged)
         return QMN_OK;
-    x->print = memory_print(&x->row, x->vector.vector);
     size_t bytes = x->in->content.len + x->in->metadata.len + x->dim * sizeof(float);
     TRY(writer_use(e, t, USAGE_STORES, 1, err));
     return writer_use(e, t, USAGE_BYTES, bytes, err);

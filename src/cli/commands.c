@@ -217,11 +217,12 @@ static const struct cli_option bootstrap_options[] = {
     {"daemon", "FILE", NULL, "the qmnd to use (default: beside qmn, then PATH)", NULL}, END};
 static const struct cli_option bench_options[] = {
     {"seconds", "N", NULL, "length of a run (10)", NULL},
-    {"connections", "N", NULL, "open connections (64; collect and collect-window 16, overload 6000)", NULL},
+    {"connections", "N", NULL, "open connections (64; collect and collect-window 16, store-batch 8, search 4, overload 6000)", NULL},
     {"rate", "N", NULL, "so many requests a second, 0: as fast as it goes (0; collect 50); overload: what counts as capacity, 0: measured", NULL},
     {"agents", "N", NULL, "agents in the network (1000)", NULL},
     {"dim", "N", NULL, "dimension of the vectors (1536)", NULL},
     {"pid", "PID", NULL, "process of the node, to read its processor time and memory", NULL},
+    {"memories", "N", NULL, "stored before: store and store-batch 0, search 100000", NULL},
     {"keep", NULL, NULL, "keep the tenant it made", NULL}, END};
 
 static const struct cli_option demo_options[] = {
@@ -321,7 +322,7 @@ const struct cli_command cli_commands[] = {
 
     {NULL, "demo", "", 0, 0, "a first exchange between a dozen agents, in a tenant of its own", cmd_demo, demo_options,
      EXAMPLES("qmn demo", "qmn demo --tenant try-it")},
-    {NULL, "bench", "[SCENARIO...]", 0, -1, "measure the node: broadcast, broadcast-b64, collect, collect-window, outcomes, overload, idle", cmd_bench, bench_options,
+    {NULL, "bench", "[SCENARIO...]", 0, -1, "measure the node: broadcast, broadcast-b64, collect, collect-window, outcomes, overload, store, store-batch, search, idle", cmd_bench, bench_options,
      EXAMPLES("qmn bench broadcast --seconds 30 --pid $(cat var/qmnd.pid)")},
     {NULL, "completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", cmd_completion, NULL,
      EXAMPLES("qmn completion bash > /etc/bash_completion.d/qmn")},

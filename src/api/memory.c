@@ -62,6 +62,8 @@ static Qmn__V1__Memory *out_memory(struct api_call *x, const struct memory_out *
     SET_TIME(m, replaced_at, o->until_ms);
     if (o->merged)
         SET(m, merged, true);
+    if (!o->until_ms)
+        SET(m, uses, o->uses);
     return m;
 }
 
@@ -457,6 +459,7 @@ static Qmn__V1__SearchHit *out_hit(struct api_call *x, const struct memory_out *
     SET(m, quality, o->quality);
     m->sensitivity = out_word(label_name(sensitivity_names, o->sensitivity));
     SET_TIME(m, created_at, o->created_ms);
+    SET(m, uses, o->uses);
     return m;
 }
 

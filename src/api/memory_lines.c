@@ -2,6 +2,8 @@
  *
  * Memories as lines of JSON: export and import.  A line is a MemoryLine; content goes out as it was
  * stored but for line breaks between its tokens, which become blanks. */
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "codec/base64.h"
 #include "codec/json_decode.h"
@@ -58,6 +60,23 @@ static char *out_vector(struct api_call *x, struct bytes vector)
     return out_text(x, buf_bytes(&b));
 }
 
+static Qmn__V1__MemoryCredit *out_credit(struct api_call *x, const struct memory_line *l)
+{
+    const struct quality_evidence *v = &l->credit.evidence;
+    char rater[17];
+    Qmn__V1__MemoryCredit *m = out_new(x, &qmn__v1__memory_credit__descriptor);
+    if (!m)
+        return NULL;
+    SET(m, uses, l->m.uses);
+    SET(m, weight, v->weight);
+    SET(m, sum, v->sum);
+    SET(m, run_weight, v->run_weight);
+    SET(m, run_sum, v->run_sum);
+    snprintf(rater, sizeof rater, "%016llx", (unsigned long long)v->rater);
+    m->rater = out_text(x, bytes_cstr(rater));
+    return m;
+}
+
 static enum qmn_code write_line(struct api_call *x, const struct memory_line *l, struct buf *out)
 {
     Qmn__V1__MemoryLine *m = out_new(x, &qmn__v1__memory_line__descriptor);
@@ -70,7 +89,9 @@ static enum qmn_code write_line(struct api_call *x, const struct memory_line *l,
     m->kind = out_text(x, l->m.kind);
     SET_RAW(m, content, on_one_line(x, l->m.content));
     SET_RAW(m, metadata, on_one_line(x, l->m.metadata));
-    SET(m, quality, l->m.quality);
+    SET(m, quality, l->version_of.len ? l->m.quality : l->credit.given);
+    if (l->m.uses)
+        m->credit = out_credit(x, l);
     if (l->m.sensitivity)
         m->sensitivity = out_word(label_name(sensitivity_names, l->m.sensitivity));
     SET_TIME(m, begun_at, l->begun_ms);
@@ -153,6 +174,34 @@ static enum qmn_code in_vector_b64(struct api_call *x, const char *text, struct 
     return QMN_OK;
 }
 
+/* 16 digits of hexadecimal. */
+static bool in_hash(const char *text, int64_t *ret)
+{
+    uint64_t v = 0;
+    for (const char *p = text; *p; p++) {
+        const char *digits = "0123456789abcdef", *at = strchr(digits, *p);
+        if (!at || p - text == 16)
+            return false;
+        v = v << 4 | (uint64_t)(at - digits);
+    }
+    *ret = (int64_t)v;
+    return true;
+}
+
+static enum qmn_code in_credit(const Qmn__V1__MemoryCredit *m, struct memory_line *l,
+                               struct err *err)
+{
+    l->credit.given = l->m.quality;
+    if (!m)
+        return QMN_OK;
+    l->m.uses = m->uses;
+    l->credit.evidence = (struct quality_evidence){
+        .weight = m->weight, .sum = m->sum, .run_weight = m->run_weight, .run_sum = m->run_sum};
+    if (m->rater && !in_hash(m->rater, &l->credit.evidence.rater))
+        return err_field(err, QMN_E_INVALID, "credit.rater", "expected 16 hexadecimal digits");
+    return QMN_OK;
+}
+
 static enum qmn_code in_line(struct api_call *x, struct bytes text, struct memory_line *l,
                              struct err *err)
 {
@@ -176,6 +225,7 @@ static enum qmn_code in_line(struct api_call *x, struct bytes text, struct memor
         .expires_ms = m->expires_at,
         .version = m->has_version ? m->version : 1,
     };
+    TRY(in_credit(m->credit, l, err));
     l->begun_ms = m->has_begun_at ? m->begun_at : m->created_at;
     l->version_of = in_text(m->version_of);
     l->superseded = m->superseded;

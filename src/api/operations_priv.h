@@ -23,8 +23,8 @@ extern const struct operation op_edge_stats, op_edge_top, op_edge_list, op_edge_
     op_edge_decay;
 /* memory.c */
 extern const struct operation op_memory_store, op_memory_batch, op_memory_get, op_memory_update,
-    op_memory_history, op_memory_page, op_memory_export, op_memory_import, op_memory_delete,
-    op_memory_list, op_memory_search, op_memory_cleanup;
+    op_memory_history, op_memory_page, op_memory_duplicates, op_memory_export, op_memory_import,
+    op_memory_delete, op_memory_list, op_memory_search, op_memory_cleanup;
 /* tenants.c */
 extern const struct operation op_tenant_create, op_tenant_get, op_tenant_list, op_tenant_update,
     op_tenant_delete, op_usage;

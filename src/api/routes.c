@@ -133,6 +133,11 @@ const struct route routes[] = {
      .about = "Memories newest first, by agent, kind and time; `cursor` continues, whatever is "
               "stored or deleted meanwhile.",
      .op = &op_memory_page},
+    {"memory.duplicates", HTTP_GET, "/v1/hyphal:duplicates", .service = "memory",
+     SCOPED(MEMORY_READ), OWN, READ, .label = "read",
+     .about = "Memories with older ones that are nearly the same, newest first.  A page examines "
+              "some dozens and may be empty though `next_cursor` goes on.",
+     .op = &op_memory_duplicates},
     {"memory.get", HTTP_GET, "/v1/hyphal/{id}", BY("id"), .service = "memory", SCOPED(MEMORY_READ),
      OWN, READ, .label = "read", .about = "One memory, now or `as_of` a time.",
      .op = &op_memory_get},

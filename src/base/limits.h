@@ -75,6 +75,7 @@ enum {
     LIMIT_FILTER_DEPTH = 8, /* $and, $or and $not inside each other */
     LIMIT_FILTER_CONDITIONS = 32,
     LIMIT_FILTER_VALUES = 256, /* in all lists of $in and $nin */
+    LIMIT_DUPLICATES = 16,     /* listed of one memory: a guess */
     LIMIT_KEY_AGENTS = 64,
     LIMIT_IDEMPOTENCY_CHARS = 255,
 
@@ -90,6 +91,9 @@ enum {
         67108864, /* their bodies: a thousand of 37 KB, each in its block of 64 KB */
     LIMIT_INBOX_BYTES =
         67108864, /* queued nutrients per tenant; the oldest is dropped and counted beyond */
+    /* Memories of one tenant that wait for their links: a minute of 10,000 stores a second.  A
+     * search scans them by one bit a dimension, 115 MB of 1536. */
+    LIMIT_UNLINKED = 600000,
     LIMIT_LIVE_NUTRIENTS = 1000000,
     LIMIT_IDEMPOTENCY_ENTRIES = 4000000, /* 64 bytes each; the oldest leaves first and is counted */
     LIMIT_GROUP = 128,         /* commands per commit: 256 in flight raised p99 from 5 to 64 ms */

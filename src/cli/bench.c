@@ -69,10 +69,10 @@ double bench_resident_kb(long pid)
 struct figures {
     const char *scenario;
     const struct load_result *r;
-    double cpu_us;    /* per request; 0: unknown */
-    double cpu_share; /* of one processor */
-    double offered;   /* a second; 0: as much as it takes */
-    uint32_t connections;
+    double cpu_us;              /* per request; 0: unknown */
+    double cpu_share;           /* of one processor */
+    double offered;             /* a second; 0: as much as it takes */
+    uint32_t connections, rows; /* rows: stored by each request */
 };
 
 static double ms(const struct load_result *r, double p)
@@ -88,17 +88,19 @@ static void print_figures(const struct bench *b, const struct figures *f)
         printf("{\"scenario\":\"%s\",\"seconds\":%.2f,\"requests\":%llu,\"failed\":%llu,"
                "\"per_second\":%.1f,\"p50_ms\":%.3f,\"p95_ms\":%.3f,\"p99_ms\":%.3f,"
                "\"max_ms\":%.3f,\"cpu_us\":%.1f,\"cpu_share\":%.3f,\"offered\":%.0f,"
-               "\"connections\":%u,\"agents\":%u,\"dim\":%u,\"resident_kb\":%.0f}\n",
+               "\"connections\":%u,\"agents\":%u,\"dim\":%u,\"resident_kb\":%.0f,\"rows\":%u}\n",
                f->scenario, r->seconds, (unsigned long long)r->done, (unsigned long long)r->failed,
                rate, ms(r, .5), ms(r, .95), ms(r, .99), (double)r->latency.max / 1000, f->cpu_us,
                f->cpu_share, f->offered, f->connections, b->agents, b->dim,
-               bench_resident_kb(b->pid));
+               bench_resident_kb(b->pid), f->rows);
     } else {
         cli_print(b->c,
                   S_BOLD "%-16s" S_OFF " %9.0f/s   p50 %7.2f ms   p95 %7.2f ms   p99 %7.2f ms",
                   f->scenario, rate, ms(r, .5), ms(r, .95), ms(r, .99));
         if (f->cpu_us > 0)
             cli_print(b->c, "   node %6.1f us/request", f->cpu_us);
+        if (f->rows > 1)
+            cli_print(b->c, "   %.0f rows/s, %.1f us each", rate * f->rows, f->cpu_us / f->rows);
         if (r->failed)
             cli_print(b->c, S_RED "   %llu failed (%d)" S_OFF, (unsigned long long)r->failed,
                       r->worst_status);
@@ -107,8 +109,8 @@ static void print_figures(const struct bench *b, const struct figures *f)
     (void)fflush(stdout);
 }
 
-static enum qmn_code measure(struct bench *b, const char *scenario, struct load_config *k,
-                             struct err *err)
+enum qmn_code bench_measure(struct bench *b, const char *scenario, uint32_t rows,
+                            struct load_config *k, struct err *err)
 {
     static struct load_result result;
     if (cli_flag(b->c, "rate"))
@@ -116,8 +118,11 @@ static enum qmn_code measure(struct bench *b, const char *scenario, struct load_
     struct bench_cpu before = bench_cpu_now(b->pid);
     TRY(bench_load(b, scenario, k, &result, err));
     struct bench_cpu after = bench_cpu_now(b->pid);
-    struct figures f = {
-        .scenario = scenario, .r = &result, .offered = k->rate, .connections = k->connections};
+    struct figures f = {.scenario = scenario,
+                        .r = &result,
+                        .offered = k->rate,
+                        .connections = k->connections,
+                        .rows = rows};
     if (b->pid && result.done) {
         f.cpu_us = (after.seconds - before.seconds) * 1e6 / (double)result.done;
         f.cpu_share = (after.seconds - before.seconds) / result.seconds;
@@ -185,7 +190,7 @@ static enum qmn_code run_rotating(struct bench *b, const char *scenario, const c
     TRY(bench_rotating_new(b, path, mutation, body, &ctx, err));
     k->ctx = ctx;
     k->make = bench_rotate;
-    enum qmn_code code = scenario ? measure(b, scenario, k, err)
+    enum qmn_code code = scenario ? bench_measure(b, scenario, 1, k, err)
                                   : bench_prepare(b, "preparing", BENCH_BODIES, k->make, ctx, err);
     bench_rotating_free(ctx);
     return code;
@@ -375,7 +380,7 @@ static enum qmn_code run_outcomes(struct bench *b, struct err *err)
     enum qmn_code code =
         o->traces ? bench_load(b, "making traces", &prepare, &result, err) : err_nomem(err);
     if (code == QMN_OK)
-        code = measure(b, "outcomes", &k, err);
+        code = bench_measure(b, "outcomes", 1, &k, err);
     for (uint32_t i = 0; i < BENCH_BODIES; i++)
         buf_release(&o->bodies[i]);
     mem_free(o->traces);
@@ -414,15 +419,28 @@ static enum qmn_code run_idle(struct bench *b, struct err *err)
 
 /* ---- the command ---- */
 
+enum wants {
+    WANTS_NODE = 1,
+    WANTS_NETWORK, /* a tenant with agents; run when nothing is named */
+    WANTS_NAME,    /* the same, only when it is named */
+};
+
 static const struct scenario {
     const char *name;
-    bool network; /* wants a tenant with agents */
+    enum wants wants;
     enum qmn_code (*run)(struct bench *b, struct err *err);
 } scenarios[] = {
-    {"idle", false, run_idle},          {"http", false, run_http},
-    {"broadcast", true, run_broadcast}, {"broadcast-b64", true, run_broadcast_b64},
-    {"collect", true, run_collect},     {"collect-window", true, run_collect_window},
-    {"outcomes", true, run_outcomes},   {"overload", true, bench_overload},
+    {"idle", WANTS_NODE, run_idle},
+    {"http", WANTS_NODE, run_http},
+    {"broadcast", WANTS_NETWORK, run_broadcast},
+    {"broadcast-b64", WANTS_NETWORK, run_broadcast_b64},
+    {"collect", WANTS_NETWORK, run_collect},
+    {"collect-window", WANTS_NETWORK, run_collect_window},
+    {"outcomes", WANTS_NETWORK, run_outcomes},
+    {"overload", WANTS_NAME, bench_overload},
+    {"store", WANTS_NAME, bench_store},
+    {"store-batch", WANTS_NAME, bench_store_batch},
+    {"search", WANTS_NAME, bench_search},
 };
 
 static const struct scenario *scenario_find(const char *name)
@@ -443,7 +461,8 @@ static enum qmn_code check_scenarios(struct cli *c, struct err *err)
             const char *near = suggest_word(c->args[i], names, ARRAY_LEN(names));
             return cli_usage(c, err,
                              "there is no scenario \"%s\"%s%s%s; there are broadcast, "
-                             "broadcast-b64, collect, collect-window, outcomes, overload, idle",
+                             "broadcast-b64, collect, collect-window, outcomes, overload, store, "
+                             "store-batch, search, idle",
                              c->args[i], near ? "; did you mean " : "", near ? near : "",
                              near ? "?" : "");
         }
@@ -491,12 +510,12 @@ static enum qmn_code run_all(struct bench *b, struct err *err)
     bool ready = false;
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         const struct scenario *s = &scenarios[i];
-        bool wanted = c->arg_count == 0 && s->network && s->run != bench_overload;
+        bool wanted = c->arg_count == 0 && s->wants == WANTS_NETWORK;
         for (size_t k = 0; k < c->arg_count; k++)
             wanted |= strcmp(c->args[k], s->name) == 0;
         if (!wanted)
             continue;
-        if (s->network && !ready) {
+        if (s->wants != WANTS_NODE && !ready) {
             TRY(bench_tenant(b, err));
             TRY(bench_agents(b, err));
             ready = true;

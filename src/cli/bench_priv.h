@@ -75,8 +75,15 @@ void bench_broadcast_body(struct bench *b, struct buf *s, uint32_t i);
 /* ---- scenarios elsewhere ---- */
 
 QMN_NODISCARD enum qmn_code bench_overload(struct bench *b, struct err *err);
+QMN_NODISCARD enum qmn_code bench_store(struct bench *b, struct err *err);
+QMN_NODISCARD enum qmn_code bench_store_batch(struct bench *b, struct err *err);
+QMN_NODISCARD enum qmn_code bench_search(struct bench *b, struct err *err);
 
 /* ---- figures ---- */
+
+/* A run whose figures are printed; rows: stored by each request, 1 unless it is a batch. */
+QMN_NODISCARD enum qmn_code bench_measure(struct bench *b, const char *scenario, uint32_t rows,
+                                          struct load_config *k, struct err *err);
 
 struct bench_cpu {
     double seconds; /* of processor time */

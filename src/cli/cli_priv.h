@@ -39,7 +39,7 @@ cli_run_fn cmd_broadcast, cmd_inbox, cmd_ack, cmd_nack, cmd_respond;
 cli_run_fn cmd_collect, cmd_outcome, cmd_trace;
 cli_run_fn cmd_edges_top, cmd_edges_of, cmd_edges_stats, cmd_edges_prune, cmd_edges_decay;
 cli_run_fn cmd_memory_update, cmd_memory_history, cmd_memory_browse, cmd_memory_export,
-    cmd_memory_import;
+    cmd_memory_import, cmd_memory_duplicates;
 cli_run_fn cmd_memory_store, cmd_memory_search, cmd_memory_show, cmd_memory_list, cmd_memory_delete,
     cmd_memory_cleanup;
 cli_run_fn cmd_task_create, cmd_task_list, cmd_task_show, cmd_task_update;

@@ -156,6 +156,41 @@ enum qmn_code cmd_memory_browse(struct cli *c, struct err *err)
     return QMN_OK;
 }
 
+enum qmn_code cmd_memory_duplicates(struct cli *c, struct err *err)
+{
+    Qmn__V1__MemoryDuplicatesPage *out;
+    struct table t;
+    const struct client_call call = {"GET", cli_query(c, "/v1/hyphal:duplicates"),
+                                     NULL,  &qmn__v1__memory_duplicates_page__descriptor,
+                                     NULL,  0};
+    TRY(cli_send(c, &call, &out, err));
+    if (!out)
+        return QMN_OK;
+    TABLE(&t, c, ">SIMILARITY", "MEMORY", "FROM", "KIND", ">QUALITY", "AGE");
+    for (size_t i = 0; i < out->n_groups; i++) {
+        const Qmn__V1__MemoryDuplicates *g = out->groups[i];
+        table_cell(&t, " ");
+        table_cell(&t, S_BOLD "%s", cli_or(g->id, "?"));
+        table_cell(&t, "%s", cli_or(g->agent_id, "?"));
+        table_cell(&t, "%s", cli_or(g->kind, "?"));
+        table_cell(&t, "%.2f", g->quality);
+        table_cell(&t, "%s", cli_when(c, g->created_at));
+        for (size_t k = 0; k < g->n_duplicates; k++) {
+            const Qmn__V1__MemoryDuplicate *d = g->duplicates[k];
+            table_cell(&t, S_GREEN "%.4f", d->similarity);
+            table_cell(&t, S_DIM "%s", cli_or(d->id, "?"));
+            table_cell(&t, "%s", cli_or(d->agent_id, "?"));
+            table_cell(&t, "%s", cli_or(d->kind, "?"));
+            table_cell(&t, "%.2f", d->quality);
+            table_cell(&t, "%s", cli_when(c, d->created_at));
+        }
+    }
+    table_end(&t, "no near-duplicates on this page");
+    if (out->next_cursor)
+        cli_note(c, "%u looked at, there are more: --cursor %s\n", out->examined, out->next_cursor);
+    return QMN_OK;
+}
+
 enum qmn_code cmd_memory_update(struct cli *c, struct err *err)
 {
     Qmn__V1__UpdateMemoryRequest *in;

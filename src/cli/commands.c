@@ -126,6 +126,12 @@ static const struct cli_option memory_browse_options[] = {
     {"as-of", "TIME", "as_of", "what they said then", NULL},
     {"limit", "N", "limit", "at most so many (100)", NULL},
     {"cursor", "CURSOR", "cursor", "go on where a page ended", NULL}, END};
+static const struct cli_option memory_duplicates_options[] = {
+    {"threshold", "X", "threshold", "from which cosine on, .5 to 1 (0.95)", NULL},
+    {"agent", "AGENT", "agent_id", "only this agent's", NULL},
+    {"kind", "WORD", "kind", "only this kind", NULL},
+    {"limit", "N", "limit", "at most so many groups (100)", NULL},
+    {"cursor", "CURSOR", "cursor", "go on where a page ended", NULL}, END};
 static const struct cli_option memory_export_options[] = {
     {"history", NULL, "history", "what they said before, too", NULL},
     {"agent", "AGENT", "agent_id", "only this agent's", NULL},
@@ -215,11 +221,12 @@ static const struct cli_option bootstrap_options[] = {
     {"daemon", "FILE", NULL, "the qmnd to use (default: beside qmn, then PATH)", NULL}, END};
 static const struct cli_option bench_options[] = {
     {"seconds", "N", NULL, "length of a run (10)", NULL},
-    {"connections", "N", NULL, "open connections (64; collect and collect-window 16, overload 6000)", NULL},
+    {"connections", "N", NULL, "open connections (64; collect and collect-window 16, store-batch 8, search 4, overload 6000)", NULL},
     {"rate", "N", NULL, "so many requests a second, 0: as fast as it goes (0; collect 50); overload: what counts as capacity, 0: measured", NULL},
     {"agents", "N", NULL, "agents in the network (1000)", NULL},
     {"dim", "N", NULL, "dimension of the vectors (1536)", NULL},
     {"pid", "PID", NULL, "process of the node, to read its processor time and memory", NULL},
+    {"memories", "N", NULL, "stored before: store and store-batch 0, search 100000", NULL},
     {"keep", NULL, NULL, "keep the tenant it made", NULL}, END};
 
 static const struct cli_option demo_options[] = {
@@ -269,6 +276,8 @@ const struct cli_command cli_commands[] = {
     {"memory", "list", "AGENT", 1, 1, "an agent's memories, newest first", cmd_memory_list, memory_list_options, NO_EXAMPLES},
     {"memory", "browse", NULL, 0, 0, "memories of all agents, newest first, a page at a time", cmd_memory_browse, memory_browse_options,
      EXAMPLES("qmn memory browse --kind rule --from 2026-11-01T00:00:00Z")},
+    {"memory", "duplicates", NULL, 0, 0, "memories with older ones that are nearly the same, a page at a time", cmd_memory_duplicates, memory_duplicates_options,
+     EXAMPLES("qmn memory duplicates --threshold 0.9 --kind rule")},
     {"memory", "show", "MEMORY", 1, 1, "show one memory", cmd_memory_show, memory_show_options, NO_EXAMPLES},
     {"memory", "update", "MEMORY [TEXT...]", 1, -1, "change what it says or how it is treated", cmd_memory_update, memory_update_options,
      EXAMPLES("qmn memory update me_00... \"deploys on Friday need three reviewers\"")},
@@ -318,7 +327,7 @@ const struct cli_command cli_commands[] = {
 
     {NULL, "demo", "", 0, 0, "a first exchange between a dozen agents, in a tenant of its own", cmd_demo, demo_options,
      EXAMPLES("qmn demo", "qmn demo --tenant try-it")},
-    {NULL, "bench", "[SCENARIO...]", 0, -1, "measure the node: broadcast, broadcast-b64, collect, collect-window, outcomes, overload, idle", cmd_bench, bench_options,
+    {NULL, "bench", "[SCENARIO...]", 0, -1, "measure the node: broadcast, broadcast-b64, collect, collect-window, outcomes, overload, store, store-batch, search, idle", cmd_bench, bench_options,
      EXAMPLES("qmn bench broadcast --seconds 30 --pid $(cat var/qmnd.pid)")},
     {NULL, "completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", cmd_completion, NULL,
      EXAMPLES("qmn completion bash > /etc/bash_completion.d/qmn")},

@@ -95,6 +95,11 @@ enum {
         .field = "offset", .range = {0, OFFSET_MAX},                                               \
         .about = "Leaves out so many rows, in the order of the listing."                           \
     }
+#define CURSOR                                                                                     \
+    {                                                                                              \
+        .field = "cursor", .range = {1, LIMIT_ID_CHARS}, .pattern = PATTERN_TOKEN,                 \
+        .about = "The next_cursor of the page before."                                             \
+    }
 #define TIME(name)                                                                                 \
     {                                                                                              \
         .field = (name), .flags = CON_TIME                                                         \
@@ -344,8 +349,14 @@ static const struct constraint store_memories_response[] = {
 };
 
 static const struct constraint memory[] = {
-    OBJECT_OUT("content"),  TIME("created_at"), TIME_OR_NULL("expires_at"),
-    OBJECT_OUT("metadata"), TIME("updated_at"), TIME("replaced_at"),
+    OBJECT_OUT("content"),
+    TIME("created_at"),
+    TIME_OR_NULL("expires_at"),
+    OBJECT_OUT("metadata"),
+    TIME("updated_at"),
+    TIME("replaced_at"),
+    {.field = "quality", .about = "As outcomes have moved it; of an old version, as given."},
+    {.field = "uses", .about = "Outcomes of contexts that it was part of."},
 };
 
 static const struct constraint get_memory_request[] = {
@@ -363,7 +374,7 @@ static const struct constraint update_memory_request[] = {
     OBJECT("content", 0, LIMIT_CONTENT_BYTES),
     VECTOR("embedding"),
     TEXT("text", 0, LIMIT_TEXT_CHARS),
-    RANGE("quality", 0, 1),
+    {.field = "quality", .range = {0, 1}, .about = "Outcomes until now no longer count."},
     LABEL("sensitivity"),
     {.field = "ttl_hours",
      .flags = CON_CLEARABLE,
@@ -438,11 +449,21 @@ static const struct constraint list_memories_request[] = {
      .flags = CON_TIME,
      .about = "What they said then, of those there still are."},
     ROWS,
-    {.field = "cursor",
-     .range = {1, LIMIT_ID_CHARS},
-     .pattern = PATTERN_TOKEN,
-     .about = "The next_cursor of the page before."},
+    CURSOR,
 };
+
+static const struct constraint memory_duplicates_request[] = {
+    {.field = "threshold", .range = {0.5, 1}, .about = "Cosine; 1: equal vectors."},
+    TEXT("kind", 0, KIND_CHARS),
+    ID("agent_id", 0),
+    ROWS,
+    CURSOR,
+};
+
+static const struct constraint memory_duplicate[] = {TIME("created_at")};
+static const struct constraint memory_duplicates[] = {TIME("created_at"), ALWAYS("duplicates")};
+static const struct constraint memory_duplicates_page[] = {ALWAYS("groups"), ALWAYS("examined"),
+                                                           OR_NULL("next_cursor")};
 
 static const struct constraint export_memories_request[] = {
     ID("after", 0),
@@ -451,6 +472,13 @@ static const struct constraint export_memories_request[] = {
     ID("agent_id", 0),
     TEXT("kind", 0, KIND_CHARS),
 };
+
+static const struct constraint memory_credit[] = {
+    RANGE("weight", 0, INFINITY),
+    RANGE("sum", 0, INFINITY),
+    RANGE("run_weight", 0, INFINITY),
+    RANGE("run_sum", 0, INFINITY),
+    {.field = "rater", .range = {1, 16}, .pattern = PATTERN_TOKEN}};
 
 /* of vectors; see engine_vector */
 static const char *const space_names[] = {"client", "qmn-lexical/1", NULL};
@@ -476,6 +504,7 @@ static const struct constraint memory_line[] = {
     ID("trace_id", 0),
     {.field = "space", .one_of = space_names},
     {.field = "embedding_b64", .range = {1, LIMIT_DIM_MAX * 6}},
+    {.field = "credit", .about = "What outcomes said of it; absent: none has concerned it."},
 };
 
 static const struct constraint import_memories_response[] = {
@@ -729,7 +758,12 @@ const struct message_rules constraint_table[] = {
     RULES(memory_history, memory_history),
     RULES(list_memories_request, list_memories_request),
     RULES(memory_page, memory_page),
+    RULES(memory_duplicates_request, memory_duplicates_request),
+    RULES(memory_duplicate, memory_duplicate),
+    RULES(memory_duplicates, memory_duplicates),
+    RULES(memory_duplicates_page, memory_duplicates_page),
     RULES(export_memories_request, export_memories_request),
+    RULES(memory_credit, memory_credit),
     RULES(memory_line, memory_line),
     {.message = &qmn__v1__import_error__descriptor},
     RULES(import_memories_response, import_memories_response),

@@ -201,6 +201,7 @@ static void make_metrics(struct engine *e)
                      read_store_bytes, e);
     metrics_gauge_fn(m, "qmn_idempotency_evicted_total",
                      "Idempotency keys forgotten before 24 hours.", "", read_evicted, e);
+    memory_backlog_metrics(e);
 }
 
 /* ---- life ---- */
@@ -214,6 +215,8 @@ static void configure(struct engine *e, const struct engine_config *config)
     e->inbox_bytes = config->inbox_bytes ? config->inbox_bytes : LIMIT_INBOX_BYTES;
     e->memory_flat_max = config->memory_flat_max;
     e->agent_flat_max = config->agent_flat_max;
+    e->memory_backlog_max =
+        config->memory_backlog_max ? config->memory_backlog_max : LIMIT_UNLINKED;
     snprintf(e->region, sizeof e->region, "%s", config->region ? config->region : "local");
     snprintf(e->key_env, sizeof e->key_env, "%s", config->key_env ? config->key_env : "live");
     snprintf(e->backup_dir, sizeof e->backup_dir, "%s",

@@ -45,6 +45,7 @@ struct engine_config {
     uint64_t learning_log_bytes; /* 0: the default; tests make it small */
     uint32_t memory_flat_max;    /* memories of a tenant that are only scanned; 0: the default */
     uint32_t agent_flat_max;     /* agents of a tenant that are all scored; 0: the default */
+    uint32_t memory_backlog_max; /* of them, those that may wait for links; 0: LIMIT_UNLINKED */
     uint32_t group_wait_us;      /* for loops in the midst of a round; 0: 2,000; tests: large */
 };
 

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "crypto/apikey.h"
 #include "engine/gather_priv.h"
+#include "engine/memory_backlog_priv.h"
 #include "engine/network_priv.h"
 #include "engine/searchers_priv.h"
 #include "engine/writer_priv.h"
@@ -20,7 +21,7 @@
 
 struct engine_metrics {
     struct counter *nutrients, *deliveries, *unrouted, *collects, *outcomes, *edge_changes, *acks,
-        *expired, *dropped, *shed, *idempotent_replays;
+        *expired, *dropped, *shed, *idempotent_replays, *memories_refused;
     struct histogram *commit_seconds, *group_commands;
 };
 
@@ -39,7 +40,7 @@ struct engine {
     double epsilon;
     int64_t retention_ms;
     uint64_t inbox_bytes; /* per tenant */
-    uint32_t memory_flat_max;
+    uint32_t memory_flat_max, memory_backlog_max;
     uint32_t agent_flat_max; /* 0: AGENT_FLAT_MAX */
     struct engine_metrics m;
 
@@ -51,6 +52,8 @@ struct engine {
     struct control *control;
     struct idempotency *idempotency;
     struct searchers searchers;
+    struct link_meter link_meter; /* the writer's */
+    struct memory_gauge memory_gauges[MEMORY_GAUGES];
     struct tenant *index_line; /* the writer's: whose memory index may have work left */
     struct tenant *agent_line; /* ... and whose index of agents */
     _Atomic uint64_t seed;     /* of the next decision's rng: one fetch-add a decision */

@@ -5,6 +5,7 @@
 #include "engine/group_priv.h"
 
 #include "base/mem.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/recent_priv.h"
 #include "route/plasticity.h"
 
@@ -35,6 +36,8 @@ void writer_free(struct writer *w)
     u64map_release(&w->claims);
     u64map_release(&w->edge_at);
     u64map_release(&w->task_at);
+    u64map_release(&w->memory_at);
+    learning_log_release(&w->learning_log);
     mem_free(w->batch);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->wake);
@@ -56,6 +59,8 @@ void group_begin(struct engine *e)
     u64map_clear(&w->task_at);
     w->tasks = NULL;
     w->tasks_tail = &w->tasks;
+    u64map_clear(&w->memory_at);
+    w->memories = NULL;
     w->usage_len = 0;
     w->spaces = NULL;
 }
@@ -461,8 +466,8 @@ void group_finish(struct engine *e)
 {
     struct writer *w = e->writer;
     recent_prepare(e);
-    learning_log_catch_up(e); /* before rows that go: it may write them once more */
     prepare_edges(e);
+    memory_credit_prepare(e);
     learning_log_add(e);
     for (uint32_t i = 0; i < w->usage_len; i++)
         group_put_usage(e, w->usage[i].tenant, w->usage[i].add);
@@ -475,6 +480,7 @@ void group_publish(struct engine *e)
     publish_spaces(e->writer);
     learning_log_publish(e);
     publish_edges(e);
+    memory_credit_publish(e);
     recent_publish(e);
     publish_usage(e->writer);
 }
@@ -485,6 +491,7 @@ void group_discard(struct engine *e)
     for (struct edge_next *x = w->edges; x; x = x->all)
         x->src->edges_coming = 0;
     recent_discard(e);
+    memory_credit_discard(e);
     for (struct space_next *s = w->spaces; s; s = s->next) {
         mem_free(s->record);
         flat_release(&s->profiles);

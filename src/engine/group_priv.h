@@ -70,6 +70,8 @@ struct writer {
     struct edge_next *edges;
     struct u64map task_at; /* hash of (agent, nutrient) -> struct task_next */
     struct task_next *tasks, **tasks_tail;
+    struct u64map memory_at; /* number -> struct memory_credit_next */
+    struct memory_credit_next *memories;
     struct learning_log learning_log;
     struct usage_next usage[LIMIT_GROUP];
     uint32_t usage_len;

@@ -15,6 +15,7 @@ struct task_head {
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "what was learned is stored so");
 _Static_assert(sizeof(struct learned_edge) == 64, "stored layout");
+_Static_assert(sizeof(struct learned_memory) == 80, "stored layout");
 _Static_assert(sizeof(struct task_head) == 40, "stored layout");
 
 enum qmn_code learned_next_edge(struct bytes *rest, struct learned_edge *ret, struct err *err)
@@ -22,6 +23,16 @@ enum qmn_code learned_next_edge(struct bytes *rest, struct learned_edge *ret, st
     if (rest->len < sizeof *ret)
         return err_set(err, QMN_E_CORRUPT, "a stored edge is cut short at %zu of %zu bytes",
                        rest->len, sizeof *ret);
+    memcpy(ret, rest->ptr, sizeof *ret);
+    *rest = bytes_of(rest->ptr + sizeof *ret, rest->len - sizeof *ret);
+    return QMN_OK;
+}
+
+enum qmn_code learned_next_memory(struct bytes *rest, struct learned_memory *ret, struct err *err)
+{
+    if (rest->len < sizeof *ret)
+        return err_set(err, QMN_E_CORRUPT, "what was learned of a memory is cut short at %zu bytes",
+                       rest->len);
     memcpy(ret, rest->ptr, sizeof *ret);
     *rest = bytes_of(rest->ptr + sizeof *ret, rest->len - sizeof *ret);
     return QMN_OK;

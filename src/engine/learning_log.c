@@ -5,9 +5,11 @@
 
 #include <assert.h>
 
+#include "base/mem.h"
 #include "engine/control_priv.h"
 #include "engine/group_priv.h"
 #include "engine/learned_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/recent_priv.h"
 
 enum {
@@ -21,6 +23,16 @@ void learning_log_init(struct learning_log *g, uint64_t bound)
 {
     *g = (struct learning_log){.bound = bound ? bound : LEARNING_LOG_BYTES};
     g->tail = &g->head;
+    g->memories_tail = &g->memories;
+}
+
+void learning_log_release(struct learning_log *g)
+{
+    for (struct credit_behind *b = g->memories, *next; b; b = next) {
+        next = b->next;
+        mem_free(b);
+    }
+    g->memories = NULL;
 }
 
 /* ---- bringing rows up to date ---- */
@@ -61,7 +73,7 @@ static size_t put_rows(struct engine *e, const struct agent *a)
 }
 
 /* What is still needed begins where the first of those left fell behind. */
-static void trim(struct engine *e, const struct agent *left)
+static void trim(struct engine *e, const struct agent *a, const struct credit_behind *m)
 {
     struct writer *w = e->writer;
     struct record_learning_log *below = arena_new(&w->arena, struct record_learning_log);
@@ -69,7 +81,10 @@ static void trim(struct engine *e, const struct agent *left)
         w->failed = true;
         return;
     }
-    below->no = left ? left->log_no : writer_next_no(e);
+    if (a && m)
+        below->no = a->log_no < m->log_no ? a->log_no : m->log_no;
+    else
+        below->no = a ? a->log_no : m ? m->log_no : writer_next_no(e);
     writer_add_below(e, RECORD_LEARNING_LOG, below, TRIM_ROWS);
 }
 
@@ -78,15 +93,26 @@ void learning_log_catch_up(struct engine *e)
     struct learning_log *g = &e->writer->learning_log;
     const struct agent *a = g->head;
     uint64_t most = CATCH_UP_BYTES + CATCH_UP_TIMES * g->added; /* by the group before */
-    g->catching_up = 0;
+    const struct credit_behind *m = g->memories;
+    g->catching_up = g->catching_up_memories = 0;
     g->first_no = 0;
     g->added = 0;
-    for (uint64_t bytes = 0;
-         a && bytes < most && g->written - a->log_at > g->bound && !e->writer->failed;
-         a = a->log_next, g->catching_up++)
-        bytes += put_rows(e, a);
-    if (g->catching_up)
-        trim(e, a);
+    for (uint64_t bytes = 0; (a || m) && bytes < most && !e->writer->failed;) {
+        bool memory = m && (!a || m->log_at < a->log_at);
+        if (g->written - (memory ? m->log_at : a->log_at) <= g->bound)
+            break;
+        if (memory) {
+            bytes += memory_credit_put(e, m);
+            m = m->next;
+            g->catching_up_memories++;
+        } else {
+            bytes += put_rows(e, a);
+            a = a->log_next;
+            g->catching_up++;
+        }
+    }
+    if (g->catching_up || g->catching_up_memories)
+        trim(e, a, m);
 }
 
 /* ---- what the group did ---- */
@@ -137,23 +163,41 @@ static struct bytes tasks_of(struct writer *w, const struct tenant *t)
     return all ? learned_pack_tasks(all, n, &w->arena) : bytes_of(NULL, 0);
 }
 
+/* The same for memories. */
+static struct bytes memories_of(struct writer *w, const struct tenant *t)
+{
+    size_t count = 0, n = 0;
+    for (const struct memory_credit_next *x = w->memories; x; x = x->all)
+        count += x->tenant == t && x->moved;
+    struct learned_memory *all = arena_array(&w->arena, struct learned_memory, count);
+    for (struct memory_credit_next *x = w->memories; all && x; x = x->all)
+        if (x->tenant == t && x->moved) {
+            all[n++] = memory_credit_learned(x);
+            x->in_log = true;
+        }
+    return bytes_of(all, n * sizeof *all);
+}
+
 /* One record with all of a tenant. */
 static void add_record(struct engine *e, const struct tenant *t)
 {
     struct writer *w = e->writer;
     struct learning_log *g = &w->learning_log;
-    struct bytes edges = edges_of(w, t), tasks = tasks_of(w, t);
+    struct bytes edges = edges_of(w, t), tasks = tasks_of(w, t), memories = memories_of(w, t);
     struct record_learning_log *row = arena_new(&w->arena, struct record_learning_log);
-    if (!edges.ptr || !tasks.ptr || !row) {
+    if (!edges.ptr || !tasks.ptr || !memories.ptr || !row) {
         w->failed = true;
         return;
     }
-    *row = (struct record_learning_log){
-        .no = writer_next_no(e), .tenant_no = t->record->no, .edges = edges, .tasks = tasks};
+    *row = (struct record_learning_log){.no = writer_next_no(e),
+                                        .tenant_no = t->record->no,
+                                        .edges = edges,
+                                        .tasks = tasks,
+                                        .memories = memories};
     writer_add(e, MUT_INSERT, RECORD_LEARNING_LOG, row);
     if (!g->first_no)
         g->first_no = row->no;
-    g->added += edges.len + tasks.len;
+    g->added += edges.len + tasks.len + memories.len;
 }
 
 void learning_log_add(struct engine *e)
@@ -165,6 +209,9 @@ void learning_log_add(struct engine *e)
     for (const struct task_next *x = w->tasks; x && !w->failed; x = x->all)
         if (!x->in_log)
             add_record(e, x->agent->tenant);
+    for (const struct memory_credit_next *x = w->memories; x && !w->failed; x = x->all)
+        if (!x->in_log && x->moved)
+            add_record(e, x->tenant);
 }
 
 /* ---- after the commit ---- */
@@ -183,6 +230,14 @@ void learning_log_publish(struct engine *e)
         a->recents_behind = 0;
         for (uint32_t i = 0; i < a->edge_count; i++)
             a->edges[i].row_behind = false;
+    }
+    for (; g->catching_up_memories; g->catching_up_memories--) {
+        struct credit_behind *b = g->memories;
+        assert(b); /* likewise */
+        g->memories = b->next;
+        if (!g->memories)
+            g->memories_tail = &g->memories;
+        memory_credit_caught_up(e, b);
     }
     g->written += g->added;
 }
@@ -257,6 +312,11 @@ enum qmn_code learning_log_load(struct engine *e, const struct record_learning_l
         TRY(learned_next_task(&rest, &task, err));
         TRY(load_task(e, row->no, &task, err));
     }
-    e->writer->learning_log.written += row->edges.len + row->tasks.len;
+    for (struct bytes rest = row->memories; rest.len;) {
+        struct learned_memory memory;
+        TRY(learned_next_memory(&rest, &memory, err));
+        TRY(memory_credit_load(e, row, &memory, err));
+    }
+    e->writer->learning_log.written += row->edges.len + row->tasks.len + row->memories.len;
     return QMN_OK;
 }

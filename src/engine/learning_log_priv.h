@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The learning log: what a group did to edges and recent tasks, as one appended record instead of a
- * row here and a row there.
+ * The learning log: what a group did to edges, recent tasks and memories, as one appended record
+ * instead of a row here and a row there.
  *
  * An outcome moves a few edges and adds a task to each agent it rewards, and the rows of what a
  * group moves lie on as many pages: writing those was most of an outcome.  So a group writes the
@@ -19,15 +19,17 @@
 #include "engine/network_priv.h"
 
 struct engine;
+struct credit_behind;
 
 struct learning_log {
     uint64_t bound;             /* bytes */
     uint64_t written;           /* bytes, ever */
     struct agent *head, **tail; /* agents with rows behind, the longest behind first */
+    struct credit_behind *memories, **memories_tail; /* likewise (memory_credit_priv.h) */
     /* of the group at hand */
-    uint32_t catching_up; /* so many at the head have their rows written by it */
-    int64_t first_no;     /* of its records; 0: none */
-    uint64_t added;       /* bytes */
+    uint32_t catching_up, catching_up_memories; /* so many at the heads have their rows written */
+    int64_t first_no;                           /* of its records; 0: none */
+    uint64_t added;                             /* bytes */
 };
 
 enum {
@@ -36,10 +38,10 @@ enum {
     */
 
 void learning_log_init(struct learning_log *g, uint64_t bound);
+void learning_log_release(struct learning_log *g);
 
-/* In this order while a group is finished: rows of agents that are long behind, then the group's
- * own edges and tasks, which take the pages of the records that go.  Out of memory fails the group.
- */
+/* As a group begins: rows that are long behind; while it is finished: what the group learned, which
+ * takes the pages of the records that go.  Out of memory fails the group. */
 void learning_log_catch_up(struct engine *e);
 void learning_log_add(struct engine *e);
 /* After the commit, before the group's edges and tasks are published ... */

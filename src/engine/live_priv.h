@@ -99,6 +99,8 @@ static inline int64_t memory_oldest(int64_t version)
 }
 /* Adds to the batch that all its rows go. */
 void memory_delete_rows(struct engine *e, const struct memory *m);
+/* ... and only what was learned of it. */
+void memory_delete_credit(struct engine *e, const struct memory *m);
 /* Slot of a memory, or UINT32_MAX. */
 uint32_t memory_slot(const struct tenant *t, const struct id *id);
 void memory_remove(struct tenant *t, uint32_t slot);

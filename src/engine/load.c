@@ -6,6 +6,7 @@
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
 #include "engine/memory_words_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/recent_priv.h"
 
 #include "base/mem.h"
@@ -88,6 +89,14 @@ static enum qmn_code on_edge(void *ctx, const void *record, struct err *err)
     x->outcomes = row->outcomes;
     x->created_ms = row->created_ms;
     x->updated_ms = row->updated_ms;
+    return QMN_OK;
+}
+
+static enum qmn_code on_memory_credit(void *ctx, const void *record, struct err *err)
+{
+    struct loader *l = ctx;
+    (void)err;
+    memory_credit_load_row(l->e, record);
     return QMN_OK;
 }
 
@@ -316,9 +325,10 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     TRY(s->ops->scan(s, RECORD_AGENT, NULL, on_agent, l, err));
     TRY(s->ops->scan(s, RECORD_AGENT_TASKS, NULL, on_agent_tasks, l, err));
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
-    TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY_VERSION, NULL, on_memory_version, l, err));
+    TRY(s->ops->scan(s, RECORD_MEMORY_CREDIT, NULL, on_memory_credit, l, err));
+    TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err)); /* newer than rows */
     TRY(load_live(l, err));
     TRY(s->ops->scan(s, RECORD_RESPONSE, NULL, on_response, l, err));
     TRY(s->ops->scan(s, RECORD_IDEMPOTENCY, NULL, on_idempotency, l, err));

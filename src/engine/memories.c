@@ -11,12 +11,25 @@ bool memory_visible(const struct memory *m, uint32_t clearance, int64_t now)
     return m->used && m->sensitivity <= clearance && (!m->expires_ms || m->expires_ms > now);
 }
 
+/* The network's of a row that says what the memory says now; NULL: it has gone, or said it before.
+ */
+const struct memory *memory_of_row(const struct engine *e, const struct record_memory *row)
+{
+    struct id id;
+    const struct tenant *t = network_tenant_no(&e->net, row->tenant_no);
+    memcpy(&id, row->id.ptr, sizeof id);
+    uint32_t slot = t ? memory_slot(t, &id) : UINT32_MAX;
+    const struct memory *m = slot == UINT32_MAX ? NULL : &t->memories[slot];
+    return m && m->no == row->no && m->version == row->version ? m : NULL;
+}
+
 /* Read lock held. */
 bool memory_fill_out(struct engine *e, const struct record_memory *row, struct arena *arena,
                      struct memory_out *out)
 {
     struct id id;
     const struct agent *author = network_agent_no(&e->net, row->agent_no);
+    const struct memory *m = memory_of_row(e, row);
     memcpy(&id, row->id.ptr, sizeof id);
     *out = (struct memory_out){.id = engine_id_text(arena, &id, PREFIX_MEMORY),
                                .agent_id = author ? arena_bytes(arena, author->record->id)
@@ -26,7 +39,8 @@ bool memory_fill_out(struct engine *e, const struct record_memory *row, struct a
                                .metadata = row->metadata,
                                .task_id = row->task_id,
                                .trace_id = row->trace_id,
-                               .quality = row->quality,
+                               .quality = m ? m->quality : row->quality,
+                               .uses = m ? m->uses : 0,
                                .sensitivity = (uint32_t)row->sensitivity,
                                .created_ms = row->created_ms,
                                .expires_ms = row->expires_ms,

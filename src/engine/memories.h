@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "engine/engine.h"
 #include "route/rerank.h"
+#include "route/quality.h"
 
 struct memory_in {
     struct bytes agent_id, kind, content, metadata, task_id, trace_id;
@@ -21,9 +22,9 @@ struct memory_patch {
     struct bytes id;
     struct bytes kind, content, metadata;
     struct vector_in embedding; /* neither values nor text: it stays */
-    double quality;             /* [0, 1]; negative: stays */
-    uint32_t sensitivity;       /* 0: stays */
-    double ttl_hours;           /* from now on; 0: stays; negative: for ever */
+    double quality;       /* [0, 1]; what outcomes said is forgotten with it; negative: stays */
+    uint32_t sensitivity; /* 0: stays */
+    double ttl_hours;     /* from now on; 0: stays; negative: for ever */
 };
 /* A word of a query that a memory has, and what it adds to the memory's score by words. */
 struct memory_term {
@@ -45,7 +46,8 @@ struct memory_match {
 };
 struct memory_out {
     struct bytes id, agent_id, kind, content, metadata, task_id, trace_id;
-    double quality;
+    double quality; /* as outcomes have moved it; of a version that has ended, as it was given */
+    uint32_t uses;  /* outcomes it had a share in */
     uint32_t sensitivity;
     int64_t created_ms, expires_ms;
     int64_t version, updated_ms;      /* updated: when this version began ... */
@@ -158,16 +160,51 @@ void engine_agent_memories(struct engine *e, struct call *c, struct bytes agent_
  * as_of a page may hold fewer though more follow. */
 void engine_list_memories(struct engine *e, struct call *c, const struct memory_query *q,
                           uint32_t limit, struct memories_out *out);
+/* ---- near-duplicates ---- */
+
+struct duplicates_query {
+    struct bytes agent_id, kind; /* of both; empty: any */
+    double threshold;            /* cosine, [-1, 1] */
+    bool has_after;              /* what comes behind this id, newest first */
+    struct id after;
+};
+struct duplicate {
+    struct bytes id, agent_id, kind;
+    double quality, similarity; /* the cosine of the float vectors; 1: they are equal */
+    int64_t created_ms;
+};
+struct duplicate_group {
+    struct duplicate memory;
+    const struct duplicate *older; /* as near as asked, nearest first */
+    size_t count;                  /* 1 .. LIMIT_DUPLICATES */
+    bool more;                     /* there are more than are listed */
+};
+struct duplicates_out {
+    struct duplicate_group *groups; /* newest first */
+    size_t count;
+    uint32_t examined; /* memories that were looked at */
+    bool more;         /* others follow ... */
+    struct id last;    /* ... behind this id */
+};
+/* Of the caller's memories, newest first, those with older ones near them.  A page examines some
+ * dozens and stops at `limit` groups, so it may be empty though another one follows. */
+void engine_memory_duplicates(struct engine *e, struct call *c, const struct duplicates_query *q,
+                              uint32_t limit, struct duplicates_out *out);
+
 /* ---- export and import ---- */
 
 enum memory_line_state { LINE_WAITING, LINE_STORED, LINE_KNOWN, LINE_EXPIRED, LINE_FAILED };
 
 /* A memory, or a version of the history of one. */
 struct memory_line {
-    struct memory_out m;     /* of a version, until_ms is set; label and expiry are the memory's */
-    struct bytes vector;     /* float32, unit length; empty: of a version, that of the next */
-    struct bytes space;      /* of the vector; of a memory */
-    int64_t begun_ms;        /* of a memory */
+    struct memory_out m;   /* of a version, until_ms is set; label and expiry are the memory's */
+    struct bytes vector;   /* float32, unit length; empty: of a version, that of the next */
+    struct bytes space;    /* of the vector; of a memory */
+    int64_t begun_ms;      /* of a memory */
+    struct memory_credit { /* likewise: what outcomes said; uses stand in m */
+        double given;      /* quality as its author gave it, which is what is stored */
+        struct quality_evidence evidence;
+    } credit;
     struct bytes version_of; /* id of the memory whose version it is; empty: it is one */
     bool superseded;         /* a version: the next one has another id */
     /* import */

@@ -37,6 +37,8 @@ QMN_NODISCARD enum qmn_code memory_said(struct engine *e, struct call *c, int64_
 QMN_NODISCARD enum qmn_code memory_read_rows(struct engine *e, struct call *c,
                                              const struct wanted *wanted, size_t count,
                                              struct memories_out *out);
+/* Read lock held: the network's of a row that is as it says now, or NULL. */
+const struct memory *memory_of_row(const struct engine *e, const struct record_memory *row);
 /* Read lock held.  False: out of memory.  Borrows from the row. */
 bool memory_fill_out(struct engine *e, const struct record_memory *row, struct arena *arena,
                      struct memory_out *out);

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "engine/memories_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/memory_words_priv.h"
 
 #define HOUR_MS 3600000.0
@@ -109,6 +110,7 @@ struct memory_change {
     uint32_t dim, slot;
     struct bytes space;
     bool idle, new_vector; /* nothing changes; the vector does */
+    bool forget;           /* what outcomes said */
     struct record_memory old, row;
     struct record_memory_vector vector;
     struct memory_version_op step;
@@ -213,12 +215,25 @@ static enum qmn_code add_version(struct engine *e, struct memory_change *op, str
     return QMN_OK;
 }
 
+/* Whoever says anew how good it is has seen what became of it: outcomes count from here on. */
+static enum qmn_code forget_outcomes(struct engine *e, struct memory_change *op, struct err *err)
+{
+    struct memory_credit_next *x = writer_memory(e, op->cmd.tenant, op->slot);
+    if (!x)
+        return err_nomem(err);
+    x->evidence = (struct quality_evidence){0};
+    x->moved = true;
+    return QMN_OK;
+}
+
 static enum qmn_code change_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct memory_change *op = change_of(cmd);
     struct tenant *t = cmd->tenant;
-    if (op->unit)
+    if (op->unit) {
+        TRY(memory_backlog_check(e, t, err));
         TRY(writer_fix_space(e, cmd, op->space, op->dim, err));
+    }
     if (cmd->defer)
         return QMN_OK;
     TRY(memory_claim(e, cmd, op->in->id, "id", &op->slot, err));
@@ -234,7 +249,8 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
                         op->new_words ? op->read.len : 0, writer_arena(e), &op->facts))
         return err_nomem(err);
     TRY(change_label(e, op, err));
-    op->idle = !says && op->row.quality == op->old.quality &&
+    op->forget = op->in->quality >= 0 && writer_memory_rated(e, t, op->slot);
+    op->idle = !says && !op->forget && op->row.quality == op->old.quality &&
                op->row.sensitivity == op->old.sensitivity &&
                op->row.expires_ms == op->old.expires_ms;
     if (says)
@@ -245,6 +261,8 @@ static enum qmn_code change_check(struct engine *e, struct command *cmd, struct 
         return QMN_OK;
     writer_add(e, MUT_PUT, RECORD_MEMORY, &op->row);
     TRY(count_use(e, op, err));
+    if (op->forget)
+        TRY(forget_outcomes(e, op, err));
     return !op->new_words || lexical_doc_copy(&op->read, &op->words) ? QMN_OK : err_nomem(err);
 }
 

@@ -3,6 +3,7 @@
  * Memories in the network: their rows by slot, and what finds one by its id, number or content. */
 #include "engine/group_priv.h"
 #include "engine/live_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/memory_index_priv.h"
 #include "engine/memory_words_priv.h"
 
@@ -105,6 +106,8 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct memory_nex
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
                          .print = next->print,
+                         .given = m->quality,
+                         .useful = (float)quality_useful(&(struct quality_evidence){0}),
                          .said = (uint32_t)(m->content.len + m->metadata.len),
                          .stored = stored,
                          .used = true,
@@ -125,6 +128,7 @@ void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *ne
 {
     const struct memory *x = &t->memories[slot];
     const struct record_memory *m = next->row;
+    struct memory before = *x; /* what was learned of it stays, unless another takes its place */
     int64_t grows = next->history + (int64_t)m->content.len + (int64_t)m->metadata.len - x->said;
     uint32_t stored = (uint32_t)((int64_t)x->stored + grows);
     memory_unlink(t, slot);
@@ -138,6 +142,10 @@ void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *ne
         t->memories[was] = (struct memory){0};
     }
     memory_fill(t, slot, next, stored);
+    if (bytes_equal(m->id, id_bytes(&before.id))) {
+        t->memories[slot].row_behind = before.row_behind;
+        memory_set_credit(&t->memories[slot], &before.evidence, before.uses);
+    }
     if (next->words)
         memory_words_add(t, slot, t->memories[slot].sensitivity, next->words);
     t->stored_bytes += (uint64_t)grows;
@@ -152,6 +160,19 @@ void memory_add_history(struct tenant *t, const struct record_memory_version *v)
     uint32_t bytes = memory_version_bytes(v);
     t->memories[*slot].stored += bytes;
     t->stored_bytes += bytes;
+}
+
+void memory_delete_credit(struct engine *e, const struct memory *m)
+{
+    struct record_memory_credit *row = arena_new(writer_arena(e), struct record_memory_credit);
+    if (!m->uses)
+        return; /* it never had one */
+    if (!row) {
+        e->writer->failed = true;
+        return;
+    }
+    row->memory_no = m->no;
+    writer_add(e, MUT_DELETE, RECORD_MEMORY_CREDIT, row);
 }
 
 void memory_delete_rows(struct engine *e, const struct memory *m)
@@ -169,6 +190,7 @@ void memory_delete_rows(struct engine *e, const struct memory *m)
     row->no = vector->no = m->no;
     writer_add(e, MUT_DELETE, RECORD_MEMORY, row);
     writer_add(e, MUT_DELETE, RECORD_MEMORY_VECTOR, vector);
+    memory_delete_credit(e, m);
     for (size_t i = 0; i < count; i++) {
         versions[i] =
             (struct record_memory_version){.memory_no = m->no, .version = oldest + (int64_t)i};

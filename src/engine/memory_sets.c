@@ -68,6 +68,13 @@ static int64_t soonest_of(const int64_t *expires_ms)
     return soonest;
 }
 
+void memory_sets_quality(struct tenant *t, uint32_t slot)
+{
+    struct memory_sets *s = &t->memory_sets;
+    s->columns.quality[slot] = t->memories[slot].quality;
+    s->changes++;
+}
+
 void memory_sets_remove(struct tenant *t, uint32_t slot)
 {
     struct memory_sets *s = &t->memory_sets;

@@ -54,6 +54,8 @@ QMN_NODISCARD bool memory_sets_grow(struct network *n, struct tenant *t);
 /* What stands at the slot, with its facts; and before it goes, which frees them. */
 void memory_sets_add(struct tenant *t, uint32_t slot);
 void memory_sets_remove(struct tenant *t, uint32_t slot);
+/* Its quality has moved. */
+void memory_sets_quality(struct tenant *t, uint32_t slot);
 void memory_sets_release(struct memory_sets *s);
 
 /* ---- whoever looks for memories: read lock, or the writer ---- */

@@ -210,12 +210,14 @@ static enum qmn_code supersede(struct engine *e, struct memory_store *op, uint32
     struct record_memory_vector vector;
     TRY(memory_read(e, cmd->tenant->memories[x->slot].no, cmd->call->arena, &old, &vector, err));
     x->replaces = true;
+    memory_delete_credit(e, &cmd->tenant->memories[x->slot]);
     x->row.no = x->vector.no = old.no;
     x->row.version = old.version + 1;
     x->row.begun_ms = old.begun_ms;
     if (x->row.sensitivity < old.sensitivity)
         x->row.sensitivity = old.sensitivity;
     TRY(memory_keep_version(e, cmd, &old, &vector, &x->row, &x->step, err));
+    x->print = memory_print(&x->row, x->vector.vector);
     writer_add(e, MUT_PUT, RECORD_MEMORY, &x->row);
     writer_add(e, MUT_PUT, RECORD_MEMORY_VECTOR, &x->vector);
     return QMN_OK;
@@ -258,7 +260,6 @@ static enum qmn_code check_item(struct engine *e, struct memory_store *op, uint3
     TRY(x->in->supersedes.len ? supersede(e, op, i, err) : insert(e, op, i, err));
     if (cmd->defer || x->merged)
         return QMN_OK;
-    x->print = memory_print(&x->row, x->vector.vector);
     if (!lexical_doc_copy(&x->read, &x->words))
         return err_nomem(err);
     size_t bytes = x->in->content.len + x->in->metadata.len + x->dim * sizeof(float);
@@ -290,6 +291,7 @@ static void store_discard(struct engine *e, struct command *cmd)
 static enum qmn_code store_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct memory_store *op = store_of(cmd);
+    TRY(memory_backlog_check(e, cmd->tenant, err));
     (void)writer_places(e, op->count - 1);
     for (uint32_t i = 0; i < op->count && !cmd->defer; i++)
         TRY(name_item(op, i, check_item(e, op, i, err), err));

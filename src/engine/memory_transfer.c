@@ -8,6 +8,7 @@
 
 #include "engine/authors_priv.h"
 #include "engine/memories_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/memory_words_priv.h"
 #include "math/vector.h"
 
@@ -91,6 +92,15 @@ static bool fill_version(struct export *x, const struct record_memory_version *v
     return ok;
 }
 
+/* Read lock held: what outcomes said of it. */
+static void fill_credit(struct engine *e, const struct record_memory *row, struct memory_line *line)
+{
+    const struct memory *m = memory_of_row(e, row);
+    line->credit.given = row->quality;
+    if (m)
+        line->credit.evidence = m->evidence;
+}
+
 /* One memory with its history behind it; nothing if it went or was raised meanwhile. */
 static enum qmn_code export_one(struct export *x, int64_t no, bool history,
                                 struct memory_lines *out, size_t *bytes)
@@ -121,6 +131,7 @@ static enum qmn_code export_one(struct export *x, int64_t no, bool history,
                                         .begun_ms = row->begun_ms,
                                         .space = arena_bytes(c->arena, t->record->space)};
         ok = memory_fill_out(e, row, c->arena, &lines[0].m) && lines[0].space.ptr;
+        fill_credit(e, row, &lines[0]);
         for (size_t i = 0; ok && i < x->count; i++)
             ok = fill_version(x, &x->versions[i], &lines[i + 1]);
     }
@@ -168,6 +179,7 @@ struct import_item {
     struct record_memory_vector vector;
     struct record_memory_version version;
     struct lexical_doc read, words; /* in the arena, and owned on their way into the index */
+    struct record_memory_credit credit;
     uint64_t print;
     struct facts *facts;
 };
@@ -231,6 +243,22 @@ static enum qmn_code check_times(const struct import_item *x, struct err *err)
     return QMN_OK;
 }
 
+static bool between(double x, double low, double high)
+{
+    return x >= low && x <= high; /* false of NaN */
+}
+
+static enum qmn_code check_credit(const struct import_item *x, struct err *err)
+{
+    const struct quality_evidence *v = &x->line->credit.evidence;
+    bool any = v->weight > 0 || v->run_weight > 0;
+    if (!between(v->weight, 0, QUALITY_EVIDENCE_MAX) || !between(v->sum, 0, v->weight) ||
+        !between(v->run_weight, 0, QUALITY_RUN_MAX) || !between(v->run_sum, 0, v->run_weight) ||
+        (any && !x->line->m.uses))
+        return invalid(err, "credit", "votes within their bounds, as they were exported");
+    return QMN_OK;
+}
+
 /* What needs nothing but the line. */
 static enum qmn_code prepare(struct import_item *x, struct arena *arena, struct err *err)
 {
@@ -241,6 +269,8 @@ static enum qmn_code prepare(struct import_item *x, struct arena *arena, struct 
     if (x->is_version && !id_parse(l->version_of, PREFIX_MEMORY, &x->head))
         return invalid(err, "version_of", "the id of a memory");
     TRY(check_times(x, err));
+    if (!x->is_version)
+        TRY(check_credit(x, err));
     if (!l->vector.len && x->is_version)
         return QMN_OK; /* that of the next version */
     return take_vector(x, arena, err);
@@ -309,6 +339,24 @@ static void fill_row(struct import_item *x, const struct tenant *t)
                                     .trace_id = l->m.trace_id};
 }
 
+/* What outcomes said of it where it comes from. */
+static void import_credit(struct engine *e, struct import_item *x)
+{
+    const struct quality_evidence *v = &x->line->credit.evidence;
+    if (!x->line->m.uses)
+        return;
+    x->credit = (struct record_memory_credit){.memory_no = x->row.no,
+                                              .tenant_no = x->row.tenant_no,
+                                              .id = x->row.id,
+                                              .uses = x->line->m.uses,
+                                              .weight = v->weight,
+                                              .sum = v->sum,
+                                              .run_weight = v->run_weight,
+                                              .run_sum = v->run_sum,
+                                              .rater = v->rater};
+    writer_add(e, MUT_INSERT, RECORD_MEMORY_CREDIT, &x->credit);
+}
+
 static enum qmn_code import_memory(struct engine *e, struct import *op, uint32_t i, struct err *err)
 {
     struct import_item *x = &op->items[i];
@@ -352,6 +400,7 @@ static enum qmn_code import_memory(struct engine *e, struct import *op, uint32_t
         return err_nomem(err);
     writer_add(e, MUT_INSERT, RECORD_MEMORY, &x->row);
     writer_add(e, MUT_INSERT, RECORD_MEMORY_VECTOR, &x->vector);
+    import_credit(e, x);
     x->line->state = LINE_STORED;
     return QMN_OK;
 }
@@ -466,6 +515,7 @@ static void import_discard(struct engine *e, struct command *cmd)
 static enum qmn_code import_check(struct engine *e, struct command *cmd, struct err *err)
 {
     struct import *op = import_of(cmd);
+    TRY(memory_backlog_check(e, cmd->tenant, err));
     (void)writer_places(e, op->count);
     for (uint32_t i = 0; i < op->count; i++) /* it may have been put off */
         if (op->items[i].line->state != LINE_FAILED)
@@ -509,6 +559,8 @@ static void import_publish(struct engine *e, struct command *cmd)
             memory_add_history(cmd->tenant, &x->version);
         else
             memory_publish(e, cmd->tenant, &next);
+        if (!x->is_version && x->line->m.uses)
+            memory_credit_load_row(e, &x->credit);
     }
 }
 

@@ -26,6 +26,7 @@
 #include "index/flat.h"
 #include "index/vectors.h"
 #include "model/textlist.h"
+#include "route/quality.h"
 #include "text/lexical.h"
 
 struct tenant;
@@ -107,13 +108,17 @@ struct memory {
     uint32_t agent;                                                    /* slot */
     uint32_t kind; /* index into tenant.memory_kinds */
     uint32_t sensitivity;
-    double quality;
+    double quality, given; /* as outcomes have moved it; as its author said */
     struct id id;
     uint64_t print;  /* hash of all that a duplicate has in common with it */
     uint32_t said;   /* bytes of content and metadata */
     uint32_t stored; /* bytes of all its rows, with its history */
     bool used;
     struct facts *facts; /* owned: what it can be filtered by */
+    bool row_behind;     /* the learning log has what was learned of it newer than its row */
+    uint32_t uses;       /* outcomes it had a share in */
+    float useful;        /* what they said, [0, 1]; .5: nothing (quality_useful) */
+    struct quality_evidence evidence;
 };
 
 /* How precisely the network keeps profiles.  A decision rescores a few dozen of them, 6 KB each at

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Outcomes: one vote per trace, hop and rater, credited to the edges that carried it.
+ * Outcomes: one vote per trace, hop and rater, credited to the edges that carried it and to the
+ * memories it used.
  *
  * What one rater has said of one trace is one row.  The requester of the trace rates every hop; an
  * agent that forwarded rates the hops it caused; nobody rates itself.  A repeat with the same
  * scores answers what the first one did; a different score for a hop already rated is a conflict;
- * hops not rated yet may be added. */
+ * hops not rated yet may be added.  A memory's vote is that of its author's hop, so it is given,
+ * or refused, with it. */
 #include "engine/decide_priv.h"
 #include "engine/idempotency_priv.h"
 #include "engine/learning.h"
+#include "engine/live_priv.h"
+#include "engine/memory_credit_priv.h"
 #include "engine/recent_priv.h"
 #include "engine/trace_priv.h"
 #include "route/plasticity.h"
@@ -24,6 +28,15 @@ struct hop_credit {
     struct edge_next *edge; /* in the group at hand; NULL: rated before */
 };
 
+/* A memory that a collect returned. */
+struct memory_use {
+    int64_t no;
+    struct id id;
+    uint32_t hop; /* its author's, among those this call rates */
+    double share;
+    struct memory_credit_next *next; /* in the group at hand; NULL: rated before, or gone */
+};
+
 /* What a rater has said of a trace; zero: nothing. */
 struct said {
     bool rated;
@@ -37,11 +50,12 @@ struct outcome_op {
     const struct outcome_in *in;
     struct outcome_out *out;
     struct agent *rater;
-    int64_t rater_no;
+    int64_t rater_no, rater_print; /* the latter: of its id, which another node knows as well */
     struct record_trace trace;
     struct decision decision;
     struct hop_credit *hops; /* what this call rates */
-    uint32_t hop_count;
+    struct memory_use *memories;
+    uint32_t hop_count, memory_count;
     bool unrated;       /* alive and rated by nobody, so there is nothing to look for */
     uint64_t looked_at; /* the last group that was published before the look ... */
     struct said looked; /* ... into what the rater has said before, in the arena of the call */
@@ -89,6 +103,26 @@ static void gather_hops(struct engine *e, struct outcome_op *op)
                 network_agent_no(&e->net, d->routes[i].agent_no), d->routes[i].hop);
     for (uint32_t i = 0; i < d->head.contribution_count; i++)
         add_hop(op, requester, network_agent_no(&e->net, d->contributions[i].agent_no), 1);
+}
+
+/* Of the memories among the contributions those whose authors are rated. */
+static void gather_memories(struct outcome_op *op)
+{
+    const struct decision *d = &op->decision;
+    float nearest = 0;
+    for (uint32_t i = 0; i < d->head.contribution_count; i++)
+        if (d->contributions[i].similarity > nearest)
+            nearest = d->contributions[i].similarity;
+    for (uint32_t i = 0; i < d->head.contribution_count; i++) {
+        const struct contribution_view *c = &d->contributions[i];
+        for (uint32_t k = 0; c->from_memory && k < op->hop_count; k++)
+            if (op->hops[k].dst->record->no == c->agent_no)
+                op->memories[op->memory_count++] =
+                    (struct memory_use){.no = c->item_no,
+                                        .id = c->id,
+                                        .hop = k,
+                                        .share = quality_share(c->similarity, nearest)};
+    }
 }
 
 static enum qmn_code check_named(const struct outcome_op *op, struct err *err)
@@ -247,6 +281,35 @@ static enum qmn_code compare_hops(struct outcome_op *op, uint32_t *ret_fresh, st
     return QMN_OK;
 }
 
+/* What has gone since, or says something else under another id, learns nothing. */
+static bool make_room_for_memories(struct engine *e, struct outcome_op *op)
+{
+    struct tenant *t = op->cmd.tenant;
+    for (uint32_t i = 0; i < op->memory_count; i++) {
+        struct memory_use *m = &op->memories[i];
+        uint32_t slot = op->hops[m->hop].edge ? memory_slot(t, &m->id) : UINT32_MAX;
+        m->next = NULL;
+        if (slot == UINT32_MAX || t->memories[slot].no != m->no)
+            continue;
+        m->next = writer_memory(e, t, slot);
+        if (!m->next)
+            return false;
+    }
+    return true;
+}
+
+static void credit_memories(struct outcome_op *op)
+{
+    for (uint32_t i = 0; i < op->memory_count; i++) {
+        const struct memory_use *m = &op->memories[i];
+        if (!m->next)
+            continue;
+        quality_learn(&m->next->evidence, op->rater_print, op->hops[m->hop].score, m->share);
+        m->next->uses += m->next->uses < UINT32_MAX;
+        m->next->moved = true;
+    }
+}
+
 /* Everything that can fail, for every hop, before any edge moves: a refusal leaves no trace. */
 static bool make_room(struct engine *e, struct outcome_op *op)
 {
@@ -260,7 +323,7 @@ static bool make_room(struct engine *e, struct outcome_op *op)
                          !recent_add(e, h->dst, op->trace.no, op->decision.hints)))
             return false;
     }
-    return true;
+    return make_room_for_memories(e, op);
 }
 
 static void reinforce(struct engine *e, struct outcome_op *op, const struct hop_credit *h)
@@ -315,6 +378,7 @@ static enum qmn_code outcome_check(struct engine *e, struct command *cmd, struct
     for (uint32_t i = 0; i < op->hop_count; i++)
         if (op->hops[i].edge)
             reinforce(e, op, &op->hops[i]);
+    credit_memories(op);
     op->row = (struct record_outcome){
         .trace_no = op->trace.no,
         .rater_no = op->rater_no,
@@ -435,14 +499,18 @@ static enum qmn_code outcome_prepare(struct engine *e, struct call *c, struct ou
     TRY(engine_tenant(e, c->caller, &op->cmd.tenant, err));
     TRY(find_rater(e, c, op, err));
     op->rater_no = op->rater->record->no;
+    op->rater_print = (int64_t)(bytes_hash(op->rater->record->id, 0) | 1);
     if (op->trace.sensitivity > (int64_t)agent_clearance(op->rater, c->caller))
         return no_trace(op, err);
     op->hops =
         arena_array(c->arena, struct hop_credit,
                     op->decision.head.route_count + op->decision.head.contribution_count + 1);
-    if (!op->hops)
+    op->memories =
+        arena_array(c->arena, struct memory_use, op->decision.head.contribution_count + 1);
+    if (!op->hops || !op->memories)
         return err_nomem(err);
     gather_hops(e, op);
+    gather_memories(op);
     if (!op->hop_count && op->trace.agent_no != op->rater->record->no)
         return err_field(
             err, QMN_E_FORBIDDEN, "agent_id",

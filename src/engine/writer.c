@@ -428,6 +428,8 @@ static void run_group(struct engine *e, struct command *list)
     struct err err = {0};
     size_t failed_at = 0;
     group_begin(e);
+    learning_log_catch_up(e); /* before rows that go: it may write them once more */
+    memory_backlog_measure(e);
     upkeep_begin(e); /* what goes makes room for what comes */
     check_all(e, &list, &refused, &deferred);
     group_finish(e);

@@ -58,7 +58,8 @@ static const struct field edge_fields[] = {
 
 static const struct field learning_log_fields[] = {
     F(learning_log, no, INT, KEY), F(learning_log, tenant_no, INT, 0),
-    F(learning_log, edges, BLOB, SEAL), F(learning_log, tasks, BLOB, SEAL)};
+    F(learning_log, edges, BLOB, SEAL), F(learning_log, tasks, BLOB, SEAL),
+    F(learning_log, memories, BLOB, SEAL)};
 
 static const struct field nutrient_fields[] = {
     F(nutrient, no, INT, KEY),         F(nutrient, tenant_no, INT, 0),
@@ -131,6 +132,13 @@ static const struct field memory_version_fields[] = {
     F(memory_version, metadata, BLOB, SEAL),
     F(memory_version, vector, BLOB, SEAL)};
 
+static const struct field memory_credit_fields[] = {
+    F(memory_credit, memory_no, INT, KEY), F(memory_credit, tenant_no, INT, 0),
+    F(memory_credit, id, BLOB, 0),         F(memory_credit, uses, INT, 0),
+    F(memory_credit, weight, REAL, 0),     F(memory_credit, sum, REAL, 0),
+    F(memory_credit, run_weight, REAL, 0), F(memory_credit, run_sum, REAL, 0),
+    F(memory_credit, rater, INT, 0)};
+
 static const struct field policy_fields[] = {
     F(policy, no, INT, KEY),       F(policy, tenant_no, INT, 0), F(policy, id, BLOB, FIELD_UNIQUE),
     F(policy, type, INT, 0),       F(policy, enabled, INT, 0),   F(policy, created_ms, INT, 0),
@@ -190,6 +198,7 @@ static const struct record_type types[RECORD_KIND_COUNT] = {
     [RECORD_IDEMPOTENCY] = TYPE(idempotency, 1),
     [RECORD_AUDIT] = TYPE(audit, 2),
     [RECORD_MEMORY_VERSION] = TYPE(memory_version, 2),
+    [RECORD_MEMORY_CREDIT] = TYPE(memory_credit, 1),
 };
 
 const struct record_type *record_type(enum record_kind kind)

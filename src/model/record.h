@@ -59,7 +59,8 @@ enum record_kind {
     RECORD_USAGE,
     RECORD_IDEMPOTENCY,
     RECORD_AUDIT,
-    RECORD_MEMORY_VERSION, /* numbers are stored: new ones go to the end */
+    RECORD_MEMORY_VERSION,
+    RECORD_MEMORY_CREDIT, /* numbers are stored: new ones go to the end */
     RECORD_KIND_COUNT
 };
 
@@ -132,11 +133,11 @@ struct record_edge {
     int64_t created_ms, updated_ms; /* updated: the last outcome */
 };
 
-/* What one group did to the edges and recent tasks of a tenant: newer than their rows
+/* What one group did to the edges, recent tasks and memories of a tenant: newer than their rows
  * (engine/learning_log_priv.h). */
 struct record_learning_log {
     int64_t no, tenant_no;
-    struct bytes edges, tasks; /* see engine/learned_priv.h */
+    struct bytes edges, tasks, memories; /* see engine/learned_priv.h */
 };
 
 /* The body of a live nutrient; gone after its TTL.  Its decision lives on in the trace of the same
@@ -211,6 +212,16 @@ struct record_memory {
 struct record_memory_vector {
     int64_t no, tenant_no;
     struct bytes vector; /* float32[dim], unit length */
+};
+
+/* What outcomes said of a memory, under the id it had then.  See route/quality.h for the evidence.
+ */
+struct record_memory_credit {
+    int64_t memory_no, tenant_no;
+    struct bytes id; /* struct id */
+    int64_t uses;    /* outcomes it had a share in, ever */
+    double weight, sum, run_weight, run_sum;
+    int64_t rater; /* a hash of its id: it may be of another node */
 };
 
 /* What a memory said before, under the number it has now.  Label and expiry are those of the

@@ -158,6 +158,15 @@ def test_bench_measures_a_small_run(qmn, own):
     assert all(r["failed"] == 0 and r["requests"] > 0 for r in rows), rows
 
 
+def test_bench_measures_memories_and_their_recall(qmn, own):
+    words = ("--agents", "5", "--dim", "16", "--memories", "300", "--seconds", "0.2", "--connections", "2", "--json")
+    rows = [json.loads(line) for line in qmn("bench", "store", "store-batch", *words).splitlines()]
+    assert [(r["scenario"], r["rows"], r["failed"]) for r in rows] == [("store", 1, 0), ("store-batch", 64, 0)]
+    found, recall = [json.loads(line) for line in qmn("bench", "search", *words).splitlines()]
+    assert found["scenario"] == "search" and found["requests"] > 0 and found["failed"] == 0
+    assert recall["memories"] == 300 and recall["recall"] > 0.99
+
+
 class BusyDoor(http.server.BaseHTTPRequestHandler):
     """In front of a node: refuses its first few registrations, as a busy node does."""
     protocol_version = "HTTP/1.1"

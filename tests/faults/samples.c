@@ -134,6 +134,7 @@ const struct sample samples[] = {
      .idle = true},
     {.route = "memory.page", .query = "?limit=5&kind=insight", .holds = "\"insight\""},
     {.route = "memory.page", .variant = "as it was", .query = "?as_of=2100-01-01T00:00:00Z"},
+    {.route = "memory.duplicates", .query = "?threshold=0.5"},
     {.route = "memory.get", .param = "$M"},
     {.route = "memory.get",
      .variant = "as it was",

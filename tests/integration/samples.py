@@ -108,6 +108,7 @@ SAMPLES = {
     "memory.cleanup": Sample(),
     "memory.get": Sample(id=_fixed("memory")),
     "memory.page": Sample(),
+    "memory.duplicates": Sample(query="?threshold=0.5"),
     "memory.export": Sample(query="?history=true"),
     "memory.import": Sample(body=lambda w: {  # JSON lines: one of them
         "id": f"me_{next(NUMBERS):036d}", "agent_id": w.agent, "kind": "insight", "content": {}, "quality": 0.5,

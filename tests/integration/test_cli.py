@@ -51,6 +51,11 @@ def test_memories(qmn, acme, tmp_path):
     assert made["id"] not in qmn("memory", "browse", "--cursor", page["next_cursor"] or "cu_" + made["id"][3:], *acme)
     why = qmn("memory", "search", "reviewers", "--mode", "words", "--explain", "--exact", *acme)
     assert "two reviewers" in why and "(#1 by words): reviewer " in why and "by vector" not in why
+    twin = qmn.json("memory", "store", "friday deploys need two reviewers", "--agent", "dba", "--kind", "twin", *acme)
+    shown = qmn("memory", "duplicates", "--threshold", "0.9", *acme)
+    assert shown.index(twin["id"]) < shown.index(made["id"]) and "1.0000" in shown
+    assert qmn("memory", "duplicates", "--kind", "rule", *acme) == "no near-duplicates on this page\n"
+    qmn("memory", "delete", twin["id"], *acme)
     told = qmn.json("memory", "update", made["id"], "friday deploys need three reviewers", "--clear", "metadata", *acme)
     assert told["version"] == 2 and told["metadata"] == {}
     assert "three reviewers" in qmn("memory", "search", "deploys on friday", *acme)

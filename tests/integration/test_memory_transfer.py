@@ -42,6 +42,10 @@ def full(make_tenant):
     for i, one in enumerate(listed[:10]):
         client.call("PATCH", f"/v1/hyphal/{one['id']}", {"content": {"again": i}}, expect=200)
         client.call("PATCH", f"/v1/hyphal/{one['id']}", {"embedding": tenant.vector(f"moved {i}")}, expect=200)
+    for i in range(6):  # outcomes say something of some of them
+        found = client.post("/v1/contexts:collect", {"agent_id": "agent-0", "top_k": 10,
+                            "demand_embedding": tenant.vector(f"seed {i}")}, expect=200).json()
+        client.post("/v1/outcomes:record", {"trace_id": found["trace_id"], "outcome_score": i / 7}, expect=200)
     tenant.remember("agent-0", "instead", supersedes=listed[0]["id"])
     client.call("POST", "/v1/hyphal:store", raw=b'{"kind":"k","content":{\n\t"a" :\r\n 1e2},"sensitivity":"public",'
                 b'"embedding":[3,4,0,0,0,0,0,1e-9]}', expect=201)
@@ -54,6 +58,9 @@ def test_a_round_trip_through_a_fresh_node_is_equal_to_the_byte(full, binary, hi
     lines = [json.loads(line) for line in out.splitlines()]
     assert len([l for l in lines if "version_of" not in l]) == 41
     assert (len(lines) > 41) == (history == "true")
+    assert sum("credit" in l for l in lines) > 3
+    shown = lambda c: {m["id"]: (m["quality"], m["uses"]) for m in c.get("/v1/hyphal?limit=1000").json()["memories"]}
+    assert any(shown(full.client)[l["id"]] != (l["quality"], 0) for l in lines if "version_of" not in l)
     for limit in (1, 7):
         assert export(full.client, limit, history=history) == out
     fresh = Node(binary)
@@ -73,6 +80,7 @@ def test_a_round_trip_through_a_fresh_node_is_equal_to_the_byte(full, binary, hi
         fresh.stop(kill=True)
         fresh.start()
         client = Client(fresh.port, client.key)
+        assert shown(client) == shown(full.client)
         assert export(client, history=history) == out
     finally:
         fresh.remove()
@@ -97,14 +105,15 @@ def test_bad_lines_are_named_and_good_ones_stored(full, make_tenant):
         line(5, space="elsewhere"), line(6, version=0), line(7, updated_at="1999-01-01T00:00:00Z"),
         line(8, begun_at="2999-01-01T00:00:00Z"), line(9, sensitivity="secret"), line(10), line(10),
         line(11, expires_at="2001-01-01T00:00:00Z"), line(12, version_of="me_x"),
-        line(13, version_of=good[0]["id"], replaced_at="2999-01-01T00:00:00Z"), line(14, content=[]), line(15, embedding_b64="AACAfwAAAAA="), "null"])
+        line(13, version_of=good[0]["id"], replaced_at="2999-01-01T00:00:00Z"), line(14, content=[]),
+        line(16, credit={"uses": 1, "weight": 99}), line(17, credit={"uses": 1, "rater": "x"}), line(15, embedding_b64="AACAfwAAAAA="), "null"])
     target = make_tenant()
     answer = load(target.client, text.encode())
     assert (answer["stored"], answer["known"], answer["expired"]) == (2, 1, 1)
     assert {(e["line"], e.get("field")) for e in answer["errors"]} == {
         (3, None), (4, "id"), (5, "quality"), (6, "embedding_b64"), (7, "embedding_b64"), (8, "space"), (9, "version"),
         (10, "updated_at"), (11, "begun_at"), (12, "sensitivity"), (16, "version_of"), (17, "version"), (18, "content"),
-        (19, "embedding_b64"), (20, None)}
+        (19, "credit"), (20, "credit.rater"), (21, "embedding_b64"), (22, None)}
     assert len(export(target.client).splitlines()) == 2
     problem(target.client.call("POST", "/v1/hyphal:import", raw=b"{}\n" * 1025), 422, "invalid")
     assert counts(load(target.client, b"{}\n" * 1024)) == (1024, 0, 0, 1024)

@@ -251,6 +251,7 @@ enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
                                    .learning_log_bytes = te->options.learning_log_bytes,
                                    .memory_flat_max = te->options.memory_flat_max,
                                    .agent_flat_max = te->options.agent_flat_max,
+                                   .memory_backlog_max = te->options.memory_backlog_max,
                                    .group_wait_us = te->options.group_wait_us};
     return engine_new(&config, &te->engine, err);
 }

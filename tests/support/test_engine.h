@@ -24,9 +24,10 @@ struct test_engine_options {
     int64_t retention_ms; /* 0: the default */
     uint64_t inbox_bytes; /* 0: the default */
     uint64_t learning_log_bytes;
-    uint32_t memory_flat_max; /* 0: the default */
-    uint32_t agent_flat_max;  /* 0: the default */
-    uint32_t group_wait_us;   /* 0: the default */
+    uint32_t memory_flat_max;    /* 0: the default */
+    uint32_t memory_backlog_max; /* likewise */
+    uint32_t agent_flat_max;     /* likewise */
+    uint32_t group_wait_us;      /* 0: the default */
 };
 
 struct test_engine {

@@ -28,6 +28,11 @@ static const struct migration migrations[] = {
             " WHERE alias <> x'';"
             "DROP INDEX memory_id;" /* another tenant may import what one exported */
             "CREATE UNIQUE INDEX memory_id ON memory (tenant_no, id) WHERE id <> x'';"},
+    {.version = 3, /* outcomes say something of memories, too */
+     .sql = "CREATE TABLE memory_credit (memory_no INTEGER NOT NULL PRIMARY KEY,"
+            " tenant_no INTEGER NOT NULL, id BLOB NOT NULL, uses INTEGER NOT NULL,"
+            " weight REAL NOT NULL, sum REAL NOT NULL, run_weight REAL NOT NULL,"
+            " run_sum REAL NOT NULL, rater INTEGER NOT NULL) STRICT;"},
 };
 
 static enum qmn_code exec_built(struct dbconn *c, struct buf *sql, struct err *err)

@@ -150,7 +150,7 @@ struct migration {
     int version; /* what the file is afterwards; rising by one */
     const char *sql;
 };
-enum { SCHEMA_VERSION = 2, SCHEMA_APPLICATION_ID = 0x514d4e31 /* "QMN1" */ };
+enum { SCHEMA_VERSION = 3, SCHEMA_APPLICATION_ID = 0x514d4e31 /* "QMN1" */ };
 /* Creates an empty file's tables, or brings an older file up to `version` by its steps. */
 QMN_NODISCARD enum qmn_code schema_migrate(struct dbconn *c, const struct migration *steps,
                                            size_t count, int version, struct err *err);

@@ -647,6 +647,24 @@ void engine_list_memories(struct engine *e, struct call *c, const struct memory_
     fake_finish(c);
 }
 
+void engine_memory_duplicates(struct engine *e, struct call *c, const struct duplicates_query *q,
+                              uint32_t limit, struct duplicates_out *out)
+{
+    static struct duplicate older;
+    static struct duplicate_group group;
+    older = (struct duplicate){.id = BYTES_LIT("me_old"), .similarity = 0.97};
+    group = (struct duplicate_group){
+        .memory = {.id = BYTES_LIT("me_new")}, .older = &older, .count = 1};
+    (void)e;
+    fake_note("engine_memory_duplicates", c);
+    fake_text(q->agent_id);
+    fake_text(q->kind);
+    fake_number(q->threshold);
+    fake_number(limit);
+    *out = (struct duplicates_out){.groups = &group, .count = 1, .examined = 2};
+    fake_finish(c);
+}
+
 void engine_memory_history(struct engine *e, struct call *c, struct bytes id,
                            struct memories_out *out)
 {

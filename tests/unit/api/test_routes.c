@@ -30,6 +30,7 @@ static const char *const contract[][4] = {
     {"GET", "/v1/hyphal/m", "memory", "memory:read"},
     {"GET", "/v1/hyphal", "memory", "memory:read"},
     {"GET", "/v1/hyphal:export", "memory", "memory:read"},
+    {"GET", "/v1/hyphal:duplicates", "memory", "memory:read"},
     {"POST", "/v1/hyphal:import", "memory", "memory:write"},
     {"PATCH", "/v1/hyphal/m", "memory", "memory:write"},
     {"GET", "/v1/hyphal/m/history", "memory", "memory:read"},

@@ -25,6 +25,7 @@ static struct stage {
     struct memory_in remember, batch[2];
     struct memory_patch patch;
     struct memory_query all;
+    struct duplicates_query near;
     struct memory_line line[2];
     struct bytes fresh_id;
     struct memory_out stored[2];
@@ -45,6 +46,7 @@ static union {
     struct outcome_out outcome;
     struct memory_out memory;
     struct memories_out memories;
+    struct duplicates_out duplicates;
     struct memory_lines lines;
     struct agent_out agent;
     struct agents_out agents;
@@ -158,6 +160,8 @@ START(import_memories, g.line[0] = ((struct memory_line){
       engine_import_memories(e, c, g.line, 2))
 START(list_all, g.all = ((struct memory_query){.as_of_ms = INT64_MAX});
       engine_list_memories(e, c, &g.all, 10, &out.memories))
+START(duplicates, g.near = ((struct duplicates_query){.threshold = -1});
+      engine_memory_duplicates(e, c, &g.near, 10, &out.duplicates))
 START(forget, engine_delete_memory(e, c, g.memory.id))
 START(clean_up, engine_cleanup_memory(e, c, &out.deleted))
 START(new_agent, engine_register_agent(e, c, &g.agent, &out.agent))
@@ -203,6 +207,7 @@ static const struct kind {
     {"a memory before", memory_before, false},
     {"history", memory_history, false},
     {"list all", list_all, false},
+    {"duplicates", duplicates, false},
     {"export", export_memories, false},
     {"import", import_memories, true},
     {"forget", forget, false},

@@ -64,6 +64,30 @@ static struct broadcast_in hinted(void)
                                  .min_score = -1};
 }
 
+/* A memory of which outcomes have said something. */
+static void import_rated(const struct caller *c)
+{
+    struct memory_line line = {.m = {.id = BYTES_LIT("me_000000000000000000000000000000000007"),
+                                     .agent_id = BYTES_LIT("agent-1"),
+                                     .kind = BYTES_LIT("fact"),
+                                     .content = BYTES_LIT("{}"),
+                                     .metadata = BYTES_LIT("{}"),
+                                     .quality = .5,
+                                     .uses = 1,
+                                     .sensitivity = LABEL_INTERNAL,
+                                     .created_ms = 1,
+                                     .updated_ms = 1,
+                                     .version = 1},
+                               .credit = {.given = .5, .evidence = {.run_weight = 1}},
+                               .vector = bytes_of(vector(1), DIM * sizeof(float)),
+                               .space = BYTES_LIT("client"),
+                               .begun_ms = 1};
+    struct call *call = test_call_new(te, c);
+    engine_import_memories(te->engine, call, &line, 1);
+    assert_int_equal(test_call_wait(te, call), QMN_OK);
+    assert_int_equal(line.state, LINE_STORED);
+}
+
 /* Something in every table. */
 static struct caller fill(const char *id)
 {
@@ -103,7 +127,7 @@ static struct caller fill(const char *id)
     assert_int_equal(TEST_CALL(te, &c, engine_broadcast, &b, &sent), QMN_OK);
     assert_int_equal(sent.hop_count, 3);
     rate_trace(&c, sent.trace_id);
-    for (int i = 0; i < 600; i++) { /* more than two batches */
+    for (int i = 1; i < 600; i++) { /* more than two batches, with the imported one */
         char content[32];
         snprintf(content, sizeof content, "{\"n\":%d}", i);
         struct memory_in m = {.agent_id = BYTES_LIT("agent-1"),
@@ -119,6 +143,7 @@ static struct caller fill(const char *id)
         if (i % 100 == 0)
             assert_int_equal(TEST_CALL(te, &c, engine_update_memory, &p, &stored), QMN_OK);
     }
+    import_rated(&c);
     struct task_in task = {.id = BYTES_LIT("t"), .outcome = -1};
     struct task_out task_out;
     assert_int_equal(TEST_CALL(te, &c, engine_create_task, &task, &task_out), QMN_OK);

@@ -144,7 +144,9 @@ static void a_newer_file_is_refused_and_left_alone(void **state)
     int64_t rows;
     assert_int_equal(store_sqlite_verify(f->path, &sealer_identity, &rows, &f->err),
                      QMN_E_CONFLICT);
-    sql(f->path, "PRAGMA user_version=2");
+    char back[40];
+    snprintf(back, sizeof back, "PRAGMA user_version=%d", SCHEMA_VERSION);
+    sql(f->path, back);
     assert_int_equal(open_store(f), QMN_OK);
 }
 
@@ -246,7 +248,8 @@ static void a_file_from_before_memories_had_versions_is_brought_up(void **state)
     arena_init(&arena, 0);
     assert_int_equal(f->store->ops->commit(f->store, &put, 1, &failed, &f->err), QMN_OK);
     close_store(f);
-    sql(f->path, "DROP TABLE memory_version;"
+    sql(f->path, "DROP TABLE memory_credit;"
+                 "DROP TABLE memory_version;"
                  "DROP INDEX memory_id;"
                  "CREATE UNIQUE INDEX memory_id ON memory (id) WHERE id <> x'';"
                  "ALTER TABLE memory RENAME COLUMN version TO supersedes_no;"
@@ -267,6 +270,9 @@ static void a_file_from_before_memories_had_versions_is_brought_up(void **state)
     assert_int_equal(
         f->store->ops->find(f->store, RECORD_MEMORY_VERSION, 4, &v, &arena, &found, &f->err),
         QMN_OK);
+    struct record_memory_credit credit = {.memory_no = 7, .tenant_no = 1, .id = m.id, .uses = 3};
+    add = (struct mutation){.op = MUT_PUT, .kind = RECORD_MEMORY_CREDIT, .record = &credit};
+    assert_int_equal(f->store->ops->commit(f->store, &add, 1, &failed, &f->err), QMN_OK);
     arena_release(&arena);
 }
 

@@ -243,6 +243,7 @@ enum qmn_code codec_init(struct err *err)
     if (initialised)
         return QMN_OK;
     TRY(codec_register(constraint_table, constraint_table_len, err));
+    TRY(codec_register(constraint_table_memory, constraint_table_memory_len, err));
     initialised = true;
     return QMN_OK;
 }

@@ -67,6 +67,10 @@ struct message_rules {
 /* The table of the wire schema (constraints.c). */
 extern const struct message_rules constraint_table[];
 extern const size_t constraint_table_len;
+extern const struct message_rules constraint_table_memory[]; /* of memory.proto */
+extern const size_t constraint_table_memory_len;
+/* The i-th of all; NULL: there are fewer. */
+const struct message_rules *constraint_table_at(size_t i);
 
 /* The row of a field (its index in the descriptor); never NULL: a field without one has an empty
  * row.  NULL only for a message that is not registered. */

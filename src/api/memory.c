@@ -386,6 +386,8 @@ static struct rerank in_ranking(const Qmn__V1__SearchRanking *m)
     struct rerank r = {0};
     if (m && m->has_quality)
         r.quality_weight = m->quality;
+    if (m && m->has_usefulness)
+        r.useful_weight = m->usefulness;
     if (m && m->recency) {
         r.recency_weight = m->recency->weight;
         r.half_life_ms = m->recency->half_life_hours * HOUR_MS;
@@ -439,6 +441,7 @@ static Qmn__V1__SearchExplanation *out_explanation(struct api_call *x, const str
     SET(m, relevance, k->relevance);
     SET(m, quality_factor, k->factors.quality);
     SET(m, recency_factor, k->factors.recency);
+    SET(m, usefulness_factor, k->factors.useful);
     return m;
 }
 

@@ -83,7 +83,8 @@ static const struct constraint recency_ranking[] = {
     RANGE("weight", 0, 1),
 };
 
-static const struct constraint search_ranking[] = {RANGE("quality", 0, 1)};
+static const struct constraint search_ranking[] = {RANGE("quality", 0, 1),
+                                                   RANGE("usefulness", 0, 1)};
 
 static const struct constraint search_memory_request[] = {
     VECTOR_OR_TEXT("embedding"), /* or query */

@@ -121,7 +121,10 @@ static struct ranked *order(const struct search *s, const struct memory_candidat
     for (size_t i = 0; all && i < found->count; i++) {
         const struct memory_candidate *c = &found->items[i];
         const struct memory *m = &s->t->memories[c->slot];
-        struct rerank_factors f = rerank_factors(r, m->quality, s->permit.now - m->updated_ms);
+        struct rerank_facts known = {.quality = m->quality,
+                                     .useful = (double)m->useful,
+                                     .age_ms = s->permit.now - m->updated_ms};
+        struct rerank_factors f = rerank_factors(r, &known);
         double score =
             rerank_asked(r) ? rerank_score((double)c->relevance, f) : (double)c->relevance;
         all[i] = (struct ranked){c, f, score};

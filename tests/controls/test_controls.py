@@ -165,6 +165,8 @@ UNITS = [
     ("memory search: more while there are equals", "engine/memory_candidates.c",
      "return count < asked || asked == most ||", "return 1 || count < asked || asked == most ||",
      "engine_memory_words", "equal_ones_are_ordered_by_age_whatever_their_places"),
+    ("memory search: usefulness", "route/rerank.c", "* f.recency * f.useful", "* f.recency",
+     "engine_memory_credit", "a_search_may_prefer_what_was_useful"),
     ("memory search: a pool to order anew", "engine/memory_search.c", "if (s->mode != SEARCH_HYBRID && !rerank_asked(&s->in->ranking))",
      "if (1)", "engine_memory_words", "ranking_weighs_quality_and_age"),
     ("memories: words of what changes", "engine/memory_rows.c", "    if (next->words)\n        memory_words_remove(t, slot);\n    if (next->unit)",

@@ -723,6 +723,7 @@ void engine_search_memory(struct engine *e, struct call *c, const struct memory_
     fake_number(in->ranking.quality_weight);
     fake_number(in->ranking.recency_weight);
     fake_number(in->ranking.half_life_ms);
+    fake_number(in->ranking.useful_weight);
     static const struct memory_term term = {.word = {"rule", 4}, .score = 2};
     static const struct memory_match match = {.compared = true,
                                               .cosine = 0.5f,
@@ -730,7 +731,7 @@ void engine_search_memory(struct engine *e, struct call *c, const struct memory_
                                               .words_score = 2,
                                               .words_rank = 1,
                                               .relevance = 0.25f,
-                                              .factors = {0.5, 1},
+                                              .factors = {0.5, 1, 0.75},
                                               .score = 0.125f,
                                               .terms = &term,
                                               .term_count = 1};

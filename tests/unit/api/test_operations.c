@@ -501,13 +501,15 @@ static void search_takes_words_and_says_why(void **state)
     (void)state;
     expect(200, "POST /v1/hyphal:search",
            "{\"query\":\"a rule\",\"mode\":\"words\",\"exact\":true,\"explain\":true,"
-           "\"ranking\":{\"quality\":0.25,\"recency\":{\"half_life_hours\":2}}}");
-    static const double asked[] = {SEARCH_WORDS, 1, 1, 0.25, 0.5, 7200000};
+           "\"ranking\":{\"quality\":0.25,\"usefulness\":0.125,"
+           "\"recency\":{\"half_life_hours\":2}}}");
+    static const double asked[] = {SEARCH_WORDS, 1, 1, 0.25, 0.5, 7200000, 0.125};
     for (uint32_t i = 0; i < ARRAY_LEN(asked); i++)
         number_is(3 + i, asked[i]); /* behind top_k and vector */
     assert_body_has("\"explanation\":{\"cosine\":0.5,\"vector_rank\":3,\"words_score\":2.0,"
                     "\"words_rank\":1,\"terms\":[{\"word\":\"rule\",\"score\":2.0}],"
-                    "\"relevance\":0.25,\"quality_factor\":0.5,\"recency_factor\":1.0}");
+                    "\"relevance\":0.25,\"quality_factor\":0.5,\"recency_factor\":1.0,"
+                    "\"usefulness_factor\":0.75}");
     expect(422, "POST /v1/hyphal:search", "{\"query\":\"a\",\"mode\":\"both\"}");
     assert_body_has("\"field\":\"mode\"");
     expect(422, "POST /v1/hyphal:search", "{\"query\":\"a\",\"ranking\":{\"quality\":2}}");

@@ -75,6 +75,28 @@ static void patch(struct bytes id, double quality, const char *content)
     assert_int_equal(TEST_CALL(s.te, &s.caller, engine_update_memory, &in, &out), QMN_OK);
 }
 
+static struct bytes found_first(struct memory_search q)
+{
+    struct memories_out out;
+    assert_int_equal(TEST_CALL(s.te, &s.caller, engine_search_memory, &q, &scene_no_filter, &out),
+                     QMN_OK);
+    assert_true(out.count > 0);
+    return out.items[0].id;
+}
+
+static void a_search_may_prefer_what_was_useful(void **state)
+{
+    (void)state;
+    struct bytes near = remember("author", AXIS(0)), useful = remember("author", VEC(0.9f, 0.44f));
+    rate("asker", ask("asker", VEC(0.8f, 0.6f)), 1);
+    rate("other", ask("other", AXIS(0)), 0);
+    struct memory_search q = {.vector = scene_vector(&s, AXIS(0)), .top_k = 1};
+    assert_true(bytes_equal(found_first(q), near));
+    rate("asker", ask("asker", VEC(0.2f, 1)), 1);
+    q.ranking.useful_weight = 1;
+    assert_true(bytes_equal(found_first(q), useful));
+}
+
 static uint64_t rows(void)
 {
     struct store *store = s.te->engine->store;
@@ -318,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+        TEST(a_search_may_prefer_what_was_useful),
         TEST(an_outcome_moves_the_quality_of_what_was_used_by_its_share),
         TEST(a_trace_counts_once_for_each_rater),
         TEST(nobody_rates_its_own_memories),

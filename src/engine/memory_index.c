@@ -133,9 +133,7 @@ const struct memory *memory_index_found(const struct tenant *t, const struct mem
                                         const struct memory_permit *now, size_t i)
 {
     uint32_t slot = f->items[i].id;
-    if (t->memory_index != f->pin.index || !memory_permit_has(now, slot))
-        return NULL;
-    return &t->memories[slot];
+    return memory_permit_has(now, slot) ? &t->memories[slot] : NULL;
 }
 
 void memory_index_end(struct memory_finds *f)

@@ -151,6 +151,7 @@ void graph_write(const struct graph *g, uint32_t slot, uint32_t level, const uin
 {
     struct graph_block *b = graph_block_of(g, slot, level);
     assert(count <= graph_room(g, level));
+    rows_touch_links(g->rows, slot);
     memcpy(b->links, links, count * sizeof *links);
     b->count = (uint16_t)count;
     b->version++;

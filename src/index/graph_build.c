@@ -125,6 +125,7 @@ static bool link_to(struct graph *g, uint32_t node, uint32_t level, uint32_t slo
         if (block->links[i] == slot)
             return true;
     if (block->count < room) {
+        rows_touch_links(g->rows, node);
         block->links[block->count++] = slot;
         block->version++;
         return true;
@@ -150,6 +151,7 @@ void graph_tie(struct graph *g, uint32_t slot, uint32_t level)
         return;
     /* somebody has to link to it: the nearest, which has room again or gives up its last */
     struct graph_block *nearest = graph_block_of(g, b->chosen[level][0], level);
+    rows_touch_links(g->rows, b->chosen[level][0]);
     if (nearest->count < graph_room(g, level))
         nearest->count++;
     nearest->links[nearest->count - 1] = slot;

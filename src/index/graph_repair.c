@@ -93,8 +93,7 @@ static bool repair(struct graph *g, uint32_t slot, bool *ret_repaired)
     return true;
 }
 
-/* The highest of those that stay, lowest slot first. */
-static void choose_entry(struct graph *g)
+void graph_choose_entry(struct graph *g)
 {
     g->levels = 0;
     for (uint32_t slot = 0; slot < g->rows->slots; slot++)
@@ -108,7 +107,7 @@ static void choose_entry(struct graph *g)
 static void finish(struct graph *g)
 {
     if (rows_is_doomed(g->rows, g->entry))
-        choose_entry(g);
+        graph_choose_entry(g);
     for (uint32_t slot = 0; slot < g->rows->slots; slot++)
         if (rows_is_doomed(g->rows, slot)) {
             graph_displace(g, slot);

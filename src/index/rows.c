@@ -177,6 +177,8 @@ uint32_t rows_add(struct rows *r, const float *x)
     if (c->exact)
         write_exact(r, c->exact + (size_t)at * r->exact_stride, x);
     set_bit(c->live, slot);
+    c->codes_mark++;
+    c->links_mark++;
     c->fresh++;
     c->used++;
     r->live++;
@@ -191,6 +193,7 @@ void rows_remove(struct rows *r, uint32_t slot)
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(slot < r->slots && rows_bit(c->live, slot));
     clear_bit(c->live, slot);
+    c->links_mark++;
     r->live--;
     if (rows_bit(c->linked, slot)) {
         r->linked--;
@@ -207,6 +210,7 @@ void rows_link(struct rows *r, uint32_t slot)
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(rows_bit(c->live, slot) && !rows_bit(c->linked, slot));
     set_bit(c->linked, slot);
+    c->links_mark++;
     c->fresh--;
     r->fresh--;
     r->linked++;
@@ -218,6 +222,7 @@ void rows_unlink(struct rows *r, uint32_t slot)
     assert(rows_bit(c->linked, slot));
     clear_bit(c->linked, slot);
     clear_bit(c->doomed, slot);
+    c->links_mark++;
     if (rows_bit(c->live, slot)) {
         c->fresh++;
         r->fresh++;
@@ -262,6 +267,9 @@ bool rows_centre(struct rows *r)
     if (!r->centre && !(r->centre = rows_slab_new(bytes, false)))
         return false;
     find_centre(r, r->centre);
+    r->centred++;
+    for (uint32_t i = 0; i < r->chunk_count; i++)
+        r->chunks[i]->codes_mark++;
     for (uint32_t slot = 0; slot < r->slots; slot++) {
         struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
         uint32_t at = slot % ROWS_CHUNK;
@@ -273,6 +281,14 @@ bool rows_centre(struct rows *r)
                      c->bits + (size_t)at * r->codes.bits_stride);
     }
     return true;
+}
+
+void rows_drop_exact(struct rows *r)
+{
+    for (uint32_t i = 0; i < r->chunk_count; i++)
+        mem_free(TAKE(r->chunks[i]->exact));
+    r->exact = VECTORS_EXACT_NONE;
+    r->exact_stride = 0;
 }
 
 /* ---- scores ---- */

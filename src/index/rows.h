@@ -28,8 +28,10 @@ struct rows_chunk {
     uint64_t live[ROWS_WORDS], linked[ROWS_WORDS], doomed[ROWS_WORDS];
     uint32_t fresh; /* live and not linked */
     uint32_t used;  /* live or linked */
-    char *bits;     /* [ROWS_CHUNK][bits_stride] */
-    int8_t *i8;     /* [ROWS_CHUNK][i8_stride] */
+    /* They move with every change: of codes; of which slots are in use and linked to what. */
+    uint64_t codes_mark, links_mark;
+    char *bits; /* [ROWS_CHUNK][bits_stride] */
+    int8_t *i8; /* [ROWS_CHUNK][i8_stride] */
     struct rows_scale *scales;
     char *exact; /* [ROWS_CHUNK][exact_stride], or NULL */
 };
@@ -46,6 +48,7 @@ struct rows {
     uint32_t live, linked, fresh; /* linked: in the graph and live; live = linked + fresh */
     uint32_t dead;                /* in the graph and not live, doomed or not */
     float *centre;                /* [padded], that the bits are relative to; NULL: the origin */
+    uint64_t centred;             /* how often there was a new one */
     float *scratch[2];            /* [padded] */
 };
 
@@ -63,6 +66,9 @@ void rows_remove(struct rows *r, uint32_t slot);
  * at 1536 dimensions.  False: out of memory, nothing changed. */
 QMN_NODISCARD bool rows_centre(struct rows *r);
 
+/* Gives the exact copies up: exact is VECTORS_EXACT_NONE then. */
+void rows_drop_exact(struct rows *r);
+
 /* Fresh to linked. */
 void rows_link(struct rows *r, uint32_t slot);
 /* Linked to fresh, dead to free. */
@@ -76,6 +82,12 @@ uint32_t rows_first_fresh(const struct rows *r);
 static inline const struct rows_chunk *rows_chunk_of(const struct rows *r, uint32_t slot)
 {
     return r->chunks[slot / ROWS_CHUNK];
+}
+
+/* The links of a slot are about to change. */
+static inline void rows_touch_links(const struct rows *r, uint32_t slot)
+{
+    r->chunks[slot / ROWS_CHUNK]->links_mark++;
 }
 
 static inline bool rows_bit(const uint64_t *bits, uint32_t slot)

@@ -84,6 +84,22 @@ bool vectors_has(const struct vectors *v, uint32_t slot)
     return slot < v->rows.slots && rows_is_live(&v->rows, slot);
 }
 
+bool vectors_has_graph(const struct vectors *v)
+{
+    return v->graph != NULL;
+}
+
+void vectors_drop_exact(struct vectors *v)
+{
+    v->options.exact = VECTORS_EXACT_NONE;
+    rows_drop_exact(&v->rows);
+}
+
+enum vectors_exact vectors_exact(const struct vectors *v)
+{
+    return v->options.exact;
+}
+
 void vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x)
 {
     rows_copy(&v->rows, slot, ret_x);

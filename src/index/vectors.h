@@ -72,6 +72,12 @@ uint32_t vectors_add(struct vectors *v, const float *x);
 /* The slot of a live vector. */
 void vectors_remove(struct vectors *v, uint32_t slot);
 bool vectors_has(const struct vectors *v, uint32_t slot);
+/* Whether there is a graph, of all vectors or some. */
+bool vectors_has_graph(const struct vectors *v);
+/* Gives the exact copies up, now and for what comes: the index is one of VECTORS_EXACT_NONE then.
+ */
+void vectors_drop_exact(struct vectors *v);
+enum vectors_exact vectors_exact(const struct vectors *v);
 /* The vector as precisely as it is kept (with VECTORS_EXACT_NONE what int8 holds); float[dim]. */
 void vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x);
 

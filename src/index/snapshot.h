@@ -53,11 +53,12 @@ struct snapshot_report {
     uint64_t dropped; /* links */
 };
 
-/* options: those the index would be made with, defaults as in vectors_new(); QMN_E_CONFLICT: the
- * snapshot is of an index of others, or of another format. */
+/* options: those the index would be made with, defaults as in vectors_new(); chunks: that there are
+ * pieces of, so that no head makes us reserve memory for more.  QMN_E_CONFLICT: the snapshot is of
+ * an index of others, or of another format. */
 QMN_NODISCARD enum qmn_code snapshot_load_begin(const struct vectors_options *options,
-                                                struct bytes head, struct snapshot_loader **ret,
-                                                struct err *err);
+                                                struct bytes head, uint32_t chunks,
+                                                struct snapshot_loader **ret, struct err *err);
 void snapshot_load_abort(struct snapshot_loader *l);
 /* Each piece once, in any order, the codes of different chunks from any thread, the links from one.
  * QMN_E_CORRUPT, QMN_E_NOMEM: abort is all that is left. */
@@ -69,7 +70,6 @@ QMN_NODISCARD enum qmn_code snapshot_load_links(struct snapshot_loader *l, uint3
 QMN_NODISCARD enum qmn_code snapshot_load_end(struct snapshot_loader *l, struct vectors **ret,
                                               struct snapshot_report *ret_report, struct err *err);
 /* From begin on. */
-uint32_t snapshot_load_chunks(const struct snapshot_loader *l);
 const struct vectors *snapshot_load_index(const struct snapshot_loader *l);
 
 #endif

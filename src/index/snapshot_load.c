@@ -15,6 +15,8 @@ struct snapshot_loader {
     struct vectors *index;
     uint32_t slots, chunks;
     uint8_t *got_codes, *got_links; /* [chunks] */
+    uint32_t *seen;                 /* [slots]: the last block that links there */
+    uint32_t block;
 };
 
 #define CORRUPT(...) err_set(err, QMN_E_CORRUPT, __VA_ARGS__)
@@ -22,7 +24,7 @@ struct snapshot_loader {
 /* ---- the head ---- */
 
 static enum qmn_code check_head(const struct vectors *v, const struct snapshot_head *h,
-                                struct err *err)
+                                uint32_t chunks, struct err *err)
 {
     struct snapshot_head want = snapshot_head_of(v);
     if (h->order != want.order || h->format != want.format)
@@ -33,8 +35,9 @@ static enum qmn_code check_head(const struct vectors *v, const struct snapshot_h
         return err_set(err, QMN_E_CONFLICT,
                        "an index of dimension %u, %u links, walk %u; %u, %u, %u expected", h->dim,
                        h->links, h->walk, want.dim, want.links, want.walk);
-    if (!h->slots || h->slots > VECTORS_SLOTS_MAX)
-        return CORRUPT("%u slots", h->slots);
+    if (!h->slots || h->slots > VECTORS_SLOTS_MAX ||
+        (h->slots + ROWS_CHUNK - 1) / ROWS_CHUNK != chunks)
+        return CORRUPT("%u slots in %u chunks", h->slots, chunks);
     return QMN_OK;
 }
 
@@ -70,14 +73,14 @@ static enum qmn_code begin(const struct vectors_options *options, struct bytes h
         return CORRUPT("a head of %zu bytes; %zu expected", head.len,
                        snapshot_head_bytes(l->index));
     memcpy(&h, head.ptr, sizeof h);
-    TRY(check_head(l->index, &h, err));
+    TRY(check_head(l->index, &h, l->chunks, err));
     TRY(load_centre(l->index, head.ptr + sizeof h, err));
     l->slots = h.slots;
-    l->chunks = (h.slots + ROWS_CHUNK - 1) / ROWS_CHUNK;
     l->got_codes = mem_calloc(l->chunks, 1);
     l->got_links = mem_calloc(l->chunks, 1);
     l->index->graph = graph_new(&l->index->rows, &l->index->options);
-    if (!l->got_codes || !l->got_links || !l->index->graph ||
+    l->seen = mem_calloc(l->slots, sizeof *l->seen);
+    if (!l->got_codes || !l->got_links || !l->seen || !l->index->graph ||
         !vectors_reserve(l->index, l->chunks * ROWS_CHUNK))
         return err_nomem(err);
     l->index->rows.slots = h.slots;
@@ -85,11 +88,12 @@ static enum qmn_code begin(const struct vectors_options *options, struct bytes h
 }
 
 enum qmn_code snapshot_load_begin(const struct vectors_options *options, struct bytes head,
-                                  struct snapshot_loader **ret, struct err *err)
+                                  uint32_t chunks, struct snapshot_loader **ret, struct err *err)
 {
     struct snapshot_loader *l = mem_calloc(1, sizeof *l);
     if (!l)
         return err_nomem(err);
+    l->chunks = chunks;
     enum qmn_code code = begin(options, head, l, err);
     if (code == QMN_OK)
         *ret = l;
@@ -105,12 +109,8 @@ void snapshot_load_abort(struct snapshot_loader *l)
     vectors_free(l->index);
     mem_free(l->got_codes);
     mem_free(l->got_links);
+    mem_free(l->seen);
     mem_free(l);
-}
-
-uint32_t snapshot_load_chunks(const struct snapshot_loader *l)
-{
-    return l->chunks;
 }
 
 const struct vectors *snapshot_load_index(const struct snapshot_loader *l)
@@ -227,18 +227,18 @@ static enum qmn_code load_states(const struct snapshot_loader *l, uint32_t chunk
     return QMN_OK;
 }
 
-/* Nothing twice, not itself, nothing beyond the end.  Without an early end it is done in vectors.
- */
-static bool links_fit(const uint32_t *links, uint32_t count, uint32_t slot, uint32_t slots)
+/* Nothing twice, not itself, nothing beyond the end. */
+static bool links_fit(struct snapshot_loader *l, const uint32_t *links, uint32_t count,
+                      uint32_t slot)
 {
-    bool bad = false;
+    l->block++; /* of 2^28 slots one in 4 has upper levels: it never comes round */
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t to = links[i], same = 0;
-        for (uint32_t j = 0; j < i; j++)
-            same += links[j] == to;
-        bad |= same || to == slot || to >= slots;
+        uint32_t to = links[i];
+        if (to == slot || to >= l->slots || l->seen[to] == l->block)
+            return false;
+        l->seen[to] = l->block;
     }
-    return !bad;
+    return true;
 }
 
 static enum qmn_code load_node(struct snapshot_loader *l, uint32_t slot, uint32_t level,
@@ -255,7 +255,7 @@ static enum qmn_code load_node(struct snapshot_loader *l, uint32_t slot, uint32_
         if (!take(piece, &count, sizeof count) || count > graph_room(g, at) ||
             !take(piece, links, count * sizeof *links))
             return CORRUPT("slot %u has %u links at level %u, or less", slot, count, at);
-        if (!links_fit(links, count, slot, l->slots))
+        if (!links_fit(l, links, count, slot))
             return CORRUPT("slot %u has links that cannot be", slot);
         graph_write(g, slot, at, links, count);
     }

@@ -117,12 +117,9 @@ bool snapshot_mend(struct vectors *v, struct snapshot_report *ret)
                      .reached = mem_calloc(words, sizeof(uint64_t)),
                      .torn = mem_calloc(words, sizeof(uint64_t))};
     bool ok = m.reached && m.torn;
-    for (int pass = 0; ok && pass < PASSES; pass++) {
-        prune(&m);
-        if (!take_out(&m))
-            break;
-    }
     if (ok)
+        prune(&m);
+    for (int pass = 0; ok && pass < PASSES && take_out(&m); pass++)
         prune(&m);
     mem_free(m.reached);
     mem_free(m.torn);

@@ -67,7 +67,7 @@ static void save(struct pieces *p, const struct vectors *v)
 
 static enum qmn_code load_pieces(const struct pieces *p, struct snapshot_loader *l, struct err *err)
 {
-    for (uint32_t i = 0; i < snapshot_load_chunks(l) && i < 2; i++) {
+    for (uint32_t i = 0; i < p->chunks; i++) {
         TRY(snapshot_load_codes(l, i, buf_bytes(&p->codes[i]), err));
         TRY(snapshot_load_links(l, i, buf_bytes(&p->links[i]), err));
     }
@@ -78,7 +78,7 @@ static enum qmn_code load(const struct pieces *p, const struct vectors_options *
                           struct vectors **ret, struct snapshot_report *report, struct err *err)
 {
     struct snapshot_loader *l = NULL;
-    TRY(snapshot_load_begin(o, buf_bytes(&p->head), &l, err));
+    TRY(snapshot_load_begin(o, buf_bytes(&p->head), p->chunks, &l, err));
     enum qmn_code code = load_pieces(p, l, err);
     if (code == QMN_OK)
         return snapshot_load_end(l, ret, report, err);
@@ -170,6 +170,22 @@ static void what_comes_back_goes_on_living(void **state)
     oracle_end(&o);
 }
 
+/* What comes into the second chunk has neighbours in the first link to it. */
+static void check_marks_of_another_chunk(struct oracle *o, struct pieces *p)
+{
+    struct buf after;
+    buf_init(&after, SIZE_MAX);
+    struct snapshot_marks before = snapshot_marks(o->v, 0);
+    save_chunk(p, o->v, 0);
+    assert_true(oracle_add(o) >= SNAPSHOT_CHUNK);
+    oracle_work(o);
+    snapshot_put_links(o->v, 0, &after);
+    assert_false(bytes_equal(buf_bytes(&after), buf_bytes(&p->links[0])));
+    assert_int_not_equal(before.links, snapshot_marks(o->v, 0).links);
+    assert_int_equal(before.codes, snapshot_marks(o->v, 0).codes);
+    buf_release(&after);
+}
+
 /* Two chunks, saved while vectors come and go between them; `first` is the older one. */
 static void check_moments(uint32_t first)
 {
@@ -178,6 +194,7 @@ static void check_moments(uint32_t first)
     struct snapshot_report report;
     begin_linked(&o, SNAPSHOT_CHUNK + 400);
     pieces_begin(&p);
+    check_marks_of_another_chunk(&o, &p);
     save_chunk(&p, o.v, first);
     for (int i = 0; i < 150; i++)
         oracle_remove(&o, oracle_any(&o));
@@ -322,7 +339,7 @@ static void pieces_that_are_missing_or_come_twice_are_refused(void **state)
     begin_linked(&o, ROWS);
     pieces_begin(&p);
     save(&p, o.v);
-    assert_int_equal(snapshot_load_begin(&options, buf_bytes(&p.head), &l, &err), QMN_OK);
+    assert_int_equal(snapshot_load_begin(&options, buf_bytes(&p.head), 1, &l, &err), QMN_OK);
     assert_int_equal(snapshot_load_codes(l, 0, buf_bytes(&p.codes[0]), &err), QMN_OK);
     assert_int_equal(snapshot_load_codes(l, 0, buf_bytes(&p.codes[0]), &err), QMN_E_CORRUPT);
     assert_int_equal(snapshot_load_links(l, 1, buf_bytes(&p.links[0]), &err), QMN_E_CORRUPT);

@@ -73,6 +73,12 @@ uint32_t memory_bytes(const struct record_memory *m, uint32_t dim);
 bool memory_reserve(struct engine *e, struct tenant *t, struct bytes kind);
 /* What an exact duplicate has in common: author, kind, label, content and vector. */
 uint64_t memory_print(const struct record_memory *m, struct bytes vector);
+/* The same of a vector whose print is known. */
+uint64_t memory_print_with(const struct record_memory *m, uint64_t vector_print);
+uint64_t memory_vector_print(struct bytes vector);
+/* The start: a memory whose vector the index has already, at this slot. */
+void memory_adopt(struct engine *e, struct tenant *t, const struct record_memory *m, uint32_t agent,
+                  uint32_t slot, uint64_t vector_print);
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
                     uint32_t agent, const float *unit, uint64_t print);
 /* A row in place of the one at hand, with the same number; unit NULL: its vector stays.  `history`:

@@ -5,6 +5,7 @@
 #include "engine/control_priv.h"
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
+#include "engine/memory_snapshot_priv.h"
 #include "engine/recent_priv.h"
 
 #include "base/mem.h"
@@ -218,26 +219,62 @@ static enum qmn_code on_response(void *ctx, const void *record, struct err *err)
 
 /* ---- memories: vectors after their rows ---- */
 
+/* A memory that the tenant's snapshot does not have, or not like this. */
+static enum qmn_code read_memory(struct loader *l, struct tenant *t,
+                                 const struct record_memory *row, uint32_t agent, uint32_t slot,
+                                 struct err *err)
+{
+    struct store *s = l->e->store;
+    struct record_memory_vector key = {.no = row->no}, vector;
+    const float *unit;
+    TRY(s->ops->get(s, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
+    uint64_t print = memory_vector_print(vector.vector);
+    if (slot != UINT32_MAX && t->snapshot->owners[slot].vector_print == print) {
+        memory_adopt(l->e, t, row, agent, slot, print);
+        t->snapshot->taken++;
+        return QMN_OK;
+    }
+    if (!align(l, vector.vector, t->profiles.dim, &unit))
+        return err_nomem(err);
+    if (!unit)
+        return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
+    memory_publish(l->e, t, row, agent, unit, memory_print_with(row, print));
+    if (t->snapshot)
+        t->snapshot->read++;
+    return QMN_OK;
+}
+
 static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
     struct engine *e = l->e;
     const struct record_memory *row = record;
-    struct record_memory_vector key = {.no = row->no}, vector;
     struct tenant *t = network_tenant_no(&e->net, row->tenant_no);
     const struct agent *a = network_agent_no(&e->net, row->agent_no);
+    bool sure = false;
     arena_reset(&l->arena);
     if (!t || !a || !t->profiles.dim)
         return QMN_OK;
-    TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
-    const float *unit;
-    if (!align(l, vector.vector, t->profiles.dim, &unit))
-        return err_nomem(err);
-    if (!unit)
-        return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
     if (!memory_reserve(e, t, row->kind))
         return err_nomem(err);
-    memory_publish(e, t, row, a->slot, unit, memory_print(row, vector.vector));
+    uint32_t slot = memory_snapshot_slot(t, row, &sure);
+    if (!sure)
+        return read_memory(l, t, row, a->slot, slot, err);
+    memory_adopt(e, t, row, a->slot, slot, t->snapshot->owners[slot].vector_print);
+    t->snapshot->taken++;
+    return QMN_OK;
+}
+
+static enum qmn_code load_memories(struct loader *l, struct err *err)
+{
+    struct network *n = &l->e->net;
+    struct store *s = l->e->store;
+    for (uint32_t i = 0; i < n->tenant_count; i++)
+        if (!memory_snapshot_load(l->e, n->tenants[i]))
+            return err_nomem(err);
+    TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
+    for (uint32_t i = 0; i < n->tenant_count; i++)
+        memory_snapshot_settle(l->e, n->tenants[i]);
     return QMN_OK;
 }
 
@@ -305,7 +342,7 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     TRY(s->ops->scan(s, RECORD_AGENT_TASKS, NULL, on_agent_tasks, l, err));
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
     TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err));
-    TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
+    TRY(load_memories(l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY_VERSION, NULL, on_memory_version, l, err));
     TRY(load_live(l, err));
     TRY(s->ops->scan(s, RECORD_RESPONSE, NULL, on_response, l, err));

@@ -12,12 +12,17 @@
 
 /* ---- changing ---- */
 
+struct vectors_options memory_index_options(const struct tenant *t)
+{
+    return (struct vectors_options){.dim = t->profiles.dim,
+                                    .exact = VECTORS_EXACT_F32,
+                                    .flat_max = t->engine->memory_flat_max,
+                                    .seed = ROTATION_SEED};
+}
+
 static bool make_index(struct engine *e, struct tenant *t)
 {
-    struct vectors_options o = {.dim = t->profiles.dim,
-                                .exact = VECTORS_EXACT_F32,
-                                .flat_max = e->memory_flat_max,
-                                .seed = ROTATION_SEED};
+    struct vectors_options o = memory_index_options(t);
     struct vectors *made = t->memory_index ? NULL : vectors_new(&o);
     if (!t->memory_index && !made)
         return false;
@@ -58,16 +63,31 @@ uint32_t memory_index_add(struct tenant *t, const float *unit)
 {
     uint32_t slot = vectors_add(t->memory_index, unit);
     t->memory_count++;
+    t->index_changes++;
     if (slot >= t->memory_slots)
         t->memory_slots = slot + 1;
     put_in_line(t);
     return slot;
 }
 
-void memory_index_remove(struct tenant *t, uint32_t slot)
+void memory_index_drop(struct tenant *t, uint32_t slot)
 {
     vectors_remove(t->memory_index, slot);
+    t->index_changes++;
+    put_in_line(t);
+}
+
+void memory_index_remove(struct tenant *t, uint32_t slot)
+{
+    memory_index_drop(t, slot);
     t->memory_count--;
+}
+
+void memory_index_take(struct tenant *t, struct vectors *index, uint32_t slots)
+{
+    t->memory_index = index;
+    t->memory_slots = slots;
+    atomic_store(&t->index_linked, vectors_has_graph(index));
     put_in_line(t);
 }
 
@@ -75,6 +95,17 @@ void memory_index_release(struct tenant *t)
 {
     vectors_free(TAKE(t->memory_index));
     t->memory_slots = t->memory_count = 0;
+}
+
+/* An index with a graph keeps no copies of the vectors, 6 KB each of what is many then: the few
+ * that answer a search are read from the store (memory_search.c).  Lock held for writing. */
+static void after_work(struct tenant *t, bool more)
+{
+    bool linked = vectors_has_graph(t->memory_index);
+    if (linked && vectors_exact(t->memory_index) != VECTORS_EXACT_NONE)
+        vectors_drop_exact(t->memory_index);
+    atomic_store(&t->index_linked, linked);
+    t->index_changes += more;
 }
 
 /* Without memory for it the work stays undone until the index changes again: it is never needed for
@@ -86,6 +117,8 @@ bool memory_index_work(struct engine *e)
         return false;
     pthread_rwlock_wrlock(&e->net.lock);
     bool more = t->memory_index && vectors_work(t->memory_index, 1) == VECTORS_MORE;
+    if (t->memory_index)
+        after_work(t, more);
     pthread_rwlock_unlock(&e->net.lock);
     if (!more) {
         e->index_line = t->index_next;

@@ -11,6 +11,13 @@
 #include "index/vectors.h"
 #include "math/topk.h"
 
+/* What the index of the tenant, whose dimension is known, is made with. */
+struct vectors_options memory_index_options(const struct tenant *t);
+/* The start has made it from a snapshot of so many slots; owned from here on. */
+void memory_index_take(struct tenant *t, struct vectors *index, uint32_t slots);
+/* A slot of it turns out to be nobody's. */
+void memory_index_drop(struct tenant *t, uint32_t slot);
+
 /* Before memories are published: room for what the group brings so far, to a tenant whose dimension
  * is known.  Takes the lock for writing when something moves.  False: out of memory. */
 QMN_NODISCARD bool memory_index_reserve(struct engine *e, struct tenant *t);
@@ -24,6 +31,12 @@ struct memory_sight {
     bool (*permit)(void *ctx, const struct memory *m);
     void *ctx;
 };
+
+/* Cosines are those of int8: the index of a large tenant keeps no copies of its vectors. */
+static inline bool memory_index_is_rough(const struct tenant *t)
+{
+    return t->memory_index && vectors_exact(t->memory_index) == VECTORS_EXACT_NONE;
+}
 
 struct memory_finds {
     struct topk_item *items; /* slots and cosines, best first, ties by lower slot */

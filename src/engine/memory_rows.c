@@ -47,11 +47,21 @@ uint32_t memory_version_bytes(const struct record_memory_version *v)
     return (uint32_t)(v->content.len + v->metadata.len + v->vector.len);
 }
 
-uint64_t memory_print(const struct record_memory *m, struct bytes vector)
+uint64_t memory_vector_print(struct bytes vector)
+{
+    return bytes_hash(vector, 0);
+}
+
+uint64_t memory_print_with(const struct record_memory *m, uint64_t vector_print)
 {
     uint64_t h = bytes_hash(m->content,
                             (uint64_t)m->agent_no * (LABEL_SECRET + 1) + (uint64_t)m->sensitivity);
-    return bytes_hash(vector, bytes_hash(m->kind, h));
+    return bytes_hash(bytes_of(&vector_print, sizeof vector_print), bytes_hash(m->kind, h));
+}
+
+uint64_t memory_print(const struct record_memory *m, struct bytes vector)
+{
+    return memory_print_with(m, memory_vector_print(vector));
 }
 
 /* Links what stands at the slot. */
@@ -81,6 +91,7 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
                         uint32_t agent, uint64_t print, uint32_t stored)
 {
     struct memory *x = &t->memories[slot];
+    uint64_t vector_print = x->vector_print;
     uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
     *x = (struct memory){.no = m->no,
                          .expires_ms = m->expires_ms,
@@ -93,16 +104,37 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct record_mem
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
                          .print = print,
+                         .vector_print = vector_print,
                          .said = (uint32_t)(m->content.len + m->metadata.len),
                          .stored = stored,
                          .used = true};
     memcpy(&x->id, m->id.ptr, sizeof x->id);
 }
 
+/* A slot of its own for a vector. */
+static uint32_t memory_add_vector(struct tenant *t, const float *unit)
+{
+    uint32_t slot = memory_index_add(t, unit);
+    t->memories[slot].vector_print =
+        memory_vector_print(bytes_of(unit, t->profiles.dim * sizeof *unit));
+    return slot;
+}
+
+void memory_adopt(struct engine *e, struct tenant *t, const struct record_memory *m, uint32_t agent,
+                  uint32_t slot, uint64_t vector_print)
+{
+    t->memories[slot].vector_print = vector_print;
+    t->memory_count++;
+    memory_fill(t, slot, m, agent, memory_print_with(m, vector_print),
+                memory_bytes(m, t->profiles.dim));
+    t->stored_bytes += t->memories[slot].stored;
+    memory_link(e, t, slot);
+}
+
 void memory_publish(struct engine *e, struct tenant *t, const struct record_memory *m,
                     uint32_t agent, const float *unit, uint64_t print)
 {
-    uint32_t slot = memory_index_add(t, unit);
+    uint32_t slot = memory_add_vector(t, unit);
     memory_fill(t, slot, m, agent, print, memory_bytes(m, t->profiles.dim));
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
@@ -117,7 +149,7 @@ void memory_change(struct tenant *t, uint32_t slot, const struct record_memory *
     memory_unlink(t, slot);
     if (unit) { /* a vector never changes where it is: the graph knows the place by the old one */
         uint32_t was = slot;
-        slot = memory_index_add(t, unit);
+        slot = memory_add_vector(t, unit);
         memory_index_remove(t, was);
         t->memories[was] = (struct memory){0};
     }

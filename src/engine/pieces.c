@@ -3,6 +3,7 @@
  * Tenants, agents, keys and edges in memory: making them, linking them in, taking them apart. */
 #include "engine/engine_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_snapshot_priv.h"
 
 #include "base/mem.h"
 
@@ -46,6 +47,7 @@ void tenant_free(struct tenant *t)
     flat_release(&t->profiles);
     flat_release(&t->response_index);
     memory_index_release(t);
+    memory_snapshot_free(t->snapshot);
     mem_free(t->responses);
     mem_free(t->memories);
     for (uint32_t i = 0; i < t->memory_kind_count; i++)

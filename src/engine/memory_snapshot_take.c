@@ -162,8 +162,12 @@ static enum qmn_code write_all(struct take *k, struct memory_snapshot *snapshot,
     if (!snapshot_table_copy(&snapshot->table, &k->next))
         return err_nomem(err);
     k->next.generation = ++snapshot->table.generation;
-    TRY(write_chunks(k, err));
-    TRY(write_manifest(k, err));
+    enum qmn_code code = write_chunks(k, err);
+    if (code != QMN_OK) { /* the disk may be full of what it has written */
+        sealed_files_trim(&k->files, is_named, &snapshot->table);
+        return code;
+    }
+    TRY(write_manifest(k, err)); /* else it may be there, and name them */
     snapshot_table_release(&snapshot->table);
     snapshot->table = k->next;
     k->next = (struct snapshot_table){0};

@@ -340,6 +340,25 @@ static void a_folder_that_cannot_be_written_stops_nothing(void **state)
     assert_int_equal(loaded(), 1);
 }
 
+static void what_could_not_be_finished_takes_no_room(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    uint64_t bytes;
+    take();
+    change_vector(0);
+    assert_int_equal(mkdir(path_of("l0-2"), 0700), 0); /* in the place of a file */
+    assert_int_equal(memory_snapshot_take(s.te->engine, acme(), &bytes, &err), QMN_E_UNAVAILABLE);
+    assert_int_not_equal(access(path_of("c0-2"), F_OK), 0);
+    assert_int_equal(access(path_of("c0-1"), F_OK), 0);
+    assert_int_equal(rmdir(path_of("l0-2")), 0);
+    restart_from_now();
+    assert_int_equal(loaded(), 1); /* the last one stays */
+    check_found(0, 10);
+    take();
+    assert_int_equal(count_files(), 3);
+}
+
 static void few_memories_keep_no_snapshot(void **state)
 {
     (void)state;
@@ -374,27 +393,39 @@ static void a_purge_takes_the_snapshot_with_it(void **state)
     assert_int_not_equal(access(folder, F_OK), 0);
 }
 
+struct taking {
+    struct engine *engine;
+    struct tenant *tenant;
+    _Atomic bool stop;
+    uint32_t failed;
+};
+
 static void *take_many(void *arg)
 {
-    _Atomic bool *stop = arg;
-    while (!atomic_load(stop))
-        take();
+    struct taking *x = arg;
+    while (!atomic_load(&x->stop)) {
+        struct err err;
+        uint64_t bytes;
+        x->failed += memory_snapshot_take(x->engine, x->tenant, &bytes, &err) != QMN_OK;
+    }
     return NULL;
 }
 
 static void it_is_taken_while_memories_come_and_go(void **state)
 {
     (void)state;
-    _Atomic bool stop = false;
+    struct taking taking = {.engine = s.te->engine, .tenant = acme()};
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, take_many, &stop), 0);
+    take();
+    assert_int_equal(pthread_create(&thread, NULL, take_many, &taking), 0);
     for (int i = 0; i < 100; i++) {
         change_vector(i);
         if (i % 2)
             supersede(200 + i % 50);
     }
-    atomic_store(&stop, true);
+    atomic_store(&taking.stop, true);
     pthread_join(thread, NULL);
+    assert_int_equal(taking.failed, 0);
     restart_from_now();
     assert_int_equal(loaded(), 1);
     scene_validate(&s);
@@ -446,6 +477,7 @@ int main(void)
         MANY(files_that_nobody_names_go),
         MANY(a_damaged_snapshot_is_made_anew),
         MANY(a_folder_that_cannot_be_written_stops_nothing),
+        MANY(what_could_not_be_finished_takes_no_room),
         MANY(few_memories_keep_no_snapshot),
         MANY(a_purge_takes_the_snapshot_with_it),
         MANY(it_is_taken_while_memories_come_and_go),

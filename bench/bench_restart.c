@@ -12,6 +12,7 @@
  * reads one of them fails.  Times are wall time, and processor time of the whole process. */
 #include <assert.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -25,6 +25,7 @@ enum {
 
 struct snapshots {
     struct engine *engine;
+    int64_t began_ms;     /* monotonic: before it none counts as taken */
     pthread_mutex_t busy; /* held while one is taken */
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -178,7 +179,7 @@ static void take_some(struct snapshots *s, bool all)
         pthread_mutex_lock(&s->busy);
         uint64_t now = atomic_load(&t->index_changes);
         uint64_t changes = t->snapshot ? now - t->snapshot->changes : now;
-        int64_t since = engine_mono_ms(e) - (t->snapshot ? t->snapshot->taken_ms : 0);
+        int64_t since = engine_mono_ms(e) - (t->snapshot ? t->snapshot->taken_ms : s->began_ms);
         bool large = atomic_load(&t->index_linked) || t->snapshot;
         pthread_mutex_unlock(&s->busy);
         bool due = large && (all ? changes > 0 : snapshot_is_due(changes, live, since));
@@ -206,6 +207,7 @@ struct snapshots *snapshots_new(struct engine *e, bool *ret_ok)
     if (!s)
         return NULL;
     s->engine = e;
+    s->began_ms = engine_mono_ms(e);
     pthread_mutex_init(&s->busy, NULL);
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);

@@ -63,7 +63,6 @@ static enum qmn_code load_codes(struct loading *g, struct sealed_files *f, uint3
         return err_set(err, QMN_E_CORRUPT, "%s has %zu bytes, no multiple of %zu up to %u", name,
                        piece.len, both, snapshot_slots(v, chunk));
     TRY(snapshot_load_codes(g->l, chunk, bytes_of(piece.ptr, codes), err));
-    s->table.chunks[chunk].codes.mark = snapshot_marks(v, chunk).codes;
     memcpy(s->owners + (size_t)chunk * SNAPSHOT_CHUNK, piece.ptr + codes, piece.len - codes);
     return QMN_OK;
 }
@@ -137,6 +136,8 @@ static enum qmn_code load_chunks(struct loading *g, struct sealed_files *f, stru
         *err = g->err;
         code = g->code;
     }
+    for (uint32_t i = 0; code == QMN_OK && i < g->s->table.chunk_count; i++)
+        g->s->table.chunks[i].codes.mark = snapshot_marks(snapshot_load_index(g->l), i).codes;
     return code == QMN_OK ? note_owners(g->s, err) : code;
 }
 

@@ -196,6 +196,28 @@ void data_dir_close(struct data_dir *d)
     d->fd = d->lock_fd = -1;
 }
 
+static bool remove_entry(void *ctx, int fd, const char *name)
+{
+    const int *depth = ctx;
+    int above = *depth - 1;
+    if (unlinkat(fd, name, 0) == 0)
+        return true;
+    int sub = *depth ? openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (sub < 0)
+        return false;
+    bool ok = for_entries(sub, remove_entry, &above);
+    close(sub);
+    return unlinkat(fd, name, AT_REMOVEDIR) == 0 && ok;
+}
+
+bool data_dir_remove(const struct data_dir *d, const char *folder)
+{
+    int depth = 2;
+    if (faccessat(d->fd, folder, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT;
+    return remove_entry(&depth, d->fd, folder);
+}
+
 const char *data_dir_name(const struct data_dir *d, const char *file, char ret[static 4096])
 {
     bool reachable = access(d->root, X_OK) == 0;

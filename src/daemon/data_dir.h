@@ -7,6 +7,7 @@
  *   pepper       what key secrets are hashed with; not part of a backup
  *   admin-key    the first key, for the operator (.admin-key.new: until it counts)
  *   backups/     where `qmn backup` writes
+ *   index/       snapshots of large indexes of memories, a folder a tenant; made anew when missing
  *
  * Opening it makes it the working directory: after dropping root its parents may be closed to us,
  * and then relative names still work.  Main thread. */
@@ -21,6 +22,8 @@
 
 #define DATA_DATABASE  "qmn.db"
 #define DATA_ADMIN_KEY "admin-key"
+#define DATA_BACKUPS   "backups"
+#define DATA_SNAPSHOTS "index"
 
 struct data_dir {
     int fd, lock_fd;
@@ -33,6 +36,9 @@ struct data_dir {
 QMN_NODISCARD enum qmn_code data_dir_open(const char *path, const struct identity *who,
                                           bool restoring, struct data_dir *ret, struct err *err);
 void data_dir_close(struct data_dir *d);
+
+/* Removes a folder of it with its files, and folders of files; true when it is gone. */
+bool data_dir_remove(const struct data_dir *d, const char *folder);
 
 /* The absolute name of a file in it if this user can reach that, else the relative one. */
 const char *data_dir_name(const struct data_dir *d, const char *file, char ret[static 4096]);

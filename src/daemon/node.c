@@ -120,13 +120,20 @@ static enum qmn_code open_store(const struct config *c, const struct data_dir *d
     return store_sqlite_open(&config, ret, err);
 }
 
+static enum qmn_code make_folder(const struct data_dir *data, const char *name, struct err *err)
+{
+    if (mkdirat(data->fd, name, 0700) == 0 || errno == EEXIST)
+        return QMN_OK;
+    return err_set(err, QMN_E_UNAVAILABLE, "cannot make %.200s/%s: %s", data->root, name,
+                   strerror(errno));
+}
+
 static enum qmn_code open_engine(struct node *n, const struct data_dir *data, struct err *err)
 {
     const struct config *c = n->config;
-    char pepper[4096], backups[4096];
-    if (mkdirat(data->fd, "backups", 0700) != 0 && errno != EEXIST)
-        return err_set(err, QMN_E_UNAVAILABLE, "cannot make %.200s/backups: %s", data->root,
-                       strerror(errno));
+    char pepper[4096], backups[4096], snapshots[4096];
+    TRY(make_folder(data, DATA_BACKUPS, err));
+    TRY(make_folder(data, DATA_SNAPSHOTS, err));
     struct store *store = NULL;
     TRY(open_store(c, data, &store, err));
     const struct engine_config config = {
@@ -134,7 +141,10 @@ static enum qmn_code open_engine(struct node *n, const struct data_dir *data, st
         .metrics = n->metrics,
         .pepper_path = data_dir_name(data, "pepper", pepper),
         .new_pepper = c->action == CONFIG_NEW_PEPPER,
-        .backup_dir = data_dir_name(data, "backups", backups),
+        .backup_dir = data_dir_name(data, DATA_BACKUPS, backups),
+        .snapshot_dir =
+            c->store == CONFIG_STORE_MEMORY ? NULL : data_dir_name(data, DATA_SNAPSHOTS, snapshots),
+        .sealer = &sealer_identity,
         .region = c->region,
         .epsilon = c->epsilon,
         .retention_ms = (int64_t)c->retention_days * 24 * 3600 * 1000,

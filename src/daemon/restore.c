@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Restore: copy, verify the copy, set the mark, move the old files aside, move the copy in, clear
- * the mark.  The write-ahead log goes aside with its database: left beside the new one it would be
- * replayed into it. */
+ * Restore: copy, verify the copy, set the mark, remove what was derived from the old data, move
+ * that aside, move the copy in, clear the mark.  The write-ahead log goes aside with its database:
+ * left beside the new one it would be replayed into it. */
 #include "restore.h"
 
 #include <errno.h>
@@ -138,6 +138,9 @@ enum qmn_code restore_run(const struct data_dir *d, int backup_fd, struct restor
         return code;
     }
     TRY(set_mark(d, err));
+    /* a start would compare them with the new data and keep nothing that is not in it */
+    if (!data_dir_remove(d, DATA_SNAPSHOTS))
+        return system_says(err, "cannot remove the snapshots of indexes");
     TRY(move_aside(d, &r, err));
     if (renameat(d->fd, INCOMING, d->fd, DATA_DATABASE) != 0 || fsync(d->fd) != 0 ||
         unlinkat(d->fd, DATA_RESTORE_MARK, 0) != 0 || fsync(d->fd) != 0)

@@ -3,6 +3,7 @@
  * The engine's life: made from a store, drained, freed; and what it says of its health. */
 #include "engine/control_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_snapshot_priv.h"
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
 #include "engine/live_priv.h"
@@ -160,6 +161,25 @@ static double read_evicted(void *ctx)
     return (double)idempotency_evicted(e->idempotency);
 }
 
+static void make_snapshot_metrics(struct engine *e)
+{
+    static const char made[] = "Snapshots of large indexes of memories, by what became of them.";
+    struct metrics *m = e->metrics;
+    e->m.snapshots_taken =
+        metrics_counter(m, "qmn_memory_snapshots_total", made, "result=\"taken\"");
+    e->m.snapshots_failed =
+        metrics_counter(m, "qmn_memory_snapshots_total", made, "result=\"failed\"");
+    e->m.snapshots_loaded =
+        metrics_counter(m, "qmn_memory_snapshots_total", made, "result=\"loaded\"");
+    e->m.snapshots_refused =
+        metrics_counter(m, "qmn_memory_snapshots_total", made, "result=\"refused\"");
+    e->m.snapshot_bytes =
+        metrics_counter(m, "qmn_memory_snapshot_bytes_total", "Bytes written for snapshots.", "");
+    e->m.snapshot_rows =
+        metrics_counter(m, "qmn_memory_snapshot_memories_total",
+                        "Memories whose place in the index came from a snapshot.", "");
+}
+
 static void make_metrics(struct engine *e)
 {
     struct metrics *m = e->metrics;
@@ -189,6 +209,7 @@ static void make_metrics(struct engine *e)
     e->m.group_commands =
         metrics_histogram(m, "qmn_commit_group_commands", "Commands in one group.", "",
                           group_bounds, ARRAY_LEN(group_bounds));
+    make_snapshot_metrics(e);
     metrics_gauge_fn(m, "qmn_inbox_depth", "Deliveries waiting in all inboxes.", "",
                      read_inbox_depth, e);
     metrics_gauge_fn(m, "qmn_live_nutrients", "Nutrients not yet expired.", "", read_live, e);
@@ -221,6 +242,9 @@ static void configure(struct engine *e, const struct engine_config *config)
     snprintf(e->key_env, sizeof e->key_env, "%s", config->key_env ? config->key_env : "live");
     snprintf(e->backup_dir, sizeof e->backup_dir, "%s",
              config->backup_dir ? config->backup_dir : "");
+    snprintf(e->snapshot_dir, sizeof e->snapshot_dir, "%s",
+             config->snapshot_dir ? config->snapshot_dir : "");
+    e->sealer = config->sealer ? *config->sealer : sealer_identity;
     uint64_t seed = config->seed;
     if (!seed)
         rng_secure(&seed, sizeof seed);
@@ -241,10 +265,15 @@ static enum qmn_code build(struct engine *e, const struct engine_config *config,
     if (!e->writer || !e->idempotency || !upkeep_new(e))
         return err_nomem(err);
     make_metrics(e);
+    bool ok;
+    e->snapshots = snapshots_new(e, &ok);
+    if (!ok)
+        return err_nomem(err);
     TRY(engine_load(e, err));
     TRY(engine_open_pepper(e, config, err));
     TRY(writer_start(e, err));
     engine_start_control(e);
+    snapshots_start(e);
     return QMN_OK;
 }
 
@@ -289,6 +318,7 @@ void engine_stop(struct engine *e)
     while (atomic_load(&e->backups))
         usleep(BACKUP_POLL_US);
     engine_release_control(e);
+    snapshots_stop(e);
     writer_stop(e);
 }
 
@@ -299,6 +329,7 @@ void engine_free(struct engine *e)
     engine_stop(e);
     upkeep_free(e);
     network_release(&e->net);
+    snapshots_free(e->snapshots);
     searchers_release(&e->searchers);
     idempotency_free(e->idempotency);
     writer_free(e->writer);

@@ -37,6 +37,8 @@ struct engine_config {
     const char *pepper_path;     /* file of the key pepper, made (0600) before there are keys */
     bool new_pepper;             /* start with another one: only to make a key with it, see below */
     const char *backup_dir;      /* where backups may be written; NULL: refused */
+    const char *snapshot_dir;    /* folder of snapshots of large indexes; NULL: none are kept */
+    const struct sealer *sealer; /* of snapshots; NULL: sealer_identity */
     const char *region;          /* what health and agents say; default "local" */
     const char *key_env;         /* the <env> part of keys; default "live" */
     double epsilon;              /* exploration, [0, 1]; negative: the default 0.1 */

@@ -22,10 +22,13 @@
 struct engine_metrics {
     struct counter *nutrients, *deliveries, *unrouted, *collects, *outcomes, *edge_changes, *acks,
         *expired, *dropped, *shed, *idempotent_replays, *memories_refused;
+    struct counter *snapshots_taken, *snapshots_failed, *snapshots_loaded, *snapshots_refused,
+        *snapshot_bytes, *snapshot_rows;
     struct histogram *commit_seconds, *group_commands;
 };
 
-struct control; /* control_priv.h */
+struct control;   /* control_priv.h */
+struct snapshots; /* memory_snapshot_priv.h */
 
 enum { ENGINE_GATHERS = 64 }; /* loops; more run ungathered */
 
@@ -37,6 +40,8 @@ struct engine {
     struct pepper pepper;
     bool pepper_fits; /* the keys in the store were made with it; false: new_pepper alone */
     char region[64], key_env[16], backup_dir[480];
+    char snapshot_dir[480]; /* empty: none are kept */
+    struct sealer sealer;   /* of snapshots */
     double epsilon;
     int64_t retention_ms;
     uint64_t inbox_bytes; /* per tenant */
@@ -50,6 +55,7 @@ struct engine {
     struct network net;
     struct writer *writer;
     struct control *control;
+    struct snapshots *snapshots; /* NULL: none are kept */
     struct idempotency *idempotency;
     struct searchers searchers;
     struct link_meter link_meter; /* the writer's */

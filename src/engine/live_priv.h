@@ -77,10 +77,13 @@ bool memory_reserve(struct engine *e, struct tenant *t, struct bytes agent_id,
                     struct facts **ret);
 /* What an exact duplicate has in common: author, kind, label, content and vector. */
 uint64_t memory_print(const struct record_memory *m, struct bytes vector);
+/* The same of a vector whose print is known. */
+uint64_t memory_print_with(const struct record_memory *m, uint64_t vector_print);
+uint64_t memory_vector_print(struct bytes vector);
 struct memory_next {
     const struct record_memory *row;
     uint32_t agent;            /* slot */
-    const float *unit;         /* NULL (change): its vector stays */
+    const float *unit;         /* NULL (change, adopt): its vector stays */
     uint64_t print;            /* memory_print */
     int64_t history;           /* change: by how many bytes that grows */
     struct lexical_doc *words; /* taken; NULL (change, with the vector): they stay, and the label */
@@ -89,6 +92,9 @@ struct memory_next {
 void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next);
 /* A row in place of the one at hand, with the same number. */
 void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *next);
+/* The start: a memory whose vector the index has already, at this slot. */
+void memory_adopt(struct engine *e, struct tenant *t, const struct memory_next *next, uint32_t slot,
+                  uint64_t vector_print);
 uint32_t memory_version_bytes(const struct record_memory_version *v);
 /* The start has read a row of its history. */
 void memory_add_history(struct tenant *t, const struct record_memory_version *v);

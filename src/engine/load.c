@@ -5,8 +5,9 @@
 #include "engine/control_priv.h"
 #include "engine/group_priv.h"
 #include "engine/idempotency_priv.h"
-#include "engine/memory_words_priv.h"
 #include "engine/memory_credit_priv.h"
+#include "engine/memory_snapshot_priv.h"
+#include "engine/memory_words_priv.h"
 #include "engine/recent_priv.h"
 
 #include "base/mem.h"
@@ -228,23 +229,56 @@ static enum qmn_code on_response(void *ctx, const void *record, struct err *err)
 
 /* ---- memories: vectors after their rows ---- */
 
+/* Where a memory's vector is: in the index, which the snapshot brought, or in the store. */
+struct vector_found {
+    uint32_t slot;     /* of the index, where unit is NULL */
+    const float *unit; /* float[dim] */
+    uint64_t print;
+};
+
+/* The vector of a memory that the tenant's snapshot does not have, or perhaps not like this: at
+ * this slot, UINT32_MAX: not at all. */
+static enum qmn_code read_vector(struct loader *l, const struct tenant *t,
+                                 const struct record_memory *row, struct vector_found *ret,
+                                 struct err *err)
+{
+    struct store *s = l->e->store;
+    struct record_memory_vector key = {.no = row->no}, vector;
+    TRY(s->ops->get(s, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
+    ret->print = memory_vector_print(vector.vector);
+    if (ret->slot != UINT32_MAX && t->snapshot->owners[ret->slot].vector_print == ret->print)
+        return QMN_OK;
+    if (!align(l, vector.vector, t->profiles.dim, &ret->unit))
+        return err_nomem(err);
+    if (!ret->unit)
+        return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
+    return QMN_OK;
+}
+
+static enum qmn_code find_vector(struct loader *l, const struct tenant *t,
+                                 const struct record_memory *row, struct vector_found *ret,
+                                 struct err *err)
+{
+    bool sure = false;
+    *ret = (struct vector_found){.slot = memory_snapshot_slot(t, row, &sure)};
+    if (!sure)
+        return read_vector(l, t, row, ret, err);
+    ret->print = t->snapshot->owners[ret->slot].vector_print;
+    return QMN_OK;
+}
+
 static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
 {
     struct loader *l = ctx;
     struct engine *e = l->e;
     const struct record_memory *row = record;
-    struct record_memory_vector key = {.no = row->no}, vector;
     struct tenant *t = network_tenant_no(&e->net, row->tenant_no);
     const struct agent *a = network_agent_no(&e->net, row->agent_no);
     arena_reset(&l->arena);
     if (!t || !a || !t->profiles.dim)
         return QMN_OK;
-    TRY(e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, &l->arena, &vector, err));
-    const float *unit;
-    if (!align(l, vector.vector, t->profiles.dim, &unit))
-        return err_nomem(err);
-    if (!unit)
-        return err_set(err, QMN_E_CORRUPT, "a stored memory has a vector of the wrong length");
+    struct vector_found v;
+    TRY(find_vector(l, t, row, &v, err));
     struct lexical_doc read, words;
     struct facts *facts;
     TRY(memory_words_read(t->memory_words.seed, row, &l->arena, &read, err));
@@ -254,11 +288,29 @@ static enum qmn_code on_memory(void *ctx, const void *record, struct err *err)
         return err_nomem(err);
     struct memory_next next = {.row = row,
                                .agent = a->slot,
-                               .unit = unit,
-                               .print = memory_print(row, vector.vector),
+                               .unit = v.unit,
+                               .print = memory_print_with(row, v.print),
                                .words = &words,
                                .facts = facts};
-    memory_publish(e, t, &next);
+    if (v.unit)
+        memory_publish(e, t, &next);
+    else
+        memory_adopt(e, t, &next, v.slot, v.print);
+    if (t->snapshot)
+        *(v.unit ? &t->snapshot->read : &t->snapshot->taken) += 1;
+    return QMN_OK;
+}
+
+static enum qmn_code load_memories(struct loader *l, struct err *err)
+{
+    struct network *n = &l->e->net;
+    struct store *s = l->e->store;
+    for (uint32_t i = 0; i < n->tenant_count; i++)
+        if (!memory_snapshot_load(l->e, n->tenants[i]))
+            return err_nomem(err);
+    TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
+    for (uint32_t i = 0; i < n->tenant_count; i++)
+        memory_snapshot_settle(l->e, n->tenants[i]);
     return QMN_OK;
 }
 
@@ -325,7 +377,7 @@ static enum qmn_code load_all(struct loader *l, struct err *err)
     TRY(s->ops->scan(s, RECORD_AGENT, NULL, on_agent, l, err));
     TRY(s->ops->scan(s, RECORD_AGENT_TASKS, NULL, on_agent_tasks, l, err));
     TRY(s->ops->scan(s, RECORD_EDGE, NULL, on_edge, l, err));
-    TRY(s->ops->scan(s, RECORD_MEMORY, NULL, on_memory, l, err));
+    TRY(load_memories(l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY_VERSION, NULL, on_memory_version, l, err));
     TRY(s->ops->scan(s, RECORD_MEMORY_CREDIT, NULL, on_memory_credit, l, err));
     TRY(s->ops->scan(s, RECORD_LEARNING_LOG, NULL, on_learning_log, l, err)); /* newer than rows */

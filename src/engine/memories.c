@@ -13,6 +13,19 @@ bool memory_visible(const struct memory *m, uint32_t clearance, int64_t now)
 
 /* The network's of a row that says what the memory says now; NULL: it has gone, or said it before.
  */
+enum qmn_code memory_stored_vector(struct engine *e, int64_t no, uint32_t dim, struct arena *arena,
+                                   const float **ret, struct err *err)
+{
+    struct record_memory_vector key = {.no = no}, row;
+    enum qmn_code code = e->store->ops->get(e->store, RECORD_MEMORY_VECTOR, &key, arena, &row, err);
+    *ret = NULL;
+    if (code == QMN_E_NOT_FOUND || (code == QMN_OK && row.vector.len != dim * sizeof(float)))
+        return QMN_OK;
+    TRY(code);
+    *ret = arena_copy(arena, row.vector.ptr, row.vector.len); /* rows lie at any address */
+    return *ret ? QMN_OK : err_nomem(err);
+}
+
 const struct memory *memory_of_row(const struct engine *e, const struct record_memory *row)
 {
     struct id id;

@@ -37,6 +37,11 @@ QMN_NODISCARD enum qmn_code memory_said(struct engine *e, struct call *c, int64_
 QMN_NODISCARD enum qmn_code memory_read_rows(struct engine *e, struct call *c,
                                              const struct wanted *wanted, size_t count,
                                              struct memories_out *out);
+/* A memory's vector as the store has it, from the arena.  Without the lock.  *ret NULL: it has none
+ * of that dimension any more. */
+QMN_NODISCARD enum qmn_code memory_stored_vector(struct engine *e, int64_t no, uint32_t dim,
+                                                 struct arena *arena, const float **ret,
+                                                 struct err *err);
 /* Read lock held: the network's of a row that is as it says now, or NULL. */
 const struct memory *memory_of_row(const struct engine *e, const struct record_memory *row);
 /* Read lock held.  False: out of memory.  Borrows from the row. */

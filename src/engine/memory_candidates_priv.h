@@ -33,9 +33,10 @@ struct memory_candidates {
     bool exact; /* every permitted vector was looked at */
 };
 
-/* The nearest, of an aim with a vector; `finds` has begun.  Without the lock.  False: out of
- * memory.
- */
+/* The nearest, of an aim with a vector; `finds` has begun.  Without the lock.  If finds->rough
+ * then, the scores of the items are int8's and there are some more of them:
+ * memory_candidates_take() goes by better ones, if they are put in their place.  False: out of
+ * memory. */
 QMN_NODISCARD bool memory_candidates_search(struct engine *e, const struct memory_aim *aim,
                                             struct memory_finds *finds, struct arena *arena);
 /* Read lock held: all candidates.  Which slots memories have leaves no trace in the answer.

@@ -3,7 +3,8 @@
  * Near-duplicates: for each memory, newest first, the older ones that are as near to it as asked.
  * A page examines so many memories and says where it ended, so that a tenant of any size is a
  * series of pages.  Candidates come from the index; what counts as near is decided by their float
- * vectors, in double.  Any loop. */
+ * vectors, in double: those of a large tenant are in the store, and read without the lock.  Any
+ * loop. */
 #include "engine/memories_priv.h"
 
 #include <math.h>
@@ -17,7 +18,16 @@ enum {
     PIECE = 4,        /* of them under one hold of the network's lock */
     REBUILDS_MAX = 4, /* of the set of permitted slots in one page: each looks at every memory */
 };
-#define CANDIDATE_SLACK 1e-4F /* the index scores in float; no pair is lost for that */
+#define CANDIDATE_SLACK 1e-4F     /* the index scores in float; no pair is lost for that */
+#define ROUGH_SLACK     5e-3F     /* ... by int8 on both sides, where it keeps no copies */
+enum { SCRATCH_BYTES = 1 << 20 }; /* of one vector's row at a time */
+
+/* A group of memories that may be near: what the store has to be asked for is known by number. */
+struct near {
+    struct duplicate memory, *items; /* [LIMIT_DUPLICATES + 1] */
+    int64_t no, nos[LIMIT_DUPLICATES + 1];
+    size_t count;
+};
 
 struct duplicates {
     struct engine *engine;
@@ -31,14 +41,27 @@ struct duplicates {
     struct memory_permit permit;
     uint64_t *older; /* those permitted that came before, as of that permit */
     uint32_t older_count, rebuilds;
+    /* of one piece */
+    bool rough; /* similarities may be those of int8 */
+    uint32_t dim;
+    size_t near_count;
+    struct near near[PIECE];
 };
 
 /* ---- under the read lock ---- */
+
+static bool is_rough(const struct duplicates *d)
+{
+    const struct vectors *v = d->t->memory_index;
+    return v && vectors_exact(v) == VECTORS_EXACT_NONE;
+}
 
 static enum qmn_code enter(struct duplicates *d)
 {
     struct call *c = d->call;
     TRY(engine_tenant(d->engine, c->caller, &d->t, &c->err));
+    d->dim = d->t->profiles.dim;
+    d->rough = is_rough(d);
     return QMN_OK;
 }
 
@@ -110,34 +133,31 @@ static void sort(struct duplicate *items, size_t count)
         }
 }
 
-/* Of the candidates those that are near enough. */
+/* Of the candidates those that are near enough, as far as the index knows. */
 static bool keep_near(struct duplicates *d, uint32_t slot, const float *unit,
                       const struct topk_item *found, size_t count)
 {
-    uint32_t dim = d->t->profiles.dim;
     struct arena *arena = d->call->arena;
-    struct duplicate_group g = {0};
-    struct duplicate *items = arena_array(arena, struct duplicate, count + 1);
-    float *other = arena_raw(arena, float, dim);
-    bool ok = items && other;
-    for (size_t i = 0;
-         ok && i < count && found[i].score >= (float)d->q->threshold - CANDIDATE_SLACK; i++) {
-        if (!vectors_copy(d->t->memory_index, found[i].id, other))
+    double rough = d->rough ? (double)ROUGH_SLACK : 0, bar = d->q->threshold - rough;
+    struct near *g = &d->near[d->near_count];
+    *g = (struct near){.no = d->t->memories[slot].no,
+                       .items = arena_array(arena, struct duplicate, count + 1)};
+    float *other = arena_raw(arena, float, d->dim);
+    bool ok = g->items && other;
+    for (size_t i = 0; ok && i < count && found[i].score >= (float)bar - CANDIDATE_SLACK; i++) {
+        uint32_t at = found[i].id;
+        if (!vectors_copy(d->t->memory_index, at, other))
             continue;
-        double similarity = cosine(unit, other, dim);
-        if (similarity >= d->q->threshold && memory_permit_has(&d->permit, found[i].id))
-            ok = fill(d, found[i].id, similarity, &items[g.count++]);
+        double similarity = cosine(unit, other, d->dim);
+        if (similarity < bar || !memory_permit_has(&d->permit, at))
+            continue;
+        g->nos[g->count] = d->t->memories[at].no;
+        ok = fill(d, at, similarity, &g->items[g->count++]);
     }
-    if (!ok || !g.count)
+    if (!ok || !g->count)
         return ok;
-    sort(items, g.count);
-    g.more = g.count > LIMIT_DUPLICATES;
-    g.count -= g.more;
-    g.older = items;
-    if (!fill(d, slot, 1, &g.memory))
-        return false;
-    d->out->groups[d->out->count++] = g;
-    return true;
+    d->near_count++;
+    return fill(d, slot, 1, &g->memory);
 }
 
 static bool examine(struct duplicates *d, uint32_t slot)
@@ -181,6 +201,56 @@ static bool examine_id(struct duplicates *d, const struct id *id)
     return examine(d, slot);
 }
 
+/* ---- without the lock ---- */
+
+/* The similarity of the i-th by the vectors in the store; below any threshold: one of them went. */
+static enum qmn_code look_closely(const struct duplicates *d, const float *unit,
+                                  struct arena *scratch, struct near *g, size_t i)
+{
+    const float *other = NULL;
+    arena_reset(scratch);
+    if (unit)
+        TRY(memory_stored_vector(d->engine, g->nos[i], d->dim, scratch, &other, &d->call->err));
+    g->items[i].similarity = other ? cosine(unit, other, d->dim) : -2;
+    return QMN_OK;
+}
+
+static enum qmn_code look_at_all(const struct duplicates *d, struct arena *scratch, struct near *g)
+{
+    const float *unit;
+    size_t kept = 0;
+    TRY(memory_stored_vector(d->engine, g->no, d->dim, d->call->arena, &unit, &d->call->err));
+    for (size_t i = 0; i < g->count; i++) {
+        TRY(look_closely(d, unit, scratch, g, i));
+        if (g->items[i].similarity >= d->q->threshold)
+            g->items[kept++] = g->items[i];
+    }
+    g->count = kept;
+    return QMN_OK;
+}
+
+/* What is near becomes a group of the answer. */
+static enum qmn_code settle(struct duplicates *d)
+{
+    struct arena scratch;
+    enum qmn_code code = QMN_OK;
+    arena_init(&scratch, SCRATCH_BYTES);
+    for (size_t i = 0; code == QMN_OK && i < d->near_count; i++) {
+        struct near *g = &d->near[i];
+        if (d->rough)
+            code = look_at_all(d, &scratch, g);
+        if (code != QMN_OK || !g->count)
+            continue;
+        sort(g->items, g->count);
+        bool more = g->count > LIMIT_DUPLICATES;
+        d->out->groups[d->out->count++] =
+            (struct duplicate_group){g->memory, g->items, g->count - more, more};
+    }
+    arena_release(&scratch);
+    d->near_count = 0;
+    return code;
+}
+
 /* ---- pieces ---- */
 
 /* Up to PIECE memories from *at on. */
@@ -192,13 +262,15 @@ static enum qmn_code piece(struct duplicates *d, const struct wanted *page, size
     pthread_rwlock_rdlock(&e->net.lock);
     enum qmn_code code = enter(d);
     for (uint32_t i = 0; code == QMN_OK && ok && i < PIECE && *at < count; i++) {
-        if (d->out->count == limit)
+        if (d->out->count + d->near_count == limit)
             break;
         ok = examine_id(d, &page[*at].id);
         ++*at;
     }
+    d->rough = code == QMN_OK && is_rough(d); /* the copies may have gone meanwhile */
     pthread_rwlock_unlock(&e->net.lock);
-    return code == QMN_OK && !ok ? err_nomem(&d->call->err) : code;
+    TRY(code);
+    return ok ? settle(d) : err_nomem(&d->call->err);
 }
 
 static enum qmn_code examine_page(struct duplicates *d, const struct wanted *page, size_t count,

@@ -14,12 +14,17 @@
 
 /* ---- changing ---- */
 
+struct vectors_options memory_index_options(const struct tenant *t)
+{
+    return (struct vectors_options){.dim = t->profiles.dim,
+                                    .exact = VECTORS_EXACT_F32,
+                                    .flat_max = t->engine->memory_flat_max,
+                                    .seed = ROTATION_SEED};
+}
+
 static bool make_index(struct engine *e, struct tenant *t)
 {
-    struct vectors_options o = {.dim = t->profiles.dim,
-                                .exact = VECTORS_EXACT_F32,
-                                .flat_max = e->memory_flat_max,
-                                .seed = ROTATION_SEED};
+    struct vectors_options o = memory_index_options(t);
     struct vectors *made = t->memory_index ? NULL : vectors_new(&o);
     if (!t->memory_index && !made)
         return false;
@@ -58,16 +63,31 @@ uint32_t memory_index_add(struct tenant *t, const float *unit)
 {
     uint32_t slot = vectors_add(t->memory_index, unit);
     t->memory_count++;
+    t->index_changes++;
     if (slot >= t->memory_slots)
         t->memory_slots = slot + 1;
     put_in_line(t);
     return slot;
 }
 
-void memory_index_remove(struct tenant *t, uint32_t slot)
+void memory_index_drop(struct tenant *t, uint32_t slot)
 {
     vectors_remove(t->memory_index, slot);
+    t->index_changes++;
+    put_in_line(t);
+}
+
+void memory_index_remove(struct tenant *t, uint32_t slot)
+{
+    memory_index_drop(t, slot);
     t->memory_count--;
+}
+
+void memory_index_take(struct tenant *t, struct vectors *index, uint32_t slots)
+{
+    t->memory_index = index;
+    t->memory_slots = slots;
+    atomic_store(&t->index_linked, vectors_has_graph(index));
     put_in_line(t);
 }
 
@@ -75,6 +95,18 @@ void memory_index_release(struct tenant *t)
 {
     vectors_free(TAKE(t->memory_index));
     t->memory_slots = t->memory_count = 0;
+}
+
+/* An index with a graph keeps no copies of the vectors, 6 KB each of what is many then: the few
+ * that answer a search are read from the store (memory_search.c).  Out of memory, it has them until
+ * the next time. */
+static void after_work(struct tenant *t, bool more)
+{
+    bool linked = vectors_has_graph(t->memory_index);
+    if (linked)
+        vectors_drop_exact(t->memory_index);
+    atomic_store(&t->index_linked, linked);
+    t->index_changes += more;
 }
 
 /* Without memory for it the work stays undone until the index changes again: it is never needed for
@@ -86,6 +118,8 @@ bool memory_index_work(struct engine *e)
         return false;
     pthread_mutex_lock(&e->net.index_lock);
     bool more = t->memory_index && vectors_work(t->memory_index, 1) == VECTORS_MORE;
+    if (t->memory_index)
+        after_work(t, more);
     pthread_mutex_unlock(&e->net.index_lock);
     if (!more) {
         e->index_line = t->index_next;
@@ -102,6 +136,7 @@ void memory_index_begin(struct tenant *t, const struct memory_permit *permit,
     *ret = (struct memory_finds){.exact = true, .permit = *permit, .permitted = permit->count};
     if (permit->count)
         vectors_pin(t->memory_index, &ret->pin);
+    ret->rough = memory_index_is_rough(ret);
 }
 
 bool memory_index_search(struct engine *e, struct memory_finds *f, const float *unit, uint32_t k,
@@ -134,6 +169,16 @@ const struct memory *memory_index_found(const struct tenant *t, const struct mem
 {
     uint32_t slot = f->items[i].id;
     return memory_permit_has(now, slot) ? &t->memories[slot] : NULL;
+}
+
+void memory_index_whose(const struct tenant *t, const struct memory_finds *f,
+                        struct memory_whose *ret)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const struct memory *m = &t->memories[f->items[i].id];
+        ret[i] = t->memory_index == f->pin.index ? (struct memory_whose){m->no, m->vector_print}
+                                                 : (struct memory_whose){0};
+    }
 }
 
 void memory_index_end(struct memory_finds *f)

@@ -13,6 +13,13 @@
 #include "index/vectors.h"
 #include "math/topk.h"
 
+/* What the index of the tenant, whose dimension is known, is made with. */
+struct vectors_options memory_index_options(const struct tenant *t);
+/* The start has made it from a snapshot of so many slots; owned from here on. */
+void memory_index_take(struct tenant *t, struct vectors *index, uint32_t slots);
+/* A slot of it turns out to be nobody's. */
+void memory_index_drop(struct tenant *t, uint32_t slot);
+
 /* Before memories are published: room for what the group brings so far, to a tenant whose dimension
  * is known.  Takes the lock for writing when something moves.  False: out of memory. */
 QMN_NODISCARD bool memory_index_reserve(struct engine *e, struct tenant *t);
@@ -27,6 +34,7 @@ struct memory_finds {
     size_t count;            /* min(k, permitted) */
     uint64_t permitted;
     bool exact; /* every permitted one was looked at */
+    bool rough; /* cosines may be those of int8: the index of a large tenant keeps no copies */
     /* its own */
     struct memory_permit permit; /* as it was at the beginning */
     struct vectors_pin pin;      /* no slot is given to another memory meanwhile */
@@ -45,7 +53,21 @@ QMN_NODISCARD bool memory_index_search(struct engine *e, struct memory_finds *f,
  * which memory_permit_again() says. */
 const struct memory *memory_index_found(const struct tenant *t, const struct memory_finds *f,
                                         const struct memory_permit *now, size_t i);
+/* Read lock held: by what the store knows the vectors of those found. */
+struct memory_whose {
+    int64_t no;      /* 0: it went since */
+    uint64_t vector; /* print: equal vectors have the same */
+};
+/* ret: [f->count] */
+void memory_index_whose(const struct tenant *t, const struct memory_finds *f,
+                        struct memory_whose *ret);
 void memory_index_end(struct memory_finds *f);
+
+/* Between begin and end: the index has no copies of the vectors, or none any more. */
+static inline bool memory_index_is_rough(const struct memory_finds *f)
+{
+    return f->pin.index && vectors_exact(f->pin.index) == VECTORS_EXACT_NONE;
+}
 
 /* A piece of the work that is left over: links a memory into the graph of a large tenant, or mends
  * what deletions tore.  The writer's, between groups.  False: nothing is left. */

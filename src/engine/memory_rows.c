@@ -57,11 +57,21 @@ uint32_t memory_version_bytes(const struct record_memory_version *v)
     return (uint32_t)(v->content.len + v->metadata.len + v->vector.len);
 }
 
-uint64_t memory_print(const struct record_memory *m, struct bytes vector)
+uint64_t memory_vector_print(struct bytes vector)
+{
+    return bytes_hash(vector, 0);
+}
+
+uint64_t memory_print_with(const struct record_memory *m, uint64_t vector_print)
 {
     uint64_t h = bytes_hash(m->content,
                             (uint64_t)m->agent_no * (LABEL_SECRET + 1) + (uint64_t)m->sensitivity);
-    return bytes_hash(vector, bytes_hash(m->kind, h));
+    return bytes_hash(bytes_of(&vector_print, sizeof vector_print), bytes_hash(m->kind, h));
+}
+
+uint64_t memory_print(const struct record_memory *m, struct bytes vector)
+{
+    return memory_print_with(m, memory_vector_print(vector));
 }
 
 /* Links what stands at the slot. */
@@ -94,6 +104,7 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct memory_nex
 {
     const struct record_memory *m = next->row;
     struct memory *x = &t->memories[slot];
+    uint64_t vector_print = x->vector_print;
     uintptr_t kind = (uintptr_t)textmap_get(&t->memory_kind_ids, m->kind);
     *x = (struct memory){.no = m->no,
                          .expires_ms = m->expires_ms,
@@ -106,6 +117,7 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct memory_nex
                          .sensitivity = (uint32_t)m->sensitivity,
                          .quality = m->quality,
                          .print = next->print,
+                         .vector_print = vector_print,
                          .given = m->quality,
                          .useful = (float)quality_useful(&(struct quality_evidence){0}),
                          .said = (uint32_t)(m->content.len + m->metadata.len),
@@ -115,13 +127,36 @@ static void memory_fill(struct tenant *t, uint32_t slot, const struct memory_nex
     memcpy(&x->id, m->id.ptr, sizeof x->id);
 }
 
-void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next)
+/* A slot of its own for a vector. */
+static uint32_t memory_add_vector(struct tenant *t, const float *unit)
 {
-    uint32_t slot = memory_index_add(t, next->unit);
+    uint32_t slot = memory_index_add(t, unit);
+    t->memories[slot].vector_print =
+        memory_vector_print(bytes_of(unit, t->profiles.dim * sizeof *unit));
+    return slot;
+}
+
+/* The first of its number, whose vector has the slot already. */
+static void memory_enter(struct engine *e, struct tenant *t, const struct memory_next *next,
+                         uint32_t slot)
+{
     memory_fill(t, slot, next, memory_bytes(next->row, t->profiles.dim));
     memory_words_add(t, slot, t->memories[slot].sensitivity, next->words);
     t->stored_bytes += t->memories[slot].stored;
     memory_link(e, t, slot);
+}
+
+void memory_adopt(struct engine *e, struct tenant *t, const struct memory_next *next, uint32_t slot,
+                  uint64_t vector_print)
+{
+    t->memories[slot].vector_print = vector_print;
+    t->memory_count++;
+    memory_enter(e, t, next, slot);
+}
+
+void memory_publish(struct engine *e, struct tenant *t, const struct memory_next *next)
+{
+    memory_enter(e, t, next, memory_add_vector(t, next->unit));
 }
 
 void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *next)
@@ -137,7 +172,7 @@ void memory_change(struct tenant *t, uint32_t slot, const struct memory_next *ne
     if (next->unit) { /* a vector never changes where it is: the graph knows the place by the old
                          one */
         uint32_t was = slot;
-        slot = memory_index_add(t, next->unit);
+        slot = memory_add_vector(t, next->unit);
         memory_index_remove(t, was);
         t->memories[was] = (struct memory){0};
     }

@@ -2,8 +2,10 @@
  *
  * Searching hyphal memory: what is near a vector or has the words of a query, under filters and
  * labels.  The permitted memories are found first, as bits, and both kinds of search look at no
- * others; quality and age then order a pool of candidates anew.  Any loop; vectors are compared and
- * the store is read without the lock, and what was found is asked again whether it may be. */
+ * others; quality and age then order a pool of candidates anew.  The index of a large tenant has
+ * int8 only: exact vectors of what it found are then read from the store.  Any loop; vectors are
+ * compared and the store is read without the lock, and what was found is asked again whether it may
+ * be. */
 #include <stdlib.h>
 
 #include "engine/memories_priv.h"
@@ -13,6 +15,7 @@
 #include "text/words.h"
 
 enum { POOL_TIMES = 10, POOL_MIN = 100 }; /* candidates that are ordered anew, or fused: a guess */
+enum { SCRATCH_BYTES = 1 << 20 };         /* of one vector's row at a time */
 
 struct search {
     struct engine *e;
@@ -27,8 +30,10 @@ struct search {
     bool alike;        /* vectors are those of words, too */
     struct memory_permit permit;
     struct memory_finds finds;
-    uint64_t seed;          /* of the tenant's words */
-    struct lexical_doc doc; /* those of the text */
+    uint32_t dim;
+    struct memory_match *matches; /* [top_k] */
+    uint64_t seed;                /* of the tenant's words */
+    struct lexical_doc doc;       /* those of the text */
     struct lexical_query words;
 };
 
@@ -172,7 +177,7 @@ static bool explain_words(const struct search *s, const struct bytes *names, uin
     return true;
 }
 
-/* Of one that only its words brought in. */
+/* Of one that only its words brought in, as precisely as the index has it. */
 static bool compare(const struct search *s, uint32_t slot, float *ret_cosine)
 {
     uint32_t dim = s->t->profiles.dim;
@@ -185,12 +190,9 @@ static bool compare(const struct search *s, uint32_t slot, float *ret_cosine)
 }
 
 static bool fill_match(const struct search *s, const struct ranked *r, const struct bytes *names,
-                       struct wanted *ret)
+                       struct wanted *ret, struct memory_match *m)
 {
     const struct memory_candidate *c = r->c;
-    struct memory_match *m = arena_new(s->c->arena, struct memory_match);
-    if (!m)
-        return false;
     *m = (struct memory_match){.compared = s->unit != NULL,
                                .cosine = c->cosine,
                                .vector_rank = c->vector_rank,
@@ -230,7 +232,7 @@ static enum qmn_code fill(const struct search *s, const struct memory_candidates
     const struct ranked *all = failed ? NULL : order(s, found);
     size_t count = found->count < s->in->top_k ? found->count : s->in->top_k;
     for (size_t i = 0; all && !failed && i < count; i++)
-        failed = !fill_match(s, &all[i], names, &ret[i]);
+        failed = !fill_match(s, &all[i], names, &ret[i], &s->matches[i]);
     if (!all || failed)
         return err_nomem(&s->c->err);
     *ret_count = count;
@@ -252,7 +254,6 @@ static enum qmn_code search_begin(struct search *s)
 {
     struct engine *e = s->e;
     struct call *c = s->c;
-    uint32_t dim;
     struct bytes space;
     TRY(engine_tenant(e, c->caller, &s->t, &c->err));
     TRY(usage_count_read(e, s->t, USAGE_SEARCHES, &c->err));
@@ -264,7 +265,7 @@ static enum qmn_code search_begin(struct search *s)
         return err_nomem(&c->err);
     if (s->mode == SEARCH_WORDS)
         return QMN_OK;
-    TRY(engine_vector(s->t, &s->vector, "embedding", c->arena, &s->unit, &dim, &space, &c->err));
+    TRY(engine_vector(s->t, &s->vector, "embedding", c->arena, &s->unit, &s->dim, &space, &c->err));
     memory_index_begin(s->t, &s->permit, &s->finds);
     return QMN_OK;
 }
@@ -307,6 +308,54 @@ static enum qmn_code search_take(struct search *s, struct wanted *ret, struct me
     return fill(s, &found, ret, &out->count);
 }
 
+/* ---- exact cosines ---- */
+
+/* By the vector in the store; that of one that was deleted meanwhile stays as it is. */
+static enum qmn_code stored_cosine(const struct search *s, struct arena *scratch, int64_t no,
+                                   float *ret)
+{
+    const float *x;
+    arena_reset(scratch);
+    TRY(memory_stored_vector(s->e, no, s->dim, scratch, &x, &s->c->err));
+    if (x)
+        *ret = math_kernels()->dot_f32(s->unit, x, s->dim);
+    return QMN_OK;
+}
+
+/* Of all that the index found, before ranks are made of them.  Equal vectors, of which there may be
+ * very many, stand side by side and are read once.  Without the lock, but for whose the slots are.
+ */
+static enum qmn_code look_closely(struct search *s, struct arena *scratch)
+{
+    struct memory_finds *f = &s->finds;
+    struct memory_whose *all = arena_array(s->c->arena, struct memory_whose, f->count + 1);
+    if (!all)
+        return err_nomem(&s->c->err);
+    pthread_rwlock_rdlock(&s->e->net.lock);
+    memory_index_whose(s->t, f, all);
+    pthread_rwlock_unlock(&s->e->net.lock);
+    for (size_t i = 0; i < f->count; i++)
+        if (i && all[i].no && all[i - 1].no && all[i].vector == all[i - 1].vector)
+            f->items[i].score = f->items[i - 1].score;
+        else if (all[i].no)
+            TRY(stored_cosine(s, scratch, all[i].no, &f->items[i].score));
+    return QMN_OK;
+}
+
+/* Of those in the answer that only their words brought in. */
+static enum qmn_code look_at_others(const struct search *s, struct arena *scratch,
+                                    struct wanted *found, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!s->matches[i].vector_rank) {
+            TRY(stored_cosine(s, scratch, found[i].no, &s->matches[i].cosine));
+            found[i].similarity = s->matches[i].cosine;
+        }
+    return QMN_OK;
+}
+
+/* ---- */
+
 static enum qmn_code search(struct search *s, struct wanted *ret, struct memories_out *out)
 {
     struct engine *e = s->e;
@@ -315,11 +364,18 @@ static enum qmn_code search(struct search *s, struct wanted *ret, struct memorie
     pthread_rwlock_unlock(&e->net.lock);
     if (code == QMN_OK)
         code = search_long(s);
+    struct arena scratch;
+    arena_init(&scratch, SCRATCH_BYTES);
+    if (code == QMN_OK && s->finds.rough)
+        code = look_closely(s, &scratch);
     if (code == QMN_OK) {
         pthread_rwlock_rdlock(&e->net.lock);
         code = search_take(s, ret, out);
         pthread_rwlock_unlock(&e->net.lock);
     }
+    if (code == QMN_OK && s->finds.rough)
+        code = look_at_others(s, &scratch, ret, out->count);
+    arena_release(&scratch);
     memory_index_end(&s->finds);
     lexical_doc_release(&s->doc);
     return code;
@@ -331,7 +387,8 @@ void engine_search_memory(struct engine *e, struct call *c, const struct memory_
     *out = (struct memories_out){0};
     struct search *s = arena_new(c->arena, struct search);
     struct wanted *found = arena_array(c->arena, struct wanted, in->top_k + 1);
-    if (!s || !found) {
+    struct memory_match *matches = arena_array(c->arena, struct memory_match, in->top_k + 1);
+    if (!s || !found || !matches) {
         call_finish(c, err_nomem(&c->err));
         return;
     }
@@ -339,6 +396,7 @@ void engine_search_memory(struct engine *e, struct call *c, const struct memory_
     s->c = c;
     s->in = in;
     s->filter = filter;
+    s->matches = matches;
     enum qmn_code code = search(s, found, out);
     if (code == QMN_OK)
         code = memory_read_rows(e, c, found, out->count, out);

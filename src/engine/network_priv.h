@@ -32,6 +32,7 @@
 struct tenant;
 struct agent;
 struct nutrient;
+struct memory_snapshot;
 
 #define DEFAULT_AGENT_ID "default-agent"
 #define SYSTEM_TENANT_ID "system"
@@ -110,7 +111,8 @@ struct memory {
     uint32_t sensitivity;
     double quality, given; /* as outcomes have moved it; as its author said */
     struct id id;
-    uint64_t print;  /* hash of all that a duplicate has in common with it */
+    uint64_t print; /* hash of all that a duplicate has in common with it */
+    uint64_t vector_print;
     uint32_t said;   /* bytes of content and metadata */
     uint32_t stored; /* bytes of all its rows, with its history */
     bool used;
@@ -237,6 +239,10 @@ struct tenant {
     struct lexical memory_words; /* the same slots */
     uint64_t words_group;        /* the writer's: group that brings words_coming */
     size_t words_coming;
+    _Atomic bool index_linked;      /* it has a graph, and no copies of the vectors */
+    _Atomic uint64_t index_changes; /* vectors in, out and linked; the writer counts */
+    struct memory_snapshot
+        *snapshot; /* of the index, on disk; NULL: none (memory_snapshot_priv.h) */
     struct textmap memory_kind_ids;
     struct bytes *memory_kinds; /* owned texts */
     uint32_t memory_kind_count, memory_kind_cap;

@@ -4,6 +4,7 @@
 #include "engine/agent_index_priv.h"
 #include "engine/engine_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_snapshot_priv.h"
 
 #include "base/mem.h"
 
@@ -53,6 +54,7 @@ void tenant_free(struct tenant *t)
     memory_index_release(t);
     memory_sets_release(&t->memory_sets);
     lexical_release(&t->memory_words);
+    memory_snapshot_free(t->snapshot);
     mem_free(t->responses);
     mem_free(t->memories);
     for (uint32_t i = 0; i < t->memory_kind_count; i++)

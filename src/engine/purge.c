@@ -13,6 +13,7 @@
 #include "engine/agent_index_priv.h"
 #include "engine/control_priv.h"
 #include "engine/memory_index_priv.h"
+#include "engine/memory_snapshot_priv.h"
 #include "engine/memory_words_priv.h"
 
 #include <stdio.h>
@@ -312,6 +313,7 @@ static enum qmn_code purge_kind(struct purge *p, enum record_kind kind, uint64_t
 static enum qmn_code purge_tenant(struct purge *p, struct err *err)
 {
     TRY(run(p, &forget_ops));
+    memory_snapshot_forget(p->engine, p->tenant);
     for (int round = 0; round < PURGE_ROUNDS; round++) {
         uint64_t removed = 0;
         for (size_t i = 0; i < ARRAY_LEN(kinds); i++)

@@ -201,6 +201,7 @@ void graph_write(const struct graph *g, uint32_t slot, uint32_t level, const uin
                  uint32_t count)
 {
     assert(count <= graph_room(g, level));
+    rows_touch_links(g->rows, slot);
     graph_set_links(graph_block_of(g, slot, level), 0, links, count);
 }
 

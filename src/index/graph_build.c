@@ -126,6 +126,7 @@ static bool link_to(struct graph *g, uint32_t node, uint32_t level, uint32_t slo
         if (graph_link(block, i) == slot)
             return true;
     if (count < room) {
+        rows_touch_links(g->rows, node);
         graph_set_links(block, count, &slot, count + 1);
         return true;
     }
@@ -153,6 +154,7 @@ void graph_tie(struct graph *g, uint32_t slot, uint32_t level)
     struct graph_block *nearest = graph_block_of(g, b->chosen[level][0], level);
     uint32_t count = graph_count(nearest);
     uint32_t at = count < graph_room(g, level) ? count : count - 1;
+    rows_touch_links(g->rows, b->chosen[level][0]);
     graph_set_links(nearest, at, &slot, at + 1);
 }
 

@@ -166,6 +166,8 @@ static inline struct graph_choice graph_choice_again(uint32_t room, uint32_t lea
 {
     return (struct graph_choice){.equal = room / 2, .most = room, .least = least};
 }
+/* Walks start from the highest that is linked and not doomed, of several the lowest slot. */
+void graph_choose_entry(struct graph *g);
 /* Room for the walks of the next node. */
 QMN_NODISCARD bool graph_builder_reserve(struct graph *g);
 /* How walks score their way to a slot; before graph_find(). */

@@ -96,8 +96,7 @@ static bool repair(struct graph *g, uint32_t slot, bool *ret_repaired)
     return true;
 }
 
-/* The highest of those that stay, lowest slot first. */
-static void choose_entry(struct graph *g)
+void graph_choose_entry(struct graph *g)
 {
     struct graph_top top = {0};
     for (uint32_t slot = 0; slot < g->rows->slots; slot++)
@@ -110,7 +109,7 @@ static void choose_entry(struct graph *g)
 static void finish(struct graph *g)
 {
     if (rows_is_doomed(g->rows, graph_top(g).entry))
-        choose_entry(g);
+        graph_choose_entry(g);
     for (uint32_t slot = 0; slot < g->rows->slots; slot++)
         if (rows_is_doomed(g->rows, slot))
             rows_unlink(g->rows, slot);

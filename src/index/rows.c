@@ -197,6 +197,8 @@ uint32_t rows_add(struct rows *r, const float *x)
     c->scales[at] = quantise(rotated, padded, c->i8 + (size_t)at * r->codes.i8_stride);
     if (c->exact)
         write_exact(r, c->exact + (size_t)at * r->exact_stride, x);
+    c->codes_mark++;
+    c->links_mark++;
     count_by(&c->fresh, 1);
     count_by(&c->used, 1);
     count_by(&r->live, 1);
@@ -236,6 +238,7 @@ void rows_remove(struct rows *r, uint32_t slot)
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(slot < rows_count(&r->slots) && rows_bit(c->live, slot));
     put_bit(c->live, slot, false);
+    c->links_mark++;
     count_by(&r->live, -1);
     if (rows_bit(c->linked, slot)) {
         count_by(&r->linked, -1);
@@ -252,6 +255,7 @@ void rows_link(struct rows *r, uint32_t slot)
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(rows_bit(c->live, slot) && !rows_bit(c->linked, slot));
     put_bit(c->linked, slot, true);
+    c->links_mark++;
     count_by(&c->fresh, -1);
     count_by(&r->fresh, -1);
     count_by(&r->linked, 1);
@@ -262,6 +266,7 @@ void rows_unlink(struct rows *r, uint32_t slot)
     struct rows_chunk *c = r->chunks[slot / ROWS_CHUNK];
     assert(rows_bit(c->linked, slot));
     put_bit(c->linked, slot, false);
+    c->links_mark++;
     c->doomed[slot % ROWS_CHUNK / 64] &= ~((uint64_t)1 << slot % 64);
     if (rows_bit(c->live, slot)) {
         count_by(&c->fresh, 1);
@@ -350,10 +355,45 @@ bool rows_centre(struct rows *r)
     find_centre(r, centre);
     r->centre = centre;
     r->chunks = chunks;
+    r->centred++;
+    for (uint32_t i = 0; i < r->chunk_count; i++)
+        chunks[i]->codes_mark++;
     for (uint32_t slot = 0; slot < rows_count(&r->slots); slot++)
         if (rows_is_live(r, slot))
             encode_anew(r, slot);
     return true;
+}
+
+/* ---- without the exact copies ---- */
+
+bool rows_drop_exact(struct rows *r)
+{
+    struct rows_chunk **p = mem_calloc(r->chunk_cap + 1, sizeof(struct rows_chunk *));
+    for (uint32_t i = 0; p && i < r->chunk_count; i++) {
+        if (!(p[i] = mem_alloc(sizeof **p))) {
+            while (i-- > 0)
+                mem_free(p[i]);
+            mem_free(p);
+            return false;
+        }
+        memcpy(p[i], r->chunks[i], sizeof **p);
+        p[i]->exact = NULL;
+    }
+    if (!p)
+        return false;
+    r->chunks = p;
+    r->exact = VECTORS_EXACT_NONE;
+    r->exact_stride = 0;
+    return true;
+}
+
+void rows_release_exact(struct rows *before)
+{
+    for (uint32_t i = 0; i < before->chunk_count; i++) {
+        mem_free(before->chunks[i]->exact);
+        mem_free(before->chunks[i]);
+    }
+    mem_free(before->chunks);
 }
 
 /* ---- scores ---- */

@@ -38,8 +38,11 @@ struct rows_chunk {
     uint32_t waiting_count[2];
     _Atomic uint32_t fresh; /* live and not linked */
     _Atomic uint32_t used;  /* not free */
-    char *bits;             /* [ROWS_CHUNK][bits_stride] */
-    int8_t *i8;             /* [ROWS_CHUNK][i8_stride] */
+    /* The writer's; they move with every change: of codes; of which slots are in use and linked to
+     * what. */
+    uint64_t codes_mark, links_mark;
+    char *bits; /* [ROWS_CHUNK][bits_stride] */
+    int8_t *i8; /* [ROWS_CHUNK][i8_stride] */
     struct rows_scale *scales;
     char *exact; /* [ROWS_CHUNK][exact_stride], or NULL */
 };
@@ -58,6 +61,7 @@ struct rows {
     _Atomic uint32_t live, linked, fresh; /* linked: in the graph and live; live = linked + fresh */
     _Atomic uint32_t dead;                /* in the graph and not live, doomed or not */
     /* the writer's */
+    uint64_t centred;  /* how often there was a new centre */
     uint32_t waiting;  /* in both epochs */
     uint32_t young;    /* 0 or 1 */
     float *scratch[2]; /* [padded] */
@@ -83,6 +87,13 @@ void rows_age(struct rows *r);
 QMN_NODISCARD bool rows_centre(struct rows *r);
 /* Frees the bits, centre and table that rows_centre() replaced in a copy of before. */
 void rows_release_bits(struct rows *before);
+
+/* Gives the exact copies up, in new chunks that share all else with the old: exact is
+ * VECTORS_EXACT_NONE then.  What *r had before stays the caller's, for rows_release_exact().
+ * False: out of memory, nothing changed. */
+QMN_NODISCARD bool rows_drop_exact(struct rows *r);
+/* Frees the copies and the table that rows_drop_exact() replaced in a copy of before. */
+void rows_release_exact(struct rows *before);
 
 /* Fresh to linked. */
 void rows_link(struct rows *r, uint32_t slot);
@@ -115,6 +126,12 @@ static inline uint32_t rows_count(const _Atomic uint32_t *count)
 static inline const struct rows_chunk *rows_chunk_of(const struct rows *r, uint32_t slot)
 {
     return r->chunks[slot / ROWS_CHUNK];
+}
+
+/* The links of a slot are about to change. */
+static inline void rows_touch_links(const struct rows *r, uint32_t slot)
+{
+    r->chunks[slot / ROWS_CHUNK]->links_mark++;
 }
 
 static inline bool rows_bit(const _Atomic uint64_t *bits, uint32_t slot)

@@ -96,6 +96,8 @@ static void view_release(struct epoch_garbage *g)
     struct vectors_view *view = CONTAINER_OF(g, struct vectors_view, garbage);
     if (view->last_bits)
         rows_release_bits(&view->rows);
+    else if (view->last_exact)
+        rows_release_exact(&view->rows);
     else if (view->last_table)
         mem_free(view->rows.chunks);
     if (view->last_graph)
@@ -109,6 +111,7 @@ static void publish(struct vectors *v, struct vectors_view *next)
     struct vectors_view *old = atomic_load_explicit(&v->view, memory_order_relaxed);
     *next = (struct vectors_view){.rows = v->rows, .graph = v->graph};
     old->last_bits = old->rows.centre != next->rows.centre;
+    old->last_exact = old->rows.exact != next->rows.exact;
     old->last_table = old->rows.chunks != next->rows.chunks;
     old->last_graph = old->graph != next->graph;
     atomic_store_explicit(&v->view, next, memory_order_release);
@@ -175,6 +178,24 @@ void vectors_remove(struct vectors *v, uint32_t slot)
     rows_remove(&v->rows, slot);
 }
 
+bool vectors_has_graph(const struct vectors *v)
+{
+    return v->graph != NULL;
+}
+
+bool vectors_drop_exact(struct vectors *v)
+{
+    if (v->rows.exact == VECTORS_EXACT_NONE)
+        return true;
+    struct vectors_view *next = mem_alloc(sizeof *next);
+    if (!next || !rows_drop_exact(&v->rows)) {
+        mem_free(next);
+        return false;
+    }
+    publish(v, next);
+    return true;
+}
+
 /* ---- reading ---- */
 
 bool vectors_has(const struct vectors *v, uint32_t slot)
@@ -195,6 +216,14 @@ bool vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x)
         rows_copy(r, slot, ret_x);
     epoch_leave(&pin);
     return has;
+}
+
+enum vectors_exact vectors_exact(const struct vectors *v)
+{
+    struct epoch_pin pin = epoch_enter(v->epoch, (uintptr_t)&pin);
+    enum vectors_exact kept = atomic_load_explicit(&v->view, memory_order_acquire)->rows.exact;
+    epoch_leave(&pin);
+    return kept;
 }
 
 size_t vectors_permit_words(const struct vectors *v)

@@ -80,6 +80,14 @@ bool vectors_has(const struct vectors *v, uint32_t slot);
  * False: there is none any more, nothing is written. */
 bool vectors_copy(const struct vectors *v, uint32_t slot, float *ret_x);
 
+/* Whether there is a graph, of all vectors or some: the writer's to ask. */
+bool vectors_has_graph(const struct vectors *v);
+/* Gives the exact copies up, now and for what comes: the index is one of VECTORS_EXACT_NONE then.
+ * Searches under way keep them.  False: out of memory, nothing changed. */
+bool vectors_drop_exact(struct vectors *v);
+/* Which copies a search that begins now goes by. */
+enum vectors_exact vectors_exact(const struct vectors *v);
+
 /* While it is pinned the index stays, and a slot that was live at some moment since is not given to
  * another vector.  What is removed meanwhile takes its room until then: for as long as a search
  * takes, not for a wait. */

@@ -12,12 +12,13 @@
 #include "math/kernels.h"
 
 /* What a search goes by, from its beginning to its end.  Another one is published when a chunk of
- * rows is added, and when the graph is made or dropped. */
+ * rows is added, when the graph is made or dropped, and when the exact copies are. */
 struct vectors_view {
     struct rows rows;
     struct graph *graph; /* NULL: all rows are fresh */
     struct epoch_garbage garbage;
-    bool last_table, last_bits, last_graph; /* what the view after it does not have any more */
+    /* what the view after it does not have any more */
+    bool last_table, last_bits, last_exact, last_graph;
 };
 
 struct vectors {

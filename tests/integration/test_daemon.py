@@ -218,9 +218,13 @@ def test_restore_brings_back_what_a_backup_held(own):
     running = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
     assert running.returncode == 5, "a node has the directory open"
     own.stop()
+    snapshot = own.data / "data" / "index" / "7"
+    snapshot.mkdir(parents=True)
+    (snapshot / "manifest").write_bytes(b"of the old data")
     done = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
     assert done.returncode == 0, done.stderr
     assert "the old data is kept in" in done.stdout
+    assert not (own.data / "data" / "index").exists()
     again = run(own.binary, "--data-dir", own.data / "data", "--restore", file)
     assert again.returncode == 0, again.stderr
     aside = list((own.data / "data").glob("replaced-*"))

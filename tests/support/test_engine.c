@@ -234,8 +234,10 @@ static void open_store(struct test_engine *te)
 
 enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
 {
-    char pepper[96];
+    char pepper[96], snapshots[96];
     snprintf(pepper, sizeof pepper, "%s/pepper", te->dir);
+    snprintf(snapshots, sizeof snapshots, "%s/index", te->dir);
+    assert_true(!te->options.snapshots || mkdir(snapshots, 0700) == 0 || errno == EEXIST);
     if (!te->store)
         open_store(te);
     struct engine_config config = {.store = faulty_store_front(te->store),
@@ -244,6 +246,7 @@ enum qmn_code test_engine_start(struct test_engine *te, struct err *err)
                                    .seed = 1,
                                    .pepper_path = pepper,
                                    .backup_dir = te->dir,
+                                   .snapshot_dir = te->options.snapshots ? snapshots : NULL,
                                    .key_env = "test",
                                    .epsilon = te->options.epsilon,
                                    .retention_ms = te->options.retention_ms,
@@ -285,8 +288,8 @@ struct test_engine *test_engine_new_with(struct test_engine_options options)
     te->metrics = metrics_new();
     te->executor = executor_new();
     arena_init(&te->arena, ARENA_MAX);
-    snprintf(te->dir, sizeof te->dir, "/tmp/qmn-test-XXXXXX");
-    assert_non_null(mkdtemp(te->dir));
+    snprintf(te->dir, sizeof te->dir, "%s", options.dir ? options.dir : "/tmp/qmn-test-XXXXXX");
+    assert_true(options.dir || mkdtemp(te->dir));
     start(te);
     engine_admin_key_text(te->engine, te->admin_key);
     assert_int_equal(engine_bootstrap(te->engine, te->admin_key, BOOTSTRAP_FIRST, &err), QMN_OK);
@@ -356,7 +359,8 @@ void test_engine_free(struct test_engine *te)
     if (!te->main) {
         metrics_free(te->metrics);
         faulty_store_free(te->store);
-        nftw(te->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        if (!te->options.dir)
+            nftw(te->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     }
     arena_release(&te->arena);
     pthread_mutex_destroy(&te->executor->lock);

@@ -20,6 +20,8 @@ struct test_executor; /* private */
 
 struct test_engine_options {
     bool sqlite;
+    bool snapshots;  /* of indexes, in dir/index; taken when the engine stops */
+    const char *dir; /* to be used instead of a new one; it is there, and stays */
     double epsilon;
     int64_t retention_ms; /* 0: the default */
     uint64_t inbox_bytes; /* 0: the default */

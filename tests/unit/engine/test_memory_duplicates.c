@@ -5,9 +5,13 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/rng.h"
+#include "engine/memory_index_priv.h"
+#include "support/patience.h"
 
 enum { COUNT = 300, PAIRS_MAX = COUNT * COUNT };
 #define THRESHOLD 0.9
@@ -16,13 +20,27 @@ static struct rng rng;
 static struct vec vectors[COUNT];
 static struct memory_out stored[COUNT];
 
-static int begin(void **state)
+static void begin_with(uint32_t flat_max)
 {
-    (void)state;
-    scene_begin(&s, (struct test_engine_options){0});
+    scene_begin(&s, (struct test_engine_options){.memory_flat_max = flat_max});
     scene_agent_cleared(&s, "odd", AXIS(7), LABEL_SECRET);
     scene_agent_cleared(&s, "even", AXIS(7), LABEL_SECRET);
     rng_seed(&rng, 8);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    begin_with(0);
+    return 0;
+}
+
+enum { FLAT_MAX = 64 };
+
+static int begin_large(void **state)
+{
+    (void)state;
+    begin_with(FLAT_MAX);
     return 0;
 }
 
@@ -149,6 +167,30 @@ static void every_near_pair_is_listed_once_at_its_newer_memory(void **state)
     assert_all(w, LABEL_SECRET, THRESHOLD);
 }
 
+static enum vectors_exact copies_kept(void)
+{
+    struct network *n = &s.te->engine->net;
+    pthread_rwlock_rdlock(&n->lock);
+    enum vectors_exact kept = vectors_exact(network_tenant(n, BYTES_LIT("acme"))->memory_index);
+    pthread_rwlock_unlock(&n->lock);
+    return kept;
+}
+
+/* Its index has int8 only, whose cosines are off by more than what is compared here. */
+static void of_a_large_tenant_the_stored_vectors_decide(void **state)
+{
+    (void)state;
+    fill();
+    int64_t end = clock_mono_us() + patience_ms() * INT64_C(1000);
+    while (copies_kept() != VECTORS_EXACT_NONE && clock_mono_us() < end)
+        usleep(1000);
+    assert_int_equal(copies_kept(), VECTORS_EXACT_NONE);
+    struct duplicates_query q = {.threshold = THRESHOLD};
+    const struct walk *w = walk(&q, LIMIT_LIST);
+    assert_int_equal(w->examined, COUNT);
+    assert_all(w, LABEL_SECRET, THRESHOLD);
+}
+
 static void hidden_ones_leave_no_trace(void **state)
 {
     (void)state;
@@ -220,6 +262,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH(every_near_pair_is_listed_once_at_its_newer_memory),
+        cmocka_unit_test_setup_teardown(of_a_large_tenant_the_stored_vectors_decide, begin_large,
+                                        stage_end),
         WITH(hidden_ones_leave_no_trace),
         WITH(author_and_kind_are_those_of_both),
         WITH(equal_vectors_are_at_one_and_a_crowd_says_there_are_more),

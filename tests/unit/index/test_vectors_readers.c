@@ -254,6 +254,21 @@ static void a_graph_dropped_meanwhile_is_walked_to_the_end(void **state)
     act_in_the_midst(remove_many, 500, FLAT / 4);
 }
 
+static void drop_copies(void)
+{
+    assert_true(vectors_drop_exact(o.v));
+    oracle_add(&o);
+    (void)vectors_work(o.v, 50);
+}
+
+/* ... and what comes meanwhile, which has none, is not taken for one of them. */
+static void exact_copies_given_up_meanwhile_are_there_to_the_end(void **state)
+{
+    (void)state;
+    act_in_the_midst(drop_copies, 2000, STAY + GO);
+    act_in_the_midst(drop_copies, 400, STAY + GO);
+}
+
 static float like_the_query[DIM];
 
 /* Linked by the time the walk comes by. */
@@ -610,6 +625,7 @@ int main(void)
         cmocka_unit_test(linking_hides_nothing_from_a_search),
         cmocka_unit_test(coming_and_going_hides_nothing_else),
         cmocka_unit_test(a_graph_dropped_meanwhile_is_walked_to_the_end),
+        cmocka_unit_test(exact_copies_given_up_meanwhile_are_there_to_the_end),
         cmocka_unit_test(a_walk_stays_within_the_rows_that_it_began_with),
         cmocka_unit_test(links_of_two_moments_are_not_mixed),
         cmocka_unit_test(links_half_written_are_waited_for),

@@ -321,7 +321,7 @@ const char *json_kind_name(enum json_kind kind)
 static enum qmn_code slow_float(struct json_reader *r, size_t index, size_t max, float *out,
                                 bool *ret_closed, struct err *err)
 {
-    struct json_token t;
+    struct json_token t = {0};
     TRY(json_next(r, &t, err));
     *ret_closed = t.kind == JSON_ARRAY_END;
     if (*ret_closed)

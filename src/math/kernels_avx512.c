@@ -321,13 +321,21 @@ INLINE __m512i add_products(__m512i sum, __m512i row, __m512i query)
     return sum;
 }
 
-/* n_rows x n_queries sums at a time, constants where it is inlined.  Asks for the rows `ahead`
- * bytes further on, unless 0: the processor follows them by itself, but only to the end of a page.
- */
-INLINE void tile(const int8_t *rows, size_t stride, const size_t n_rows,
-                 const int8_t *const *queries, const int32_t *excess, const size_t n_queries,
-                 size_t dim, int32_t *ret, size_t ret_stride, size_t ahead)
+struct tile_rows {
+    const int8_t *codes;
+    size_t stride;
+    /* So many bytes further on are what will be wanted next, unless 0: the processor follows a row
+     * by itself, but only to the end of a page. */
+    size_t ahead;
+};
+
+/* n_rows x n_queries sums at a time, constants where it is inlined. */
+INLINE void tile(struct tile_rows of, const size_t n_rows, const int8_t *const *queries,
+                 const int32_t *excess, const size_t n_queries, size_t dim, int32_t *ret,
+                 size_t ret_stride)
 {
+    const int8_t *rows = of.codes;
+    const size_t stride = of.stride;
     const size_t whole = dim & ~(size_t)63;
     __m512i sums[KERNELS_TILE_MAX][ROWS_MAX];
     for (size_t q = 0; q < n_queries; q++)
@@ -335,9 +343,9 @@ INLINE void tile(const int8_t *rows, size_t stride, const size_t n_rows,
             sums[q][r] = _mm512_setzero_si512();
     for (size_t i = 0; i < whole; i += 64) {
         __m512i row[ROWS_MAX];
-        if (ahead)
+        if (of.ahead)
             for (size_t r = 0; r < n_rows; r++)
-                _mm_prefetch((const char *)rows + ahead + r * stride + i, _MM_HINT_T0);
+                _mm_prefetch((const char *)rows + of.ahead + r * stride + i, _MM_HINT_T0);
         for (size_t r = 0; r < n_rows; r++)
             row[r] =
                 _mm512_xor_si512(_mm512_loadu_si512(rows + r * stride + i), _mm512_set1_epi8(-128));
@@ -376,15 +384,16 @@ INLINE void tile_all_rows(const int8_t *rows, size_t stride, size_t count,
         excess[q] = flip_excess(queries[q], whole, mask64(dim - whole), dim);
     size_t r = 0;
     for (; r + together <= count; r += together) {
-        const int8_t *at = rows + r * stride;
-        tile(at, stride, together, queries, excess, first, dim, ret + r, count,
-             ROUNDS_AHEAD * together * stride);
+        struct tile_rows at = {rows + r * stride, stride, ROUNDS_AHEAD * together * stride};
+        tile(at, together, queries, excess, first, dim, ret + r, count);
+        at.ahead = 0;
         if (rest)
-            tile(at, stride, together, queries + first, excess + first, rest, dim,
-                 ret + first * count + r, count, 0);
+            tile(at, together, queries + first, excess + first, rest, dim, ret + first * count + r,
+                 count);
     }
     for (; r < count; r++)
-        tile(rows + r * stride, stride, 1, queries, excess, n_queries, dim, ret + r, count, 0);
+        tile((struct tile_rows){rows + r * stride, stride, 0}, 1, queries, excess, n_queries, dim,
+             ret + r, count);
 }
 
 static void dot_i8_rows(const int8_t *rows, size_t stride, size_t count, const int8_t *query,

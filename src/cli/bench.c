@@ -85,14 +85,16 @@ static void print_figures(const struct bench *b, const struct figures *f)
     const struct load_result *r = f->r;
     double rate = r->seconds > 0 ? (double)(r->done - r->failed) / r->seconds : 0;
     if (b->c->json) {
-        printf("{\"scenario\":\"%s\",\"seconds\":%.2f,\"requests\":%llu,\"failed\":%llu,"
-               "\"per_second\":%.1f,\"p50_ms\":%.3f,\"p95_ms\":%.3f,\"p99_ms\":%.3f,"
-               "\"max_ms\":%.3f,\"cpu_us\":%.1f,\"cpu_share\":%.3f,\"offered\":%.0f,"
-               "\"connections\":%u,\"agents\":%u,\"dim\":%u,\"resident_kb\":%.0f,\"rows\":%u}\n",
-               f->scenario, r->seconds, (unsigned long long)r->done, (unsigned long long)r->failed,
-               rate, ms(r, .5), ms(r, .95), ms(r, .99), (double)r->latency.max / 1000, f->cpu_us,
-               f->cpu_share, f->offered, f->connections, b->agents, b->dim,
-               bench_resident_kb(b->pid), f->rows);
+        printf(
+            "{\"scenario\":\"%s\",\"seconds\":%.2f,\"requests\":%llu,\"failed\":%llu,"
+            "\"refused\":%llu,\"per_second\":%.1f,\"p50_ms\":%.3f,\"p95_ms\":%.3f,\"p99_ms\":%.3f,"
+            "\"max_ms\":%.3f,\"cpu_us\":%.1f,\"cpu_share\":%.3f,\"offered\":%.0f,"
+            "\"connections\":%u,\"agents\":%u,\"dim\":%u,\"resident_kb\":%.0f,\"rows\":%u}\n",
+            f->scenario, r->seconds, (unsigned long long)r->done,
+            (unsigned long long)(r->failed - r->refused), (unsigned long long)r->refused, rate,
+            ms(r, .5), ms(r, .95), ms(r, .99), (double)r->latency.max / 1000, f->cpu_us,
+            f->cpu_share, f->offered, f->connections, b->agents, b->dim, bench_resident_kb(b->pid),
+            f->rows);
     } else {
         cli_print(b->c,
                   S_BOLD "%-16s" S_OFF " %9.0f/s   p50 %7.2f ms   p95 %7.2f ms   p99 %7.2f ms",
@@ -101,9 +103,11 @@ static void print_figures(const struct bench *b, const struct figures *f)
             cli_print(b->c, "   node %6.1f us/request", f->cpu_us);
         if (f->rows > 1)
             cli_print(b->c, "   %.0f rows/s, %.1f us each", rate * f->rows, f->cpu_us / f->rows);
-        if (r->failed)
-            cli_print(b->c, S_RED "   %llu failed (%d)" S_OFF, (unsigned long long)r->failed,
-                      r->worst_status);
+        if (r->refused)
+            cli_print(b->c, "   %llu refused", (unsigned long long)r->refused);
+        if (r->failed > r->refused)
+            cli_print(b->c, S_RED "   %llu failed (%d)" S_OFF,
+                      (unsigned long long)(r->failed - r->refused), r->worst_status);
         cli_print(b->c, "\n");
     }
     (void)fflush(stdout);

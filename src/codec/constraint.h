@@ -3,9 +3,10 @@
  * What a field of a message may hold, once per field.  The same rows drive JSON decoding and
  * encoding, the check of protobuf input, query parameters and the OpenAPI document.
  *
- * Rows stand in constraints.c, grouped by message.  codec_init() checks each row against the schema
- * (unknown field, flag that does not suit the type), so that a typo stops the program and its tests
- * at the first line.  After that everything here is read-only; any thread. */
+ * Rows stand in constraints.c and constraints_memory.c, grouped by message.  codec_init() checks
+ * each row against the schema (unknown field, flag that does not suit the type), so that a typo
+ * stops the program and its tests at the first line.  After that everything here is read-only; any
+ * thread. */
 #ifndef QMN_CODEC_CONSTRAINT_H
 #define QMN_CODEC_CONSTRAINT_H
 

@@ -125,9 +125,10 @@ struct learned_memory memory_credit_learned(const struct memory_credit_next *x)
 }
 
 /* The memory of one that is behind, if it is still there. */
-static struct memory *find(struct engine *e, int64_t tenant_no, const struct id *id)
+static struct memory *find(struct engine *e, int64_t tenant_no, const struct id *id,
+                           struct tenant **ret_tenant)
 {
-    const struct tenant *t = network_tenant_no(&e->net, tenant_no);
+    struct tenant *t = *ret_tenant = network_tenant_no(&e->net, tenant_no);
     uint32_t slot = t ? memory_slot(t, id) : UINT32_MAX;
     return slot == UINT32_MAX ? NULL : &t->memories[slot];
 }
@@ -140,7 +141,8 @@ static uint32_t slot_of(const struct tenant *t, const struct memory *m)
 
 size_t memory_credit_put(struct engine *e, const struct credit_behind *b)
 {
-    const struct memory *m = find(e, b->tenant_no, &b->id);
+    struct tenant *t;
+    const struct memory *m = find(e, b->tenant_no, &b->id, &t);
     /* what is left of a purged tenant must not come back to the store */
     if (!m || !m->row_behind || purge_ordered(e->control->purge, b->tenant_no))
         return 0;
@@ -164,7 +166,8 @@ size_t memory_credit_put(struct engine *e, const struct credit_behind *b)
 
 void memory_credit_caught_up(struct engine *e, struct credit_behind *b)
 {
-    struct memory *m = find(e, b->tenant_no, &b->id);
+    struct tenant *t;
+    struct memory *m = find(e, b->tenant_no, &b->id, &t);
     if (m)
         m->row_behind = false;
     mem_free(b);
@@ -183,7 +186,8 @@ void memory_credit_load_row(struct engine *e, const struct record_memory_credit 
     if (row->id.len != sizeof id)
         return;
     memcpy(&id, row->id.ptr, sizeof id);
-    struct memory *m = find(e, row->tenant_no, &id);
+    struct tenant *t;
+    struct memory *m = find(e, row->tenant_no, &id, &t);
     if (!m || m->no != row->memory_no)
         return;
     struct quality_evidence v = {.weight = row->weight,
@@ -191,7 +195,6 @@ void memory_credit_load_row(struct engine *e, const struct record_memory_credit 
                                  .run_weight = row->run_weight,
                                  .run_sum = row->run_sum,
                                  .rater = row->rater};
-    struct tenant *t = network_tenant_no(&e->net, row->tenant_no);
     show_credit(t, slot_of(t, m), &v, count_of(row->uses));
 }
 
@@ -199,7 +202,8 @@ enum qmn_code memory_credit_load(struct engine *e, const struct record_learning_
                                  const struct learned_memory *from, struct err *err)
 {
     struct learning_log *g = &e->writer->learning_log;
-    struct memory *m = find(e, row->tenant_no, &from->id);
+    struct tenant *t;
+    struct memory *m = find(e, row->tenant_no, &from->id, &t);
     if (!m || m->no != from->memory_no)
         return QMN_OK; /* it was deleted or superseded since */
     struct quality_evidence v = {.weight = from->weight,
@@ -207,7 +211,6 @@ enum qmn_code memory_credit_load(struct engine *e, const struct record_learning_
                                  .run_weight = from->run_weight,
                                  .run_sum = from->run_sum,
                                  .rater = from->rater};
-    struct tenant *t = network_tenant_no(&e->net, row->tenant_no);
     show_credit(t, slot_of(t, m), &v, count_of(from->uses));
     if (m->row_behind)
         return QMN_OK;
